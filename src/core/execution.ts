@@ -1,0 +1,136 @@
+import type { JsonObject } from './json.ts';
+import type { JobSpec } from './job.ts';
+import type { AttemptState, ExecutionState, TaskState } from './states.ts';
+
+/** Why an execution exists. */
+export type Cause =
+  | { readonly kind: 'event'; readonly event: string; readonly trigger: string }
+  | { readonly kind: 'api'; readonly principal: string };
+
+/** An execution about to be stored. `uid` and `name` come from the ids port, so that a repeated call is seen. */
+export interface NewExecution {
+  readonly uid: string;
+  /** `<job>-<10 lower-case base32 digits>`; unique for ever. */
+  readonly name: string;
+  readonly job: string;
+  readonly jobGeneration: number;
+  /** Frozen, overrides applied. Strings that name `task` are still templates. */
+  readonly spec: JobSpec;
+  /** The roots (`event`, `trigger`, …) that those templates read, with their values at the decision. */
+  readonly context: JsonObject;
+  readonly cause: Cause;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Counters {
+  readonly running: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  /** Tasks that were retried at least once. */
+  readonly retried: number;
+}
+
+/** One run of a job. Times are epoch milliseconds. */
+export interface Execution extends NewExecution {
+  readonly state: ExecutionState;
+  /** A stable word (`NON_ZERO_EXIT_CODE`, `CANCELLED`, …) and the sentence for people. */
+  readonly reason: string | null;
+  readonly message: string | null;
+  readonly counters: Counters;
+  readonly createTime: number;
+  readonly updateTime: number;
+  readonly startTime: number | null;
+  readonly completionTime: number | null;
+  readonly cancelRequestTime: number | null;
+  readonly deleteTime: number | null;
+  readonly etag: string;
+}
+
+/** index 0..taskCount-1 of an execution. Rows are made when a task first starts; before that it is shown as PENDING. */
+export interface Task {
+  readonly execution: string;
+  readonly index: number;
+  readonly state: TaskState;
+  /** Attempts made so far; also the number of the next one. */
+  readonly attempts: number;
+  /** Attempts that the user's code ended and that were followed by another. */
+  readonly retries: number;
+  /** Attempts that the infrastructure ended. */
+  readonly infraFailures: number;
+  readonly notBefore: number | null;
+  readonly startTime: number | null;
+  readonly completionTime: number | null;
+  readonly message: string | null;
+}
+
+/** Names one container start for ever: `CLOUD_RUN_TASK_ATTEMPT` is `attempt`. */
+export interface AttemptKey {
+  readonly execution: string;
+  readonly index: number;
+  readonly attempt: number;
+}
+
+/** Why an attempt ended, as a stable word. */
+export const ATTEMPT_REASONS = [
+  'EXITED_ZERO',
+  'NON_ZERO_EXIT_CODE',
+  'SIGNALLED',
+  'OOM_KILLED',
+  'TIMED_OUT',
+  'CANCELLED',
+  'IMAGE_NOT_FOUND',
+  'IMAGE_UNAUTHORIZED',
+  'IMAGE_PULL_FAILED',
+  'CONTAINER_START_FAILED',
+  'CONTAINER_LOST',
+  'RENDER_FAILED',
+] as const;
+export type AttemptReason = (typeof ATTEMPT_REASONS)[number];
+
+/** How an attempt ended. `exitCode` and `signal` exclude each other; both null = unknown, or it never ran. */
+export interface AttemptResult {
+  readonly state: 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
+  readonly reason: AttemptReason;
+  readonly message: string;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly endTime: number;
+}
+
+/** Bytes per stream. */
+export interface LogBytes {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+export interface Attempt extends AttemptKey {
+  readonly state: AttemptState;
+  readonly containerName: string;
+  readonly engine: string;
+  readonly createTime: number;
+  readonly startTime: number | null;
+  /** startTime + timeout; absolute, so that it survives a restart of the gateway. */
+  readonly deadline: number | null;
+  readonly stopReason: 'timeout' | 'cancel' | null;
+  readonly stopRequestTime: number | null;
+  readonly endTime: number | null;
+  readonly reason: AttemptReason | null;
+  readonly message: string | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly imageDigest: string | null;
+  /** What `${{ task.* }}` became for this attempt; null where nothing named `task`. */
+  readonly rendered: RenderedSpec | null;
+  readonly logBytes: LogBytes | null;
+}
+
+export interface RenderedSpec {
+  readonly env: Readonly<Record<string, string>>;
+  readonly args: readonly string[] | null;
+}
+
+/** `<instance>-<execution>-t<index>-a<attempt>`: deterministic, so that a second start meets the first. */
+export function containerName(instance: string, key: AttemptKey): string {
+  return `${instance}-${key.execution}-t${key.index}-a${key.attempt}`;
+}

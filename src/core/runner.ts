@@ -1,0 +1,105 @@
+import type { AttemptKey } from './execution.ts';
+import type { Bind } from './job.ts';
+import type { LogCursor, LogWriter } from './log-sink.ts';
+
+/**
+ * The port to what runs a container. `inspect` is the truth; log streams and hints are hints. Every call has a
+ * deadline of its own and ends with ENGINE_UNAVAILABLE when the engine does not answer; none hangs.
+ * Calls are idempotent by the container's deterministic name.
+ */
+export interface Runner {
+  /** The name of the engine in the store. */
+  readonly engine: string;
+  /** Errors: ENGINE_UNAVAILABLE. */
+  capabilities(): Promise<Capabilities>;
+  /**
+   * The image is there afterwards, pulled if it was not (one pull per image at a time, 10 min in all, 2 min
+   * without progress). Errors: IMAGE_NOT_FOUND, IMAGE_UNAUTHORIZED, IMAGE_PULL_FAILED, ENGINE_UNAVAILABLE.
+   */
+  prepare(image: string): Promise<PreparedImage>;
+  /**
+   * Creates or adopts the container, attaches `log` before the start, starts. What runs or has ended already is
+   * only reported (`adopted`: the caller then resumes the log by `logs`).
+   * Errors: CONTAINER_START_FAILED (the container is removed), CONTAINER_CONFLICT (the name is a stranger's),
+   * IMAGE_NOT_FOUND (removed since `prepare`), ENGINE_UNAVAILABLE (it may or may not run: ask again).
+   */
+  ensure(spec: ContainerSpec, log: LogWriter): Promise<Ensured>;
+  /**
+   * Reads the container's output from `log.cursor()` on into `log`, until the container has ended and its last
+   * byte was read, or `signal` aborts. Lossless as long as the engine still has the bytes.
+   * Errors: ENGINE_UNAVAILABLE.
+   */
+  logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void>;
+  inspect(name: string): Promise<ContainerStatus>;
+  /** Asks for SIGTERM, then SIGKILL after the grace; returns when the engine has taken the order, before the end. */
+  stop(name: string, graceMs: number): Promise<void>;
+  /** SIGKILL now. No error where it is not running. */
+  kill(name: string): Promise<void>;
+  /** Removes it with its anonymous volumes, running or not. No error where there is none. */
+  remove(name: string): Promise<void>;
+  /** All containers of this instance. */
+  list(): Promise<ListedContainer[]>;
+  /** Names of containers that something happened to; also `reconnected`. Never complete. Ends with `signal`. */
+  hints(signal: AbortSignal): AsyncIterable<Hint>;
+}
+
+export interface Capabilities {
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  /** For people: `Docker 20.10.24 at /var/run/docker.sock`. */
+  readonly description: string;
+  readonly warnings: readonly string[];
+}
+export interface PreparedImage {
+  readonly digest: string;
+}
+
+export interface ContainerSpec {
+  readonly name: string;
+  readonly key: AttemptKey;
+  readonly job: string;
+  readonly epoch: number;
+  /** As the job says; `digest` of the prepared image is what is run. */
+  readonly image: string;
+  readonly digest: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  /** The whole environment, `CLOUD_RUN_*` included. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir?: string;
+  readonly user?: string;
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly gracePeriodMs: number;
+  readonly binds: readonly Bind[];
+}
+
+export type Ensured =
+  /** `captured` settles when the attached stream has ended: true = ended cleanly, nothing is missing. */
+  | { readonly outcome: 'started'; readonly startTime: number; readonly captured: Promise<boolean> }
+  | { readonly outcome: 'adopted'; readonly status: ContainerStatus };
+
+export type ContainerStatus =
+  | { readonly state: 'missing' }
+  | { readonly state: 'created' }
+  | { readonly state: 'running'; readonly startTime: number }
+  | { readonly state: 'exited'; readonly startTime: number; readonly endTime: number; readonly exit: Exit };
+
+export interface Exit {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly oomKilled: boolean;
+  /** The engine's own words, where it has any. */
+  readonly error: string | null;
+}
+
+export interface ListedContainer {
+  readonly name: string;
+  readonly key: AttemptKey;
+  readonly epoch: number;
+  readonly running: boolean;
+  readonly createTime: number;
+}
+export type Hint = { readonly kind: 'container'; readonly name: string } | { readonly kind: 'reconnected' };
+
+export type { LogCursor };

@@ -1,0 +1,50 @@
+import type { Verify } from './auth.ts';
+import type { Clock } from './clock.ts';
+import type { NewEvent } from './event.ts';
+import type { Log } from './log.ts';
+import type { AcceptResult, EventOutcome, StateRow, StateWrite } from './store.ts';
+
+/**
+ * The port of what lets events in: one instance per origin. A source sees neither store nor executor; whatever it
+ * must remember it writes as state rows, in the transaction that accepts the event.
+ */
+export interface Source {
+  /** Resolves when events are being taken. Errors are reported and retried by the host with a pause. */
+  start(context: SourceContext): Promise<void>;
+  /** Takes no more events. Idempotent; legal before `start`. */
+  stop(): Promise<void>;
+  /** Answers an HTTP request to this origin's endpoint; `http/` mounts it. */
+  handle?(request: Request, info: RequestInfo): Promise<Response>;
+  /** The next `count` times at or after `from` at which it would let an event in by itself. */
+  preview?(from: number, count: number): readonly number[];
+}
+
+export interface RequestInfo {
+  readonly remoteAddress: string;
+}
+
+export interface SourceContext {
+  /** Commits events and state rows; when it resolves, they are durable. Errors: STORE_UNAVAILABLE. */
+  accept(params: SourceAccept): Promise<AcceptResult>;
+  /** What became of an event, as soon as it is `decided`; undefined where that did not happen within `withinMs`. */
+  outcome(uid: string, params: { until: 'decided'; withinMs: number }): Promise<EventOutcome | undefined>;
+  readState(key: string): Promise<StateRow | undefined>;
+  scanState(prefix: string, after: string | null, limit: number): Promise<StateRow[]>;
+  /** Compiled from the trigger's `auth`; absent where the kind has none. */
+  readonly verify?: Verify;
+  readonly clock: Clock;
+  readonly alarms: Alarms;
+  /** A new unique id, for senders that bring none. */
+  newId(): string;
+  readonly log: Log;
+}
+export interface SourceAccept {
+  readonly events: readonly NewEvent[];
+  readonly state?: readonly StateWrite[];
+}
+
+/** One timer over an index of times, shared by all sources; sees jumps of the clock within 30 s. */
+export interface Alarms {
+  /** Calls `fn` once when the clock has reached `time`; returns a function that cancels it. */
+  at(time: number, fn: () => void): () => void;
+}

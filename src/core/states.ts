@@ -1,0 +1,52 @@
+import { TappetError } from './errors.ts';
+
+/**
+ * The state tables. A move that is not in a table throws ILLEGAL_TRANSITION, and every store asks here.
+ *
+ * Execution: PENDING until its first attempt is claimed; RUNNING until its last task has ended; a cancel with
+ * nothing running ends it at once, else when the last container has ended.
+ * Task: PENDING while it waits (also for a retry), RUNNING while an attempt lives.
+ * Attempt: STARTING is the intent, written before the engine is asked; RUNNING once the engine says that the
+ * process started. Infrastructure may end an attempt in either.
+ */
+export type ExecutionState = 'PENDING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
+export type TaskState = 'PENDING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
+export type AttemptState = 'STARTING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
+
+type Table<S extends string> = Readonly<Record<S, readonly S[]>>;
+
+export const EXECUTION_MOVES: Table<ExecutionState> = {
+  PENDING: ['RUNNING', 'CANCELLED'],
+  RUNNING: ['SUCCEEDED', 'FAILED', 'CANCELLED'],
+  SUCCEEDED: [],
+  FAILED: [],
+  CANCELLED: [],
+};
+export const TASK_MOVES: Table<TaskState> = {
+  PENDING: ['RUNNING', 'CANCELLED'],
+  RUNNING: ['PENDING', 'SUCCEEDED', 'FAILED', 'CANCELLED'],
+  SUCCEEDED: [],
+  FAILED: [],
+  CANCELLED: [],
+};
+export const ATTEMPT_MOVES: Table<AttemptState> = {
+  STARTING: ['RUNNING', 'FAILED', 'CANCELLED'],
+  RUNNING: ['SUCCEEDED', 'FAILED', 'CANCELLED'],
+  SUCCEEDED: [],
+  FAILED: [],
+  CANCELLED: [],
+};
+
+const TABLES = { execution: EXECUTION_MOVES, task: TASK_MOVES, attempt: ATTEMPT_MOVES } as const;
+
+/** Throws ILLEGAL_TRANSITION where `from` may not become `to`. */
+export function assertMove(kind: keyof typeof TABLES, from: string, to: string): void {
+  const table = TABLES[kind] as Readonly<Record<string, readonly string[]>>;
+  if (table[from]?.includes(to) !== true) {
+    throw new TappetError('ILLEGAL_TRANSITION', `${kind}: ${from} may not become ${to}`);
+  }
+}
+
+export function isTerminal(state: ExecutionState | TaskState | AttemptState): boolean {
+  return state === 'SUCCEEDED' || state === 'FAILED' || state === 'CANCELLED';
+}

@@ -1,0 +1,246 @@
+import type { Decision, DecisionOutcome } from './decision.ts';
+import type { CloudEvent, Origin, SourceVerdict, StoredEvent } from './event.ts';
+import type {
+  Attempt,
+  AttemptKey,
+  AttemptResult,
+  Execution,
+  LogBytes,
+  NewExecution,
+  RenderedSpec,
+  Task,
+} from './execution.ts';
+import type { JsonObject, Json } from './json.ts';
+import type { ExecutionState } from './states.ts';
+
+/**
+ * The store port. Every method is one transaction, named after what the caller wants. All writes of one
+ * event-loop turn share one commit, each in its own savepoint, in the order of the calls; a promise settles only
+ * after the commit is durable. So a `decide` called in the turn of its `acceptEvents` commits with it.
+ * Errors, from any method: STORE_UNAVAILABLE (disk full, locked for too long, closed), with nothing stored.
+ * The store stamps times by its own clock.
+ */
+export interface Store extends InboxStore, RoutingStore, EngineStore, ExecutorStore, QueryStore, MaintenanceStore {
+  /** Opens, migrates forward. Errors: DATA_FOLDER_UNUSABLE. */
+  open(): Promise<void>;
+  /** Commits what was called before, then refuses. Idempotent. */
+  close(): Promise<void>;
+  /** Made once per store and kept: the prefix of container names, `tappet-<6 base32 digits>`. */
+  instance(): string;
+}
+
+// ---- inbox -------------------------------------------------------------------------------------------------
+
+export interface InboxStore {
+  /** Commits events, identities and state rows together, or nothing (`conflict`: an `expect` no longer held). */
+  acceptEvents(params: AcceptParams): Promise<AcceptResult>;
+  readState(origin: Origin, key: string): Promise<StateRow | undefined>;
+  /** Rows whose key starts with `prefix`, in key order, after `after`. */
+  scanState(origin: Origin, prefix: string, after: string | null, limit: number): Promise<StateRow[]>;
+}
+export interface AcceptParams {
+  readonly origin: Origin;
+  readonly events: readonly AcceptEvent[];
+  readonly state: readonly StateWrite[];
+}
+export interface AcceptEvent {
+  readonly uid: string;
+  readonly trigger: string | null;
+  readonly event: CloudEvent;
+  readonly claims: JsonObject | null;
+  readonly verdict: SourceVerdict | null;
+  readonly rememberMs: number;
+}
+export interface StateRow {
+  readonly key: string;
+  readonly value: Json;
+  /** Changes with every write. */
+  readonly version: number;
+}
+export interface StateWrite {
+  readonly key: string;
+  /** The version that must still stand; null = the row must not exist; absent = whatever stands. */
+  readonly expect?: number | null;
+  /** null deletes the row. */
+  readonly value: Json;
+  /** Epoch ms after which the row may be pruned. */
+  readonly expires?: number;
+}
+export type AcceptResult =
+  | { readonly outcome: 'stored'; readonly events: readonly AcceptedEvent[] }
+  | { readonly outcome: 'conflict'; readonly key: string };
+/** `duplicateOf` is the uid of the first event with this identity; then nothing was stored for this one. */
+export interface AcceptedEvent {
+  readonly uid: string;
+  readonly duplicateOf?: string;
+}
+
+// ---- routing -----------------------------------------------------------------------------------------------
+
+export interface RoutingStore {
+  /** Events without an answer yet, oldest first. */
+  undecidedEvents(limit: number): Promise<StoredEvent[]>;
+  /** All decisions on one event and the executions that they cause, once: `gone` where the event is not stored or has been decided. */
+  decide(params: DecideParams): Promise<'decided' | 'gone'>;
+  /** What became of an event, or undefined where there is none. */
+  eventOutcome(uid: string): Promise<EventOutcome | undefined>;
+}
+export interface DecideParams {
+  readonly event: string;
+  readonly decisions: readonly NewDecision[];
+}
+export interface NewDecision {
+  readonly trigger: string;
+  readonly outcome: DecisionOutcome;
+  readonly reason: string;
+  readonly clause?: string;
+  readonly values?: JsonObject;
+  readonly execution?: NewExecution;
+}
+export interface EventOutcome {
+  readonly decided: boolean;
+  readonly decisions: readonly Decision[];
+  /** State by execution name. */
+  readonly executions: Readonly<Record<string, ExecutionState>>;
+}
+
+// ---- engines and owners ------------------------------------------------------------------------------------
+
+/**
+ * Who may touch the containers of an engine. One row per engine: owner, epoch, leaseUntil. A new owner raises the
+ * epoch; every write about attempts says "where epoch is mine" and fails with STALE_EPOCH otherwise.
+ */
+export interface EngineStore {
+  /** Takes the engine if it is free, mine, its lease is over, or its owner is provably dead. */
+  acquireEngine(engine: string, owner: string, leaseMs: number): Promise<EngineLease>;
+  /** Errors: STALE_EPOCH. */
+  renewEngine(engine: string, epoch: number, leaseMs: number): Promise<void>;
+  /** Ends the lease at once; no error where it is no longer ours. */
+  releaseEngine(engine: string, epoch: number): Promise<void>;
+}
+export type EngineLease =
+  | { readonly held: true; readonly epoch: number }
+  | { readonly held: false; readonly owner: string; readonly leaseUntil: number };
+
+// ---- executor ----------------------------------------------------------------------------------------------
+
+export interface ExecutorStore {
+  /** A run asked for by the API. */
+  createExecution(execution: NewExecution): Promise<Execution>;
+  /**
+   * Writes STARTING attempts for at most `limit` tasks that may run now (parallelism, notBefore), the execution
+   * with the fewest running tasks first, then the oldest. Executions and tasks become RUNNING with it.
+   */
+  claimAttempts(params: ClaimParams): Promise<Claim[]>;
+  /** The attempts of this engine that have not ended, for adoption. */
+  openAttempts(engine: string): Promise<Claim[]>;
+  /** Stores what `task` templates became, before the engine is asked. */
+  attemptRendered(key: AttemptKey, epoch: number, rendered: RenderedSpec): Promise<void>;
+  /** The process runs (STARTING → RUNNING). Sets deadline. No change where it is RUNNING already. */
+  attemptStarted(params: AttemptStarted): Promise<Attempt>;
+  /** Writes the intent to stop, once; the first reason stays. Returns the row. */
+  requestStop(key: AttemptKey, epoch: number, reason: 'timeout'): Promise<Attempt>;
+  /** Open attempts with a stop requested (by a timeout, or by a cancel from anyone on the same store). */
+  stopRequests(engine: string): Promise<Attempt[]>;
+  /** Attempt, task, counters, what follows (`nextStep`), the execution's end and its event: one transaction. */
+  finishAttempt(params: FinishParams): Promise<FinishResult>;
+  /** Everything that waits is CANCELLED, what runs is asked to stop. Idempotent. undefined = no such execution. */
+  cancelExecution(name: string, by: string): Promise<CancelResult | undefined>;
+}
+export interface ClaimParams {
+  readonly engine: string;
+  readonly epoch: number;
+  readonly limit: number;
+  /** Upper bound where an execution's parallelism is 0. */
+  readonly maxParallelism: number;
+}
+export interface Claim {
+  readonly attempt: Attempt;
+  readonly execution: Execution;
+}
+export interface AttemptStarted {
+  readonly key: AttemptKey;
+  readonly epoch: number;
+  readonly startTime: number;
+  readonly imageDigest: string | null;
+}
+export interface FinishParams {
+  readonly key: AttemptKey;
+  readonly epoch: number;
+  readonly result: AttemptResult;
+  readonly logBytes: LogBytes | null;
+}
+export interface FinishResult {
+  readonly attempt: Attempt;
+  readonly task: Task;
+  readonly execution: Execution;
+  /** The same attempt had ended before: nothing was changed. */
+  readonly repeated: boolean;
+}
+export interface CancelResult {
+  readonly execution: Execution;
+  /** false where it had already ended. */
+  readonly changed: boolean;
+}
+
+// ---- readers -----------------------------------------------------------------------------------------------
+
+/** `cursor` is opaque, from an earlier page. `size` 1..1000. */
+export interface PageParams {
+  readonly size: number;
+  readonly cursor?: string;
+}
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+/** Reads see what is committed. Lists are newest first unless they say otherwise. */
+export interface QueryStore {
+  getEvent(uid: string): Promise<StoredEvent | undefined>;
+  listEvents(filter: EventFilter, page: PageParams): Promise<Page<StoredEvent>>;
+  /** By event, or the newest of a trigger. */
+  listDecisions(filter: DecisionFilter, page: PageParams): Promise<Page<Decision>>;
+  getExecution(name: string): Promise<Execution | undefined>;
+  listExecutions(filter: ExecutionFilter, page: PageParams): Promise<Page<Execution>>;
+  getTask(execution: string, index: number): Promise<Task | undefined>;
+  /** By index, also those that have no row yet. */
+  listTasks(execution: string, page: PageParams): Promise<Page<Task>>;
+  /** By attempt number. */
+  listAttempts(execution: string, index: number): Promise<Attempt[]>;
+  counts(): Promise<StoreCounts>;
+}
+export interface EventFilter {
+  readonly origin?: string;
+  readonly trigger?: string;
+  readonly type?: string;
+}
+export interface DecisionFilter {
+  readonly event?: string;
+  readonly trigger?: string;
+}
+export interface ExecutionFilter {
+  readonly job?: string;
+  readonly state?: ExecutionState;
+  readonly trigger?: string;
+  readonly event?: string;
+}
+export interface StoreCounts {
+  readonly undecidedEvents: number;
+  readonly pendingExecutions: number;
+  readonly runningExecutions: number;
+  readonly runningAttempts: number;
+}
+
+// ---- maintenance -------------------------------------------------------------------------------------------
+
+export interface MaintenanceStore {
+  /** Hides an ended execution from readers until pruning. `running` where it has not ended. */
+  deleteExecution(name: string): Promise<'deleted' | 'running' | undefined>;
+  /** Ended executions that are deleted or past their retention, at most `limit` names. Their logs go first. */
+  expiredExecutions(limit: number): Promise<string[]>;
+  /** Removes these executions with tasks and attempts. */
+  pruneExecutions(names: readonly string[]): Promise<number>;
+  /** Decided events older than `olderThanMs` that no kept execution names; expired identities and state rows. At most `limit` of each. */
+  pruneEvents(olderThanMs: number, limit: number): Promise<number>;
+}
