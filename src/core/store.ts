@@ -20,7 +20,8 @@ import type { ExecutionState } from './states.ts';
  * Errors, from any method: STORE_UNAVAILABLE (disk full, locked for too long, closed), with nothing stored.
  * The store stamps times by its own clock.
  */
-export interface Store extends InboxStore, RoutingStore, EngineStore, ExecutorStore, QueryStore, MaintenanceStore {
+export interface Store
+  extends InboxStore, RoutingStore, DefinitionStore, EngineStore, ExecutorStore, QueryStore, MaintenanceStore {
   /** Opens, migrates forward. Errors: DATA_FOLDER_UNUSABLE. */
   open(): Promise<void>;
   /** Commits what was called before, then refuses. Idempotent. */
@@ -102,6 +103,30 @@ export interface EventOutcome {
   readonly decisions: readonly Decision[];
   /** State by execution name. */
   readonly executions: Readonly<Record<string, ExecutionState>>;
+}
+
+// ---- definitions -------------------------------------------------------------------------------------------
+
+export interface DefinitionStore {
+  /**
+   * Tells the store which jobs and triggers the configuration now has. Gives each its lasting identity: a new name
+   * gets generation 1, a changed etag the next generation; what is no longer there keeps its row as deleted and
+   * gets it back when it returns.
+   */
+  syncDefinitions(definitions: readonly DefinitionKey[]): Promise<DefinitionRow[]>;
+}
+export interface DefinitionKey {
+  readonly kind: 'job' | 'trigger';
+  readonly name: string;
+  readonly etag: string;
+}
+export interface DefinitionRow extends DefinitionKey {
+  readonly uid: string;
+  readonly generation: number;
+  readonly createTime: number;
+  readonly updateTime: number;
+  /** Who defined it: `config` for files. */
+  readonly creator: string;
 }
 
 // ---- engines and owners ------------------------------------------------------------------------------------
