@@ -1,0 +1,99 @@
+// What the benchmarks share: processes, the load generator, medians.
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const ROOT = join(import.meta.dirname, '..');
+
+export function scratch() {
+  const dir = mkdtempSync(join(tmpdir(), 'tappet-bench-'));
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+/** Starts a Node program and waits for `listens on <url>` on its standard output. */
+export async function startProgram(args, env = {}) {
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stderr.on('data', (data) => (output += data));
+  const url = await new Promise((resolve, reject) => {
+    child.once('exit', () => reject(new Error(`${args.join(' ')} ended:\n${output}`)));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      output += `${line}\n`;
+      const found = /listens on (http:\/\/\S+)/.exec(line)?.[1];
+      if (found) resolve(found);
+    });
+  });
+  const stop = async () => {
+    child.kill('SIGTERM');
+    if (child.exitCode === null) await once(child, 'exit');
+  };
+  return { url, pid: child.pid, stop, output: () => output };
+}
+
+/** The gateway as users start it, on a free port and a data folder of its own. */
+export async function startGateway(dir, config, env = {}) {
+  const path = join(dir, 'bench.json');
+  writeFileSync(path, JSON.stringify(config));
+  const dataDir = join(dir, 'data');
+  const args = [join(ROOT, 'dist/src/cli.js'), 'serve', '-c', path, '--data-dir', dataDir, '--port', '0'];
+  const program = await startProgram(args, env);
+  const token = readFileSync(join(dataDir, 'token'), 'utf8').trim();
+  const api = async (method, route, body) => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const response = await fetch(program.url + route, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+    if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${await response.text()}`);
+    return response.json();
+  };
+  return { ...program, api, dataDir };
+}
+
+/** wrk, closed loop, 64 connections. Every answer must be 202: an error that is quick would look like speed. */
+export function load(url, { seconds, headers, body }) {
+  const dir = mkdtempSync(join(tmpdir(), 'tappet-wrk-'));
+  const script = join(dir, 'post.lua');
+  const lines = [
+    'wrk.method = "POST"',
+    `wrk.body = ${lua(body)}`,
+    ...Object.entries(headers).map(([name, value]) => `wrk.headers[${lua(name)}] = ${lua(value)}`),
+    'local bad = 0; local threads = {}',
+    'function setup(thread) table.insert(threads, thread) end',
+    'function init(args) bad = 0 end',
+    'function response(status, headers, body) if status ~= 202 then bad = bad + 1 end end',
+    'function done(summary, latency, requests)',
+    '  local n = 0; for _, t in ipairs(threads) do n = n + t:get("bad") end',
+    '  io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, summary.duration, n, latency:percentile(99)))',
+    'end',
+  ];
+  writeFileSync(script, lines.join('\n'));
+  try {
+    const out = execFileSync('wrk', ['-t1', '-c64', `-d${seconds}s`, '-s', script, url]).toString();
+    const [requests, micros, bad, p99] = /RESULT (\d+) (\d+) (\d+) (\d+)/.exec(out).slice(1).map(Number);
+    if (bad > 0 || requests === 0) throw new Error(`${bad} of ${requests} answers were not 202:\n${out}`);
+    return { perSecond: requests / (micros / 1e6), requests, p99Ms: p99 / 1000 };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+const lua = (text) => JSON.stringify(text).replaceAll('\\u', '\\\\u');
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}
+
+/** Measures two in turn, alternating which goes first; the first round is warm-up and does not count. */
+export async function interleave(rounds, ours, floor) {
+  const results = { ours: [], floor: [] };
+  for (let round = 0; round <= rounds; round++) {
+    const order = round % 2 === 0 ? ['ours', 'floor'] : ['floor', 'ours'];
+    for (const who of order) {
+      const value = await (who === 'ours' ? ours() : floor());
+      if (round > 0) results[who].push(value);
+    }
+  }
+  return results;
+}

@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../src/core/json.ts';
+import { BUSYBOX, requireEngine } from '../support/engine.ts';
+import { GatewayProcess } from '../support/gateway-process.ts';
+
+const TASKS = 10;
+const ROUNDS = 10;
+/** Each task writes 20 blocks of 55,000 bytes to each stream: 22 MB a round. */
+const BLOCKS = 20;
+const BLOCK = 55_000;
+/** The kills are spread over the life of the tasks, one step later each round. */
+const STEP_MS = 230;
+const ADOPT_WITHIN_MS = 3_000;
+
+/** Both files end without a newline; the container computes the sums itself, before it prints a byte. */
+const SCRIPT = `
+i=$CLOUD_RUN_TASK_INDEX; r=/results/$CLOUD_RUN_EXECUTION-$i
+echo "$CLOUD_RUN_TASK_ATTEMPT" >> $r.starts
+size=$((${BLOCKS} * ${BLOCK}))
+for s in out err; do
+  yes "$s $i $CLOUD_RUN_EXECUTION 0123456789 abcdefghijklmnopqrstuvwxyz" | head -c $((size - 9)) > /tmp/$s
+  printf 'no newli%s' "$i" >> /tmp/$s
+  sha256sum < /tmp/$s | cut -d' ' -f1 > $r.$s
+done
+echo ready > $r.ready
+k=0; while [ $k -lt ${BLOCKS} ]; do
+  dd if=/tmp/out bs=${BLOCK} skip=$k count=1 2>/dev/null
+  dd if=/tmp/err bs=${BLOCK} skip=$k count=1 >&2 2>/dev/null
+  sleep 0.1; k=$((k + 1))
+done
+exit $((i % 4))`;
+
+describe('kill -9 of the gateway while 10 tasks run', () => {
+  const base = mkdtempSync(join(tmpdir(), 'tappet-kill-'));
+  const results = join(base, 'results');
+  const moments: { round: number; written: number; after: string }[] = [];
+  let gateway: GatewayProcess;
+
+  beforeAll(async () => {
+    execFileSync('mkdir', ['-p', results]);
+    gateway = new GatewayProcess({ dir: base, config: config(results), env: { DOCKER_HOST: requireEngine() } });
+    await gateway.start();
+  });
+  afterAll(async () => {
+    await gateway.stop();
+    rmSync(base, { recursive: true, force: true });
+  });
+
+  it.each(Array.from({ length: ROUNDS }, (_, i) => i))('round %i', async (round) => {
+    const run = await gateway.api('POST', '/api/v1/jobs/talk:run', {});
+    expect(run.status).toBe(200);
+    const execution = String(run.json()['name']);
+    const ready = (): number => count((i) => existsSync(join(results, `${execution}-${i}.ready`)));
+    await gateway.until(`/api/v1/executions/${execution}`, (e) => (ready() === TASKS && e['runningCount'] === TASKS ? e : undefined));
+    await new Promise((resolve) => setTimeout(resolve, round * STEP_MS));
+    const before = (await gateway.api('GET', `/api/v1/executions/${execution}`)).json();
+    await gateway.kill();
+    moments.push({ round, written: round * STEP_MS, after: `${String(before['runningCount'])} running` });
+
+    const restarted = Date.now();
+    await gateway.start();
+    await gateway.until('/api/v1/status', adopted, ADOPT_WITHIN_MS);
+    expect(Date.now() - restarted).toBeLessThanOrEqual(ADOPT_WITHIN_MS);
+
+    const ended = await gateway.until(`/api/v1/executions/${execution}`, (e) => (e['completionTime'] ? e : undefined));
+    expect(ended).toMatchObject({ state: 'FAILED', succeededCount: count((i) => i % 4 === 0), failedCount: count((i) => i % 4 !== 0) });
+    let bytes = 0;
+    for (let index = 0; index < TASKS; index++) bytes += await checkTask(gateway, results, execution, index);
+    expect(bytes).toBe(TASKS * 2 * BLOCKS * BLOCK);
+    expect(bytes).toBeGreaterThanOrEqual(20_000_000);
+    await gateway.until('/api/v1/status', () => (containersOf(execution).length === 0 ? true : undefined));
+  });
+
+  it('killed at 10 different moments', () => {
+    expect(new Set(moments.map((moment) => moment.written)).size).toBe(ROUNDS);
+    console.log(moments.map((moment) => `killed ${moment.written} ms in, ${moment.after}`).join('\n'));
+  });
+});
+
+function config(results: string): JsonObject {
+  return {
+    server: { allowedBinds: [results] },
+    jobs: {
+      talk: {
+        image: BUSYBOX,
+        command: ['/bin/sh', '-c', SCRIPT],
+        taskCount: TASKS,
+        parallelism: 0,
+        maxRetries: 0,
+        timeout: '2m',
+        memory: '64Mi',
+        volumes: [{ bind: results, to: '/results', readOnly: false }],
+      },
+    },
+    triggers: {},
+  };
+}
+
+/** One attempt, its true exit code, started once, and byte for byte what the container computed. Returns the bytes. */
+async function checkTask(gateway: GatewayProcess, results: string, execution: string, index: number): Promise<number> {
+  const path = `/api/v1/executions/${execution}/tasks/${index}`;
+  const attempts = (await gateway.api('GET', `${path}/attempts`)).json()['attempts'] as JsonObject[];
+  expect(attempts).toHaveLength(1);
+  expect(attempts[0]).toMatchObject({ exitCode: index % 4, state: index % 4 === 0 ? 'SUCCEEDED' : 'FAILED' });
+  const file = (kind: string): string => readFileSync(join(results, `${execution}-${index}.${kind}`), 'utf8').trim();
+  expect(file('starts')).toBe('0');
+  const streams = { out: 'stdout', err: 'stderr' };
+  let bytes = 0;
+  for (const [kind, stream] of Object.entries(streams)) {
+    const answer = await fetch(`${gateway.url}${path}/logs?stream=${stream}`, {
+      headers: { authorization: `Bearer ${gateway.token}` },
+    });
+    const log = new Uint8Array(await answer.arrayBuffer());
+    expect(createHash('sha256').update(log).digest('hex'), `${stream} of task ${index}, ${log.length} bytes`).toBe(file(kind));
+    bytes += log.length;
+  }
+  return bytes;
+}
+
+/** Asked of the engine itself, through its own client. */
+function containersOf(execution: string): string[] {
+  const filter = `label=dev.tappet.execution=${execution}`;
+  const out = execFileSync('docker', ['ps', '-aq', '--filter', filter], { env: { ...process.env, DOCKER_HOST: requireEngine() } });
+  return out.toString().split('\n').filter(Boolean);
+}
+
+function count(holds: (index: number) => boolean): number {
+  return Array.from({ length: TASKS }, (_, index) => index).filter(holds).length;
+}
+
+function adopted(status: JsonObject): true | undefined {
+  const engine = status['engine'] as JsonObject;
+  return engine['state'] === 'ready' ? true : undefined;
+}
