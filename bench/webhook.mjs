@@ -19,7 +19,7 @@ export async function benchWebhook(kind) {
   const headers = { 'content-type': 'application/json', ...(issuer ? issuer.headers : hmacHeaders()) };
   const env = { DOCKER_HOST: 'unix:///nowhere/docker.sock', BENCH_SECRET: SECRET };
   const gateway = await startGateway(dir, config(kind, issuer), env);
-  const floorArgs = [join(import.meta.dirname, `floors/webhook-${kind}.mjs`), join(dir, 'floor.db'), issuer?.jwks ?? ''];
+  const floorArgs = [join(import.meta.dirname, `floors/webhook-${kind}.mjs`), join(dir, 'floor.db'), join(gateway.dataDir, 'tappet.db'), issuer?.jwks ?? ''];
   const floor = await startProgram(floorArgs);
   let sent = 0;
   const run = (url, count) => {
@@ -80,7 +80,7 @@ async function startIssuer() {
 /** wrk may drop answers that were on the way when it ended, at most one a connection and run. */
 function checkDelivery(path, sent) {
   const db = new Database(path, { readonly: true });
-  const rows = db.prepare('SELECT COUNT(*) AS n FROM events e JOIN executions x ON x.event = e.uid').get().n;
+  const rows = db.prepare('SELECT COUNT(*) AS n FROM events e JOIN executions x ON x.event_uid = e.uid').get().n;
   db.close();
   const slack = 64 * (ROUNDS + 1);
   if (rows < sent || rows > sent + slack) throw new Error(`${sent} calls were answered 202, ${rows} executions are stored`);

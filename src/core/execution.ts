@@ -14,7 +14,11 @@ export interface NewExecution {
   readonly name: string;
   readonly job: string;
   readonly jobGeneration: number;
-  /** Frozen, overrides applied. Strings that name `task` are still templates. */
+  /**
+   * Frozen, overrides applied. Env values and args that name `task` are still templates: whoever starts an attempt
+   * renders each one that holds `${{`, over the roots of `context` and `task`. Text that is done (a rendered value,
+   * an API override) has `${{` escaped as `$${{`, so that what a sender wrote is never evaluated; rendering undoes it.
+   */
   readonly spec: JobSpec;
   /** The roots (`event`, `trigger`, …) that those templates read, with their values at the decision. */
   readonly context: JsonObject;

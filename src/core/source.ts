@@ -17,6 +17,8 @@ export interface Source {
   handle?(request: Request, info: RequestInfo): Promise<Response>;
   /** The next `count` times at or after `from` at which it would let an event in by itself. */
   preview?(from: number, count: number): readonly number[];
+  /** The clock was set back by `ms`: alarms that are set now wait too long. Only for sources that set any. */
+  clockSetBack?(ms: number): void;
 }
 
 export interface RequestInfo {

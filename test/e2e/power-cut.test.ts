@@ -18,7 +18,7 @@ const READ = `
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
 print(db.execute("pragma integrity_check").fetchone()[0])
-for (i,) in db.execute("select e.id from events e join executions x on x.event = e.uid"): print(i)
+for (i,) in db.execute("select k.id from event_keys k join executions x on x.event_uid = k.event_uid"): print(i)
 `;
 
 describe('power cut', () => {

@@ -1,0 +1,167 @@
+// @ts-check
+// `npm run demo [-- --once] [--yes]`: the set-up, a gateway with config.example.json, and what became of each example.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { command } from './lib/command.mjs';
+import { EXAMPLES, nextEvent } from './lib/demo-examples.mjs';
+import { startDemoGateway } from './lib/demo-gateway.mjs';
+import { DEMO_IMAGE } from './lib/images.mjs';
+import { SetupError } from './lib/say.mjs';
+import { setUp } from './setup.mjs';
+
+/**
+ * @typedef {import('./lib/demo-gateway.mjs').DemoGateway} DemoGateway
+ * @typedef {import('../src/core/api.ts').EventDetailResource} EventDetail
+ * @typedef {import('../src/core/api.ts').ExecutionResource} Execution
+ * @typedef {{ event: EventDetail, execution: Execution, output: string }} Outcome
+ */
+
+/** For one example from its setting off to its last byte of output; the clock alone may take ten seconds of it. */
+const DEADLINE_MS = 120_000;
+
+await command(async () => {
+  const once = process.argv.includes('--once');
+  await setUp([DEMO_IMAGE]);
+  const gateway = await startDemoGateway();
+  print(`\nTappet runs with ${gateway.configFile}. ${EXAMPLES.length} examples follow.`);
+  const failures = [];
+  for (const example of EXAMPLES) {
+    print(`\n── ${example.trigger}: ${example.title}`);
+    print(`   ${example.tell}`);
+    try {
+      const uid = await within(DEADLINE_MS, example.setOff(gateway), 'no event came');
+      show(await within(DEADLINE_MS, follow(gateway, uid, example.trigger), 'its execution did not end'));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failures.push(`${example.trigger}: ${reason}`);
+      print(`   failed      ${reason}`);
+    }
+  }
+  if (failures.length > 0)
+    throw new SetupError(`The demo failed:\n  ${failures.join('\n  ')}\nMore in .tappet/demo/gateway.log.`);
+  print(`\nAll ${EXAMPLES.length} examples succeeded.`);
+  tellHowToGoOn(gateway, once);
+  if (!once) await watchTheClock(gateway);
+  return 0;
+});
+
+/** @param {string} text */
+function print(text) {
+  process.stdout.write(`${text}\n`);
+}
+
+/**
+ * @template T
+ * @param {number} ms
+ * @param {Promise<T>} work
+ * @param {string} complaint
+ * @returns {Promise<T>}
+ */
+async function within(ms, work, complaint) {
+  const late = sleep(ms, undefined, { ref: false }).then(() => {
+    throw new Error(`${complaint} within ${ms / 1000} s`);
+  });
+  return Promise.race([work, late]);
+}
+
+/**
+ * From an event to what its container wrote. Throws with the reason where it did not come to that.
+ * @param {DemoGateway} gateway
+ * @param {string} uid
+ * @param {string} trigger
+ * @returns {Promise<Outcome>}
+ */
+async function follow(gateway, uid, trigger) {
+  /** @type {EventDetail} */
+  let event;
+  while ((event = await gateway.get(`/events/${uid}`)).decideTime === null) await sleep(100);
+  const decision = event.decisions.find((one) => one.trigger === trigger);
+  if (decision?.outcome !== 'matched' || decision.execution === null) {
+    throw new Error(
+      `the decision was "${decision?.outcome ?? 'none'}": ${decision?.reason ?? 'no trigger considered it'}`,
+    );
+  }
+  /** @type {Execution} */
+  let execution;
+  while ((execution = await gateway.get(`/executions/${decision.execution}`)).completionTime === null)
+    await sleep(100);
+  const output = await outputOf(gateway, execution);
+  if (execution.state !== 'SUCCEEDED') {
+    throw new Error(
+      `${execution.name} is ${execution.state}: ${execution.message ?? execution.reason}${output && `\n${output}`}`,
+    );
+  }
+  return { event, execution, output };
+}
+
+/**
+ * @param {DemoGateway} gateway
+ * @param {Execution} execution
+ */
+async function outputOf(gateway, execution) {
+  const outputs = [];
+  for (let index = 0; index < execution.taskCount; index++) {
+    outputs.push(await gateway.text(`/executions/${execution.name}/tasks/${index}/logs`));
+  }
+  return outputs.join('').trimEnd();
+}
+
+/** @param {Outcome} outcome */
+function show({ event, execution, output }) {
+  const decision = event.decisions.find((one) => one.execution === execution.name);
+  const { type, id, source, subject } = event.event;
+  const tasks = execution.taskCount === 1 ? '1 task' : `${execution.taskCount} tasks`;
+  const rows = [
+    ['event', `${type}  id ${id}${subject === undefined ? '' : `  subject ${subject}`}`],
+    ['', `from ${source}, let in as ${event.origin}`],
+    ['decision', `${decision?.outcome}: ${decision?.reason}`],
+    [
+      'execution',
+      `${execution.name}  ${execution.state}  ${tasks} of job ${execution.job}, ${duration(event, execution)}`,
+    ],
+    ...output.split('\n').map((line, index) => [index === 0 ? 'container' : '', `│ ${line}`]),
+  ];
+  for (const [name = '', text = ''] of rows) print(`   ${name.padEnd(12)}${text}`);
+}
+
+/**
+ * @param {EventDetail} event
+ * @param {Execution} execution
+ */
+function duration(event, execution) {
+  const ms = Date.parse(execution.completionTime ?? '') - Date.parse(event.receiveTime);
+  return `${(ms / 1000).toFixed(1)} s from the event to the end`;
+}
+
+/**
+ * @param {DemoGateway} gateway
+ * @param {boolean} once
+ */
+function tellHowToGoOn({ url, tokenFile }, once) {
+  print(`\n   API         ${url}/api/v1`);
+  print(`   token       in ${tokenFile} (made at the first start, readable by you alone)`);
+  if (once) return;
+  print(`   try         curl -H "Authorization: Bearer $(cat ${tokenFile})" ${url}/api/v1/executions`);
+  print('               node dist/src/cli.js --data-dir .tappet/demo events list');
+  print('\nThe schedule goes on; Ctrl-C ends the demo and stops what it started.\n');
+}
+
+/**
+ * A line per execution of the schedule, for ever.
+ * @param {DemoGateway} gateway
+ * @returns {Promise<never>}
+ */
+async function watchTheClock(gateway) {
+  /** @type {Set<string>} */
+  const seen = new Set();
+  const since = Date.now();
+  for (;;) {
+    const uid = await nextEvent(gateway, 'every-10-seconds', seen, since);
+    seen.add(uid);
+    try {
+      const { event, execution, output } = await follow(gateway, uid, 'every-10-seconds');
+      print(`   ${event.event['id']}  ${execution.name}  ${execution.state}  │ ${output.split('\n').at(-1)}`);
+    } catch (error) {
+      print(`   ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}

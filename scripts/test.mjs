@@ -1,0 +1,57 @@
+// @ts-check
+// `npm test [-- vitest arguments]`: every test, against a real engine. The last line is the count.
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { command } from './lib/command.mjs';
+import { TEST_IMAGE } from './lib/images.mjs';
+import { ensureComponents } from './lib/packages.mjs';
+import { run } from './lib/run.mjs';
+import { explain, root, say } from './lib/say.mjs';
+import { countTests } from './lib/test-report.mjs';
+import { setUp } from './setup.mjs';
+
+/** What tests need beside the engine, in one place. */
+const COMPONENTS = [
+  {
+    component: { apt: 'docker-registry', programs: ['docker-registry'] },
+    why: 'to test image pulls without a network',
+  },
+];
+
+await command(async () => {
+  const args = process.argv.slice(2).filter((arg) => arg !== '--yes');
+  await setUp([TEST_IMAGE]);
+  let missing = 0;
+  for (const { component, why } of COMPONENTS) {
+    // The tests that do without it still run; the run as a whole has failed.
+    await ensureComponents([component], why).catch((error) => {
+      explain(error);
+      missing++;
+    });
+  }
+  const report = join(root, '.tappet/test-report.json');
+  mkdirSync(join(root, '.tappet'), { recursive: true });
+  rmSync(report, { force: true });
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const ran = await run(process.execPath, [vitest, 'run', ...reporters, ...args], { quiet: false });
+  const counted = countTests(readReport(report), {
+    filtered: args.some((arg) => /^(-t|--testNamePattern)/.test(arg)),
+  });
+  const failed = counted.failed + missing;
+  for (const problem of counted.problems) say(problem);
+  const bad = failed > 0 || counted.problems.length > 0 || ran.code !== 0;
+  // vitest can fail without a failed test: an unhandled error, a project without a single test.
+  const shown = bad ? Math.max(failed, 1) : 0;
+  process.stdout.write(`tests: ${counted.passed} passed, ${shown} failed, ${counted.skipped} skipped\n`);
+  return bad ? 1 : 0;
+});
+
+/** @param {string} file */
+function readReport(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return { testResults: [] };
+  }
+}

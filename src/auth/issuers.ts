@@ -1,0 +1,87 @@
+import type { IssuerSpec } from '../core/auth.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Fetch } from '../core/fetch.ts';
+import type { Log } from '../core/log.ts';
+import { TappetError } from '../core/errors.ts';
+import { knownAlgorithms } from './algorithms.ts';
+import { urlProblem } from './fetch-document.ts';
+import { importKeys } from './jwk-set.ts';
+import { JwksCache } from './jwks-cache.ts';
+import { PinnedKeys, type KeySource } from './keys.ts';
+
+export interface IssuersDeps {
+  readonly specs: ReadonlyMap<string, IssuerSpec>;
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+export interface Issuer {
+  readonly spec: IssuerSpec;
+  readonly keys: KeySource;
+}
+
+/** The configured issuers, each with one set of keys shared by all its triggers. Reads keys only for those in use. */
+export class Issuers {
+  readonly #deps: IssuersDeps;
+  readonly #used = new Map<string, Promise<Issuer>>();
+
+  constructor(deps: IssuersDeps) {
+    this.#deps = deps;
+  }
+
+  /** Errors: CONFIG_INVALID (no such issuer; unusable algorithms, URL or pinned keys). Opens no connection. */
+  get(name: string): Promise<Issuer> {
+    let issuer = this.#used.get(name);
+    if (issuer === undefined) this.#used.set(name, (issuer = this.#make(name)));
+    return issuer;
+  }
+
+  /** Begins to read the keys of the issuers in use, so that the first call need not wait. Never waits for them. */
+  async start(signal?: AbortSignal): Promise<void> {
+    signal?.addEventListener('abort', () => void this.stop(), { once: true });
+    for (const { keys } of await this.#all()) if (signal?.aborted !== true) keys.start();
+  }
+
+  /** Ends the timers. Idempotent; legal before `start`. */
+  async stop(): Promise<void> {
+    for (const { keys } of await this.#all()) keys.stop();
+  }
+
+  async #all(): Promise<Issuer[]> {
+    const all = await Promise.allSettled(this.#used.values());
+    return all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  }
+
+  async #make(name: string): Promise<Issuer> {
+    const path = `issuers.${name}`;
+    const spec = this.#deps.specs.get(name);
+    if (spec === undefined) throw invalid(path, `there is no issuer named ${name}`);
+    const unknown = spec.algorithms.filter((alg) => !knownAlgorithms().includes(alg));
+    if (unknown.length > 0 || spec.algorithms.length === 0) {
+      throw invalid(
+        `${path}.algorithms`,
+        `choose from ${knownAlgorithms().join(', ')} (found: ${unknown.join(', ')})`,
+      );
+    }
+    return { spec, keys: await this.#keySource(name, spec, path) };
+  }
+
+  async #keySource(name: string, spec: IssuerSpec, path: string): Promise<KeySource> {
+    if (spec.jwks !== undefined && 'keys' in spec.jwks) {
+      const imported = await importKeys(spec.jwks.keys, spec.algorithms);
+      if (!imported.ok) throw invalid(`${path}.jwks`, imported.reason);
+      // Unlike an issuer's own list, each of these was put here by hand: a bad one is a mistake to mend now.
+      const [bad] = imported.skipped;
+      if (bad !== undefined) throw invalid(`${path}.jwks.keys[${bad.index}]`, bad.reason);
+      return new PinnedKeys(imported.set);
+    }
+    const url = spec.jwks?.url;
+    const problem = urlProblem(url ?? spec.issuer, spec.allowHttp);
+    if (problem !== undefined) throw invalid(url === undefined ? path : `${path}.jwks.url`, problem);
+    return new JwksCache({ ...this.#deps, name, spec, ...(url === undefined ? {} : { url }) });
+  }
+}
+
+function invalid(path: string, message: string): TappetError {
+  return new TappetError('CONFIG_INVALID', `${path}: ${message}`, { path, errors: [{ path, message }] });
+}

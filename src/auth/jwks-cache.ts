@@ -1,0 +1,181 @@
+import type { IssuerSpec } from '../core/auth.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Fetch } from '../core/fetch.ts';
+import type { Log } from '../core/log.ts';
+import { errorText } from '../core/errors.ts';
+import { fetchDocument } from './fetch-document.ts';
+import { importKeys, type KeySet, type SkippedKey } from './jwk-set.ts';
+import { lookupIn, type KeyLookup, type KeySource } from './keys.ts';
+
+/** A withdrawn key is refused this long after its withdrawal at the latest, where the issuer answers. */
+const REFRESH_MS = 5 * 60_000;
+/** An issuer may be away this long before its keys count as unknown. */
+const STALE_MS = 24 * 60 * 60_000;
+/** Tokens with an unknown `kid` cause one request per this time, however many come: they cost their sender nothing. */
+const UNKNOWN_KID_MS = 30_000;
+const BACKOFF_MS = { first: 1_000, max: 60_000 };
+
+export interface JwksCacheDeps {
+  /** The issuer's name in the configuration, for the log. */
+  readonly name: string;
+  readonly spec: IssuerSpec;
+  /** Absent = by discovery. */
+  readonly url?: string;
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * The keys of a remote issuer. A lookup of a known key never waits for the network.
+ *
+ * States, by what is known: `empty` (a lookup waits for the first read), `fresh` (read, refreshed every 5 min in the
+ * background), `stale` (the last read failed; the old keys go on for 24 h, reads are tried again after 1 s doubling to
+ * 60 s), then `empty` again. One read at a time; whoever needs it waits for the same one.
+ */
+export class JwksCache implements KeySource {
+  readonly #deps: JwksCacheDeps;
+  #set: KeySet | undefined;
+  #readTime = 0;
+  #jwksUrl: string | undefined;
+  #reading: Promise<void> | undefined;
+  #failures = 0;
+  #lastError = 'its keys have not been read yet';
+  /** Earliest time of the next try after a failure. */
+  #retryTime = 0;
+  #unknownKidTime = -Infinity;
+  #skippedLogged = '';
+  #cancelTimer = (): void => {};
+  #stopped = false;
+
+  constructor(deps: JwksCacheDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    if (this.#set === undefined && !this.#stopped) void this.#read();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer();
+  }
+
+  lookup(kid: string | undefined, alg: string): KeyLookup | Promise<KeyLookup> {
+    const set = this.#current();
+    if (set !== undefined) {
+      const known = lookupIn(set, kid, alg);
+      if (known.state === 'found') return known;
+    }
+    return this.#lookupAfterRead(kid, alg, set === undefined);
+  }
+
+  async #lookupAfterRead(kid: string | undefined, alg: string, empty: boolean): Promise<KeyLookup> {
+    if (this.#reading !== undefined) await this.#reading;
+    else if (empty ? this.#mayTry() : this.#mayTryForUnknownKid()) await this.#read();
+    const set = this.#current();
+    if (set !== undefined) return lookupIn(set, kid, alg);
+    const wait = Math.max(this.#waitMs(), BACKOFF_MS.first);
+    return { state: 'unavailable', reason: this.#lastError, retryAfter: Math.ceil(wait / 1000) };
+  }
+
+  #current(): KeySet | undefined {
+    return this.#deps.clock.now() - this.#readTime <= STALE_MS ? this.#set : undefined;
+  }
+
+  #mayTry(): boolean {
+    return !this.#stopped && this.#waitMs() === 0;
+  }
+
+  #mayTryForUnknownKid(): boolean {
+    const now = this.#deps.clock.now();
+    const since = now - this.#unknownKidTime;
+    // Below zero: the clock was set back.
+    if (!this.#mayTry() || (since >= 0 && since < UNKNOWN_KID_MS)) return false;
+    this.#unknownKidTime = now;
+    return true;
+  }
+
+  /** Until the next try is allowed. A wait longer than the longest pause means that the clock was set back. */
+  #waitMs(): number {
+    const wait = this.#retryTime - this.#deps.clock.now();
+    return wait > BACKOFF_MS.max ? 0 : Math.max(0, wait);
+  }
+
+  /** Never rejects: what failed is logged here and kept for `unavailable`. */
+  #read(): Promise<void> {
+    this.#reading ??= this.#tryRead().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #tryRead(): Promise<void> {
+    this.#cancelTimer();
+    try {
+      this.#set = await this.#fetchKeys();
+      this.#readTime = this.#deps.clock.now();
+      if (this.#failures > 0) this.#deps.log.info('the keys of an issuer can be read again', this.#fields());
+      this.#failures = 0;
+      this.#retryTime = 0;
+      this.#schedule(REFRESH_MS);
+    } catch (error) {
+      this.#failed(errorText(error));
+    }
+  }
+
+  #failed(message: string): void {
+    const pause = Math.min(BACKOFF_MS.first * 2 ** Math.min(this.#failures, 16), BACKOFF_MS.max);
+    // Once per outage, not once per try.
+    if (this.#failures++ === 0) {
+      const text = 'the keys of an issuer cannot be read; known keys go on for 24 h';
+      this.#deps.log.warn(text, { ...this.#fields(), error: message });
+    }
+    this.#lastError = message;
+    // The issuer may have moved its keys.
+    this.#jwksUrl = undefined;
+    this.#retryTime = this.#deps.clock.now() + pause;
+    this.#schedule(pause);
+  }
+
+  #schedule(ms: number): void {
+    if (this.#stopped) return;
+    this.#cancelTimer = this.#deps.clock.setTimer(ms, () => void this.#read());
+  }
+
+  async #fetchKeys(): Promise<KeySet> {
+    this.#jwksUrl ??= this.#deps.url ?? (await this.#discover());
+    const document = await fetchDocument(this.#jwksUrl, {
+      ...this.#deps,
+      allowHttp: this.#deps.spec.allowHttp,
+    });
+    const imported = await importKeys(document['keys'], this.#deps.spec.algorithms);
+    if (!imported.ok) throw new Error(`${this.#jwksUrl}: ${imported.reason}`);
+    this.#logSkipped(imported.skipped);
+    return imported.set;
+  }
+
+  /** OpenID Connect Discovery 1.0 §4: the document must name the very issuer that it was asked for. */
+  async #discover(): Promise<string> {
+    const { issuer, allowHttp } = this.#deps.spec;
+    const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+    const document = await fetchDocument(url, { ...this.#deps, allowHttp });
+    if (document['issuer'] !== issuer) throw new Error(`${url} names another issuer than ${issuer}`);
+    const jwksUrl = document['jwks_uri'];
+    if (typeof jwksUrl !== 'string') throw new Error(`${url} has no jwks_uri`);
+    return jwksUrl;
+  }
+
+  /** Issuers publish encryption keys and new kinds beside the ones we need: worth one line, not one per refresh. */
+  #logSkipped(skipped: readonly SkippedKey[]): void {
+    const text = skipped.map(({ index, reason }) => `key ${index}: ${reason}`).join('; ');
+    if (text !== '' && text !== this.#skippedLogged) {
+      this.#deps.log.info('some keys of an issuer are left out', { ...this.#fields(), skipped: text });
+    }
+    this.#skippedLogged = text;
+  }
+
+  #fields(): { issuer: string; url: string } {
+    return { issuer: this.#deps.name, url: this.#jwksUrl ?? this.#deps.url ?? this.#deps.spec.issuer };
+  }
+}

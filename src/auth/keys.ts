@@ -1,0 +1,34 @@
+import type { KeySet, VerifyKey } from './jwk-set.ts';
+
+export type KeyLookup =
+  | { readonly state: 'found'; readonly key: VerifyKey }
+  | { readonly state: 'unknown' }
+  /** No key has ever been read, or the last ones are too old to trust. `retryAfter` in seconds. */
+  | { readonly state: 'unavailable'; readonly reason: string; readonly retryAfter: number };
+
+/** Where the keys of one issuer come from. */
+export interface KeySource {
+  lookup(kid: string | undefined, alg: string): KeyLookup | Promise<KeyLookup>;
+  /** Begins to read keys ahead of the first call. */
+  start(): void;
+  /** Ends timers; what is known stays known. Idempotent. */
+  stop(): void;
+}
+
+export function lookupIn(set: KeySet, kid: string | undefined, alg: string): KeyLookup {
+  const key = set.find(kid, alg);
+  return key === undefined ? { state: 'unknown' } : { state: 'found', key };
+}
+
+/** Keys that stand in the configuration: never opens a connection. */
+export class PinnedKeys implements KeySource {
+  readonly #set: KeySet;
+  constructor(set: KeySet) {
+    this.#set = set;
+  }
+  lookup(kid: string | undefined, alg: string): KeyLookup {
+    return lookupIn(this.#set, kid, alg);
+  }
+  start(): void {}
+  stop(): void {}
+}

@@ -1,0 +1,133 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import type { AttemptResource, ExecutionResource, TaskResource } from '../core/api.ts';
+import type { ExecutionState } from '../core/states.ts';
+import {
+  apiCommand,
+  clientOf,
+  executionName,
+  pageOptions,
+  pageQuery,
+  tellMore,
+  wholeNumber,
+} from './api-command.ts';
+import type { ApiOptions, PageOptions } from './api-command.ts';
+import type { CliIo } from './io.ts';
+import { fields, print, table, when } from './output.ts';
+
+interface ListOptions extends PageOptions {
+  readonly job?: string;
+  readonly state?: ExecutionState;
+  readonly trigger?: string;
+  readonly event?: string;
+}
+
+export function addExecutions(program: Command, io: CliIo): void {
+  const executions = program.command('executions').description('runs of jobs; @latest is the newest');
+  addList(executions, io);
+  apiCommand(executions, 'get <name>', 'show an execution').action(
+    async (name: string, options: ApiOptions) => {
+      const client = await clientOf(io, options);
+      const execution = await client.executions.get(await executionName(client, name));
+      await print(io, options.output, execution, () => fields(execution, io.now()));
+    },
+  );
+  apiCommand(executions, 'cancel <name>', 'stop an execution').action(
+    async (name: string, options: ApiOptions) => {
+      const client = await clientOf(io, options);
+      const execution = await client.executions.cancel(await executionName(client, name));
+      await print(io, options.output, execution, () => executionTable([execution], io.now()));
+    },
+  );
+  apiCommand(executions, 'delete <name>', 'delete an ended execution, with its logs').action(
+    async (name: string, options: ApiOptions) => {
+      const client = await clientOf(io, options);
+      const execution = await executionName(client, name);
+      await client.executions.delete(execution);
+      io.err(`Deleted ${execution}.`);
+    },
+  );
+  addTasks(executions, io);
+}
+
+function addList(executions: Command, io: CliIo): void {
+  const states: readonly ExecutionState[] = ['PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'];
+  pageOptions(apiCommand(executions, 'list', 'list executions, newest first'))
+    .option('--job <name>', 'only of this job')
+    .addOption(new Option('--state <state>', 'only in this state').choices(states))
+    .option('--trigger <name>', 'only started by this trigger')
+    .option('--event <uid>', 'only started by this event')
+    .action(async (options: ListOptions) => {
+      const { job, state, trigger, event } = options;
+      const client = await clientOf(io, options);
+      const page = await client.executions.list({ ...pageQuery(options), job, state, trigger, event });
+      await print(io, options.output, page, () => executionTable(page.executions, io.now()));
+      tellMore(io, page);
+    });
+}
+
+function addTasks(executions: Command, io: CliIo): void {
+  pageOptions(apiCommand(executions, 'tasks <name>', 'list the tasks of an execution')).action(
+    async (name: string, options: PageOptions) => {
+      const client = await clientOf(io, options);
+      const page = await client.tasks.list(await executionName(client, name), pageQuery(options));
+      await print(io, options.output, page, () => taskTable(page.tasks, io.now()));
+      tellMore(io, page);
+    },
+  );
+  apiCommand(executions, 'attempts <name>', 'list every attempt of a task')
+    .option('--task <index>', 'which task', wholeNumber, 0)
+    .action(async (name: string, options: ApiOptions & { readonly task: number }) => {
+      const client = await clientOf(io, options);
+      const page = await client.tasks.attempts(await executionName(client, name), options.task);
+      await print(io, options.output, page, () => attemptTable(page.attempts, io.now()));
+    });
+}
+
+export function executionTable(executions: readonly ExecutionResource[], now: number): string {
+  return table(
+    ['NAME', 'JOB', 'STATE', 'TASKS', 'CREATED', 'CAUSE'],
+    executions.map((execution) => [
+      execution.name,
+      execution.job,
+      execution.state,
+      `${execution.succeededCount}/${execution.taskCount}`,
+      when(execution.createTime, now),
+      causeText(execution),
+    ]),
+  );
+}
+
+function causeText({ cause }: ExecutionResource): string {
+  return 'principal' in cause ? `called by ${cause.principal}` : `trigger ${cause.trigger}`;
+}
+
+function taskTable(tasks: readonly TaskResource[], now: number): string {
+  return table(
+    ['INDEX', 'STATE', 'ATTEMPTS', 'RETRIED', 'STARTED', 'ENDED', 'MESSAGE'],
+    tasks.map((task) => [
+      String(task.index),
+      task.state,
+      String(task.attempts),
+      String(task.retried),
+      when(task.startTime, now),
+      when(task.completionTime, now),
+      task.message ?? '',
+    ]),
+  );
+}
+
+function attemptTable(attempts: readonly AttemptResource[], now: number): string {
+  return table(
+    ['ATTEMPT', 'STATE', 'REASON', 'EXIT', 'STARTED', 'ENDED', 'MESSAGE'],
+    attempts.map((attempt) => [
+      String(attempt.attempt),
+      attempt.state,
+      attempt.reason ?? '-',
+      attempt.exitCode === null ? (attempt.signal ?? '-') : String(attempt.exitCode),
+      when(attempt.startTime, now),
+      when(attempt.endTime, now),
+      attempt.message ?? '',
+    ]),
+  );
+}

@@ -1,0 +1,28 @@
+import type { Fetch } from '../core/fetch.ts';
+import type { Pause } from '../client/client.ts';
+
+/** Everything that a command touches outside of itself, so that a test can run one in its own process. */
+export interface CliIo {
+  readonly env: NodeJS.ProcessEnv;
+  /** Standard output: data, and nothing else. Resolves when more may be written. */
+  out(data: string | Uint8Array): Promise<void>;
+  /** Standard error: one message. */
+  err(line: string): void;
+  readStdin(): Promise<string>;
+  /** Epoch milliseconds. */
+  now(): number;
+  readonly fetch: Fetch;
+  readonly pause: Pause;
+  /** Aborts at Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly version: string;
+}
+
+/** Ends the command with this code, its reason already told. */
+export class ExitWith extends Error {
+  readonly code: number;
+  constructor(code: number) {
+    super(`exit ${code}`);
+    this.code = code;
+  }
+}

@@ -1,0 +1,60 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import type { Client } from '../client/client.ts';
+import type { LogStream } from '../core/log-sink.ts';
+import { clientOf, connectionOptions, executionName, wholeNumber } from './api-command.ts';
+import type { ConnectionOptions } from './connection.ts';
+import type { CliIo } from './io.ts';
+
+interface LogOptions extends ConnectionOptions {
+  readonly task: number;
+  readonly attempt?: number;
+  readonly follow?: boolean;
+  readonly stream?: LogStream;
+}
+
+export function addLogs(program: Command, io: CliIo): void {
+  connectionOptions(
+    program
+      .command('logs <execution>')
+      .description('print what a task wrote; @latest is the newest execution'),
+  )
+    .option('--task <index>', 'which task', wholeNumber, 0)
+    .option('--attempt <n>', 'which attempt (default: the newest); with --follow the first one', wholeNumber)
+    .option('-f, --follow', 'go on until the task has ended')
+    .addOption(new Option('--stream <stream>', 'only this one').choices(['stdout', 'stderr']))
+    .action(async (name: string, options: LogOptions) => {
+      const client = await clientOf(io, options);
+      const execution = await executionName(client, name);
+      const { task: index, attempt, stream } = options;
+      if (options.follow === true) {
+        await followLog(io, client, execution, { index, attempt, stream, signal: io.signal });
+        return;
+      }
+      for await (const data of client.logs.read(execution, index, { attempt, stream })) await io.out(data);
+    });
+}
+
+export interface FollowLog {
+  readonly index: number;
+  readonly attempt?: number | undefined;
+  readonly stream?: LogStream | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Prints the output of a task as it comes, byte for byte; a new attempt is told on standard error. */
+export async function followLog(
+  io: CliIo,
+  client: Client,
+  execution: string,
+  params: FollowLog,
+): Promise<void> {
+  const { index, attempt: first, stream, signal } = params;
+  let attempt: number | undefined;
+  for await (const entry of client.logs.follow(execution, index, { attempt: first, stream, signal })) {
+    if (attempt !== undefined && entry.attempt !== attempt)
+      io.err(`Attempt ${entry.attempt} of task ${index}:`);
+    attempt = entry.attempt;
+    await io.out(entry.data);
+  }
+}

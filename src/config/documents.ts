@@ -1,0 +1,160 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { Document, Node, Pair } from 'yaml';
+import { errorText, TappetError } from '../core/errors.ts';
+import type { Place, Problems } from './problems.ts';
+
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+const EXTENSIONS = /\.(json|ya?ml)$/i;
+/** A schema beside the configuration is for editors. */
+const NOT_CONFIG = /\.schema\.json$/i;
+
+export type PathSegment = string | number;
+
+/** One parsed file. */
+export interface ConfigDocument {
+  /** As the user would write it. */
+  readonly file: string;
+  readonly value: unknown;
+  /** Where a path stands: at its value, or at its key where the value is a map or a list, or as near as it comes. */
+  place(path: readonly PathSegment[]): Place;
+  has(path: readonly PathSegment[]): boolean;
+}
+
+export interface ConfigFiles {
+  /** Absolute; relative paths in the configuration start here. */
+  readonly folder: string;
+  readonly documents: readonly ConfigDocument[];
+}
+
+/**
+ * Reads a file, or every `*.json`, `*.yaml` and `*.yml` of a folder in the order of their names. What cannot be
+ * parsed goes to `problems`. Errors: CONFIG_INVALID where nothing can be read at all.
+ */
+export async function readDocuments(path: string, problems: Problems): Promise<ConfigFiles> {
+  const info = await stat(path).catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  const files = info.isDirectory() ? await filesOf(path) : [path];
+  const documents: ConfigDocument[] = [];
+  for (const file of files) {
+    const document = parseFile(file, await readText(file), problems);
+    if (document !== undefined) documents.push(document);
+  }
+  return { folder: resolve(info.isDirectory() ? path : dirname(path)), documents };
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    throw unreadable(folder, error);
+  });
+  const files = names
+    .filter((name) => EXTENSIONS.test(name) && !NOT_CONFIG.test(name) && !name.startsWith('.'))
+    .sort();
+  if (files.length === 0) throw invalid(`${folder}: the folder holds no *.json, *.yaml or *.yml file`);
+  return files.map((name) => join(folder, name));
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    const info = await stat(file);
+    if (!info.isFile()) throw invalid(`${file}: this is not a file`);
+    if (info.size > MAX_FILE_BYTES) throw invalid(`${file}: larger than 16 MiB`);
+    return (await readFile(file, 'utf8')).replace(/^\uFEFF/, '');
+  } catch (error) {
+    if (error instanceof TappetError) throw error;
+    throw unreadable(file, error);
+  }
+}
+
+function invalid(message: string, cause?: unknown): TappetError {
+  return new TappetError('CONFIG_INVALID', message, { errors: [] }, cause);
+}
+
+function unreadable(path: string, error: unknown): TappetError {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT')
+    return invalid(`${path}: there is no such file or folder; name one with --config`, error);
+  if (code === 'EACCES') return invalid(`${path}: this user may not read it`, error);
+  return invalid(`${path}: it cannot be read (${errorText(error)})`, error);
+}
+
+function parseFile(file: string, text: string, problems: Problems): ConfigDocument | undefined {
+  const isJson = /\.json$/i.test(file);
+  const lines = new LineCounter();
+  const source = isJson ? blankJsonComments(text) : text;
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, version: '1.2' });
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line, column: col };
+  };
+  for (const error of document.errors)
+    problems.addAt(placeAt(error.pos[0]), '', syntaxMessage(error, isJson));
+  if (document.errors.length > 0) return undefined;
+  const value = toValue(document);
+  if (value instanceof Error) {
+    problems.addAt(placeAt(0), '', value.message);
+    return undefined;
+  }
+  return {
+    file,
+    value,
+    place: (path) => placeAt(offsetOf(document, path)),
+    has: (path) => document.hasIn(path),
+  };
+}
+
+function toValue(document: Document): unknown {
+  try {
+    // More aliases than this are an attack ("billion laughs"), not a configuration.
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    return new Error(errorText(error));
+  }
+}
+
+function syntaxMessage(error: { code: string; message: string }, isJson: boolean): string {
+  if (error.code === 'DUPLICATE_KEY') return 'this name stands twice here: remove or rename one of both';
+  const message = error.message.replace(/ at line \d+, column \d+:?[^]*$/, '');
+  return `this is not valid ${isJson ? 'JSON' : 'YAML'}: ${message}`;
+}
+
+/** `// …` and `/* … *\/` outside of strings become spaces, so that positions stay. */
+function blankJsonComments(text: string): string {
+  return text.replace(/"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[^]*?\*\//g, (part) =>
+    part.startsWith('"') ? part : part.replace(/[^\n]/g, ' '),
+  );
+}
+
+/** The offset to point at for a path; 0 where the document is empty. */
+function offsetOf(document: Document, path: readonly PathSegment[]): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const segment of path) {
+    const container = isAlias(node) ? node.resolve(document) : node;
+    if (isMap(container)) {
+      const pair = container.items.find((item) => keyText(item) === String(segment));
+      if (pair === undefined) return offset;
+      node = pair.value;
+      const at = isScalar(node) && node.value !== null ? startOf(node) : startOf(pair.key);
+      offset = at ?? offset;
+    } else if (isSeq(container) && typeof segment === 'number') {
+      node = container.items[segment];
+      offset = startOf(node) ?? offset;
+    } else return offset;
+  }
+  return offset;
+}
+
+function keyText(pair: Pair<unknown, unknown>): string {
+  return String(isScalar(pair.key) ? pair.key.value : pair.key);
+}
+
+function startOf(node: unknown): number | undefined {
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+function isNode(node: unknown): node is Node {
+  return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node);
+}

@@ -1,0 +1,179 @@
+import { z } from 'zod';
+import { JOB_DEFAULTS, JOB_RANGES, LIMIT_DEFAULTS, MIB } from '../core/job.ts';
+import { formatDuration } from '../lib/duration.ts';
+import { suggest } from '../lib/nearest.ts';
+import { strictObject } from '../lib/strict-object.ts';
+import { schema as cronSource } from '../../triggers/cron/config.ts';
+import { schema as webhookSource } from '../../triggers/webhook/config.ts';
+import { duration, formatSize, labels, NAME_PATTERN, size, text } from './fields.ts';
+
+const DAY = 24 * 60 * 60 * 1000;
+const range = (bounds: { min: number; max: number }, field: z.ZodNumber): z.ZodNumber =>
+  field.min(bounds.min).max(bounds.max);
+
+export const serverSchema = strictObject({
+  host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address to listen on; 0.0.0.0 is every address of the machine.'),
+  port: range({ min: 0, max: 65_535 }, z.int()).default(8080).describe('0 is any free port.'),
+  dataDir: z
+    .string()
+    .min(1)
+    .default('.tappet')
+    .describe('Folder of the database, the logs and the token; relative to the configuration.'),
+  maxBody: size({ min: 1024, max: 64 * MIB })
+    .prefault('1Mi')
+    .describe('Largest body of a request.'),
+  maxRunningTasks: range({ min: 1, max: 10_000 }, z.int())
+    .default(100)
+    .describe('Containers that run at the same time.'),
+  limits: strictObject({
+    maxTasks: range({ min: 1, max: 1_000_000 }, z.int())
+      .default(LIMIT_DEFAULTS.maxTasks)
+      .describe('Highest taskCount.'),
+    maxParallelism: range({ min: 1, max: 10_000 }, z.int())
+      .default(LIMIT_DEFAULTS.maxParallelism)
+      .describe('Highest parallelism.'),
+  })
+    .prefault({})
+    .describe('What a job may ask for at most.'),
+  allowedBinds: z
+    .array(z.string())
+    .default([])
+    .describe('Host folders (absolute) below which jobs may bind folders.'),
+  eventRetention: duration({ min: DAY, max: 3650 * DAY })
+    .prefault('30d')
+    .describe('How long decided events are kept.'),
+}).describe('Settings of the gateway itself.');
+
+const volume = strictObject({
+  bind: z.string().describe('Folder of the host (absolute), below one of server.allowedBinds.'),
+  to: z
+    .string()
+    .startsWith('/', 'must be an absolute path in the container')
+    .describe('Where it stands in the container.'),
+  readOnly: z.boolean().default(true),
+});
+
+export const jobSchema = strictObject({
+  image: z
+    .string()
+    .regex(/^[A-Za-z0-9][^\s]*$/, 'must be the name of an image, such as "alpine:3.20"')
+    .describe('Image to run, such as "ffmpeg:7".'),
+  command: z.array(text).min(1).optional().describe("Replaces the image's entry point."),
+  args: z
+    .array(text)
+    .optional()
+    .describe('Arguments; may hold ${{ task.index }}, ${{ task.count }} and ${{ task.attempt }}.'),
+  env: z
+    .record(z.string(), text)
+    .default({})
+    .describe('Environment variables; values may hold ${{ task.index }} and friends.'),
+  workingDir: z.string().startsWith('/', 'must be an absolute path in the container').optional(),
+  user: z
+    .string()
+    .regex(/^[A-Za-z0-9_][\w.-]*(:[\w.-]+)?$/, 'must be uid, uid:gid or a name')
+    .optional()
+    .describe('uid[:gid] or a name in the image.'),
+  cpu: range(JOB_RANGES.cpu, z.number()).default(JOB_DEFAULTS.cpu).describe('Cores per task.'),
+  memory: size(JOB_RANGES.memoryBytes)
+    .prefault(formatSize(JOB_DEFAULTS.memoryBytes))
+    .describe('Memory per task, such as "512Mi".'),
+  taskCount: z.int().min(1).default(JOB_DEFAULTS.taskCount).describe('Tasks of one execution.'),
+  parallelism: z
+    .int()
+    .min(0)
+    .default(JOB_DEFAULTS.parallelism)
+    .describe('Tasks that run at the same time; 0 = as many as there is room for.'),
+  maxRetries: range(JOB_RANGES.maxRetries, z.int())
+    .default(JOB_DEFAULTS.maxRetries)
+    .describe('Retries per task.'),
+  timeout: duration(JOB_RANGES.timeoutMs)
+    .prefault(formatDuration(JOB_DEFAULTS.timeoutMs))
+    .describe('Per attempt, from the start of the container.'),
+  gracePeriod: duration(JOB_RANGES.gracePeriodMs)
+    .prefault(formatDuration(JOB_DEFAULTS.gracePeriodMs))
+    .describe('Between SIGTERM and SIGKILL.'),
+  retention: duration({ min: JOB_RANGES.retentionDays.min * DAY, max: JOB_RANGES.retentionDays.max * DAY })
+    .prefault(formatDuration(JOB_DEFAULTS.retentionMs))
+    .describe('How long ended executions are kept: 1 to 365 days.'),
+  volumes: z.array(volume).default([]).describe('Folders of the host in the container.'),
+  labels,
+  annotations: labels,
+}).describe('What to run.');
+
+export const runSchema = strictObject({
+  job: z.string().describe('A name under "jobs".'),
+  env: z
+    .record(z.string(), text)
+    .default({})
+    .describe('The only variables that an event sets; values may hold ${{ event.data.name }}.'),
+  args: z.array(text).optional().describe("Replaces the job's arguments."),
+  taskCount: z.union([z.int(), z.string()]).optional(),
+  timeout: z.string().optional(),
+}).describe('The job to run, and how the event changes it.');
+
+/** Every kind of source, by its own `config.ts`. */
+const KINDS = ['cron', 'webhook'];
+export const sourceSchema = z.discriminatedUnion('kind', [cronSource, webhookSource], {
+  error: ({ code, input }) => (code === 'invalid_union' ? kindMessage(input) : undefined),
+});
+
+function kindMessage(source: unknown): string {
+  const kind = typeof source === 'object' && source !== null && 'kind' in source ? source.kind : undefined;
+  if (typeof kind !== 'string') return `needs a "kind": ${KINDS.join(' or ')}`;
+  return `there is no kind of source "${kind}": ${suggest(kind, KINDS)}`;
+}
+
+export const triggerSchema = strictObject({
+  source: sourceSchema.describe('What lets events in.'),
+  when: z
+    .string()
+    .optional()
+    .describe('CEL over event, claims and trigger; the job runs where it is true: "event.data.size > 0".'),
+  run: runSchema,
+  labels,
+  annotations: labels,
+}).describe('What runs when.');
+
+const httpUrl = z.string().regex(/^https?:\/\/[^\s#]+$/, 'must be an address that begins with https://');
+
+export const issuerSchema = strictObject({
+  preset: z.literal('google').optional().describe("Google's accounts: Cloud Scheduler, Pub/Sub, Eventarc."),
+  issuer: httpUrl.optional().describe('Must equal the iss of its tokens to the letter.'),
+  jwks: z
+    .union([httpUrl, strictObject({ keys: z.array(z.record(z.string(), z.json())).min(1) })], {
+      error: () => 'must be an address, or { "keys": [ … ] } with public keys',
+    })
+    .optional()
+    .describe('Address of the keys, or the keys themselves; absent = by discovery.'),
+  algorithms: z.array(z.string()).min(1).optional().describe('Default: RS256, PS256, ES256, EdDSA.'),
+  clockSkew: duration({ min: 0, max: 300_000 })
+    .prefault('30s')
+    .describe('Allowed difference between clocks.'),
+  maxLifetime: duration({ min: 60_000, max: 30 * DAY })
+    .prefault('24h')
+    .describe('Longest accepted lifetime of a token.'),
+  allowHttp: z
+    .boolean()
+    .default(false)
+    .describe('Allow http:// for discovery and keys: loopback and closed networks only.'),
+}).describe('Who signs tokens that webhooks trust.');
+
+const named = <T extends z.ZodType>(schema: T) => z.record(z.string().regex(NAME_PATTERN), schema);
+
+/** The whole file; used for the JSON Schema. Files are checked part by part, so that every error is found at once. */
+export const configSchema = strictObject({
+  $schema: z.string().optional().describe('For editors.'),
+  server: serverSchema.optional(),
+  issuers: named(issuerSchema).optional(),
+  jobs: named(jobSchema).optional(),
+  triggers: named(triggerSchema).optional(),
+}).describe('Tappet configuration.');
+
+export type ServerInput = z.output<typeof serverSchema>;
+export type JobInput = z.output<typeof jobSchema>;
+export type TriggerInput = z.output<typeof triggerSchema>;
+export type IssuerInput = z.output<typeof issuerSchema>;

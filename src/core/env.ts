@@ -1,0 +1,84 @@
+/**
+ * Rules about a container's environment. An event or a caller of `run` is a stranger to the job: what it sets must
+ * not change which program is loaded, how, or with which trust.
+ */
+
+/** Of one value, in UTF-8. The kernel's own bound on one string is 128 KiB. */
+export const ENV_VALUE_MAX_BYTES = 32 * 1024;
+/** Of the whole environment, names and values. */
+export const ENV_TOTAL_MAX_BYTES = 96 * 1024;
+
+/** As in Kubernetes: what a shell can name, and `.` and `-` inside. */
+const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,255}$/;
+
+interface Rule {
+  readonly pattern: RegExp;
+  readonly why: string;
+}
+/** Set by the gateway for every container. */
+const OURS: readonly Rule[] = [{ pattern: /^(CLOUD_RUN_|X_GOOGLE_)/i, why: 'is set by the gateway itself' }];
+/** `i` everywhere: `http_proxy` works as `HTTP_PROXY` does, and some runtimes fold case. */
+const REFUSED: readonly Rule[] = [
+  ...OURS,
+  { pattern: /^K_/i, why: 'is reserved for the platform' },
+  { pattern: /^(LD_.*|GCONV_PATH|GLIBC_TUNABLES|MALLOC_.*)$/i, why: 'changes how programs are loaded' },
+  { pattern: /^(PATH|HOME|SHELL)$/i, why: 'changes which programs are found' },
+  { pattern: /^(IFS|BASH_ENV|ENV|PS4)$/i, why: 'changes what a shell runs' },
+  {
+    pattern:
+      /^(NODE_OPTIONS|NODE_PATH|PYTHON(PATH|STARTUP|HOME|WARNINGS)|PERL5.*|RUBY(OPT|LIB)|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|DOTNET_STARTUP_HOOKS)$/i,
+    why: 'makes a language runtime load other code',
+  },
+  { pattern: /^GIT_/i, why: 'makes git run other programs' },
+  { pattern: /^(SSL_CERT_.*|OPENSSL_CONF)$/i, why: 'changes whom TLS trusts' },
+  { pattern: /_PROXY$/i, why: 'sends the traffic of the job elsewhere' },
+];
+
+function problem(name: string, rules: readonly Rule[]): string | null {
+  if (!NAME.test(name)) {
+    return 'is not a name for an environment variable (letters, digits, _ . -, not starting with a digit)';
+  }
+  return rules.find((rule) => rule.pattern.test(name))?.why ?? null;
+}
+
+/** Why an event or a caller may not set this variable, to be read after its name; null = it may. */
+export function refusedEnvName(name: string): string | null {
+  return problem(name, REFUSED);
+}
+
+/** The same for a job's own definition, where the operator decides: only the gateway's own names are refused. */
+export function refusedJobEnvName(name: string): string | null {
+  return problem(name, OURS);
+}
+
+/** What is wrong with one value, to be read after the name; null = nothing. */
+export function envValueProblem(value: string): string | null {
+  if (value.includes('\0')) return 'holds a NUL character, which no environment can carry';
+  const bytes = Buffer.byteLength(value);
+  if (bytes > ENV_VALUE_MAX_BYTES) {
+    return `is ${bytes.toLocaleString('en')} bytes long, more than ${ENV_VALUE_MAX_BYTES.toLocaleString('en')}`;
+  }
+  return null;
+}
+
+/** Bytes that an environment takes: `NAME=value` and the closing NUL each. */
+export function envBytes(env: Readonly<Record<string, string>>): number {
+  let sum = 0;
+  for (const [name, value] of Object.entries(env)) sum += Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
+  return sum;
+}
+
+/** What is wrong with a whole environment by its size, as a sentence; null = nothing. */
+export function envTotalProblem(env: Readonly<Record<string, string>>): string | null {
+  const bytes = envBytes(env);
+  if (bytes <= ENV_TOTAL_MAX_BYTES) return null;
+  return `the environment is ${bytes.toLocaleString('en')} bytes long, more than ${ENV_TOTAL_MAX_BYTES.toLocaleString('en')}`;
+}
+
+/** The job's environment with `overrides` put over it; neither is changed. */
+export function mergeEnv(
+  job: Readonly<Record<string, string>>,
+  overrides: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  return { ...job, ...overrides };
+}

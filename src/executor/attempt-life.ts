@@ -1,0 +1,258 @@
+import type { Attempt, AttemptKey, AttemptResult, Execution } from '../core/execution.ts';
+import type { Claim } from '../core/store.ts';
+import type { ContainerStatus } from '../core/runner.ts';
+import { deferred } from '../lib/deferred.ts';
+import { startAttempt } from './attempt-start.ts';
+import { Bell } from './bell.ts';
+import type { LifeContext } from './life-context.ts';
+import { LogCapture } from './log-capture.ts';
+import { outcomeOf } from './outcome.ts';
+import type { Ended } from './outcome.ts';
+import { Stopper } from './stopper.ts';
+
+/**
+ * After the output has ended the exit is usually seen within milliseconds: looks at these distances, in ms. Where
+ * it does not come (a process may close its output and go on), hints and the sweep find it.
+ */
+const LOOKS_MS = [5, 10, 20, 50, 100, 200, 500, 1000] as const;
+
+/**
+ * The life of one attempt. Each step is stored or idempotent, so that a process that ends after any of them is
+ * followed by one that goes on. What a crash after a step leaves, and how it is taken up:
+ *
+ * | step           | row                | container       | taken up by                                              |
+ * |----------------|--------------------|-----------------|----------------------------------------------------------|
+ * | claimed        | STARTING           | none            | starting from the beginning                              |
+ * | rendered       | STARTING, rendered | none            | the same; the stored rendering counts                    |
+ * | prepared       | STARTING           | none            | the same; the image is there already                     |
+ * | ensured        | STARTING           | created         | `ensure` again, which starts it                          |
+ * |                |                    | runs or ended   | `inspect`: its start is stored, its log resumed          |
+ * | started stored | RUNNING, deadline  | runs            | log resumed from its cursor, deadline armed again        |
+ * | stop requested | RUNNING, stop…     | runs            | stopped again, with what is left of the grace            |
+ * | exit seen      | RUNNING            | ended           | log read to the end, finished                            |
+ * | log complete   | RUNNING            | ended           | the same; nothing is missing from the log                |
+ * | finish stored  | ended              | ended           | adoption removes containers without an open attempt      |
+ * | removed        | ended              | none            | nothing to do                                            |
+ *
+ * A row that says RUNNING without a container is CONTAINER_LOST. A session that ends (stop, another owner) ends
+ * the life at its next step: the container stays, and nothing more is written.
+ */
+export class AttemptLife {
+  readonly #context: LifeContext;
+  readonly #execution: Execution;
+  readonly #resumed: boolean;
+  readonly #onFinished: () => void;
+  readonly #bell = new Bell();
+  readonly #stopAsked = deferred<void>();
+  readonly #stopper: Stopper;
+  readonly #endOfSession: () => void;
+  #attempt: Attempt;
+  #capture: LogCapture | undefined;
+  #looks = 0;
+  #cancelDeadline: () => void = () => undefined;
+  #cancelLook: () => void = () => undefined;
+
+  /** `resumed`: it may have been begun before, by this or another process. `onFinished`: its end is stored. */
+  constructor(context: LifeContext, claim: Claim, resumed: boolean, onFinished: () => void) {
+    this.#context = context;
+    this.#attempt = claim.attempt;
+    this.#execution = claim.execution;
+    this.#resumed = resumed;
+    this.#onFinished = onFinished;
+    this.#endOfSession = () => this.#bell.ring();
+    this.#stopper = new Stopper({ ...context, signal: context.session.signal, onAct: () => this.#bell.ring() });
+  }
+
+  get name(): string {
+    return this.#attempt.containerName;
+  }
+
+  /** Something may have happened to the container. */
+  ring(): void {
+    this.#bell.ring();
+  }
+
+  /** Somebody asked to stop; `attempt` is the row with the request. */
+  stopRequested(attempt: Attempt): void {
+    if (attempt.stopReason === null || this.#attempt.stopReason !== null) return;
+    const { stopReason, stopRequestTime } = attempt;
+    this.#attempt = { ...this.#attempt, stopReason, stopRequestTime };
+    this.#stopAsked.resolve();
+    this.#bell.ring();
+  }
+
+  /** Resolves when the attempt has ended and its container is gone. Errors: SessionOver, and bugs. */
+  async run(): Promise<void> {
+    const { signal } = this.#context.session;
+    signal.addEventListener('abort', this.#endOfSession, { once: true });
+    try {
+      await this.#live();
+    } finally {
+      signal.removeEventListener('abort', this.#endOfSession);
+      this.#stopper.cancel();
+      this.#clearTimers();
+      await this.#capture?.close();
+    }
+  }
+
+  /** Gives up after bugs: removes the container and says so in the row. */
+  async fail(message: string): Promise<void> {
+    const { gate, runner, clock } = this.#context;
+    await gate.through(() => runner.remove(this.name));
+    const reason = this.#attempt.state === 'RUNNING' ? 'CONTAINER_LOST' : 'CONTAINER_START_FAILED';
+    await this.#store({ state: 'FAILED', reason, message, exitCode: null, signal: null, endTime: clock.now() }, null);
+  }
+
+  async #live(): Promise<void> {
+    const status = this.#resumed ? await this.#inspect() : ({ state: 'missing' } as const);
+    if (this.#attempt.state === 'STARTING' && !hasStarted(status)) return this.#start(status);
+    if (!hasStarted(status)) return this.#end({ state: 'missing' });
+    await this.#started(status.startTime, null);
+    if (status.state === 'exited') return this.#end(status);
+    const capture = await this.#openLog();
+    await capture.resume();
+    await this.#end(await this.#untilEnded());
+  }
+
+  async #start(status: ContainerStatus): Promise<void> {
+    const capture = await this.#openLog();
+    const attempt = (): Attempt => this.#attempt;
+    const { promise: stopAsked } = this.#stopAsked;
+    const started = await startAttempt({
+      context: this.#context,
+      execution: this.#execution,
+      capture,
+      attempt,
+      stopAsked,
+    });
+    if (started.outcome === 'never') {
+      await this.#store(started.result, await capture.close());
+      if (status.state === 'created') await this.#remove();
+      return;
+    }
+    const { ensured, imageDigest } = started;
+    if (ensured.outcome === 'started') {
+      capture.attached(ensured.captured);
+      await this.#started(ensured.startTime, imageDigest);
+      return this.#end(await this.#untilEnded());
+    }
+    if (!hasStarted(ensured.status)) throw new Error(`${this.name} was to be started but is ${ensured.status.state}`);
+    await this.#started(ensured.status.startTime, imageDigest);
+    if (ensured.status.state === 'exited') return this.#end(ensured.status);
+    await capture.resume();
+    await this.#end(await this.#untilEnded());
+  }
+
+  /** Stores that the process runs; the row that comes back has the deadline, and a request to stop if there is one. */
+  async #started(startTime: number, imageDigest: string | null): Promise<void> {
+    if (this.#attempt.state === 'RUNNING') return;
+    const { session, store } = this.#context;
+    const params = { key: this.#key(), epoch: session.epoch, startTime, imageDigest };
+    const row = await session.write(() => store.attemptStarted(params));
+    // A request that was heard of meanwhile is not in the row that was read before.
+    const seen = this.#attempt;
+    this.#attempt = row;
+    this.stopRequested(seen);
+  }
+
+  async #untilEnded(): Promise<Ended> {
+    for (;;) {
+      await this.#stopWhereDue();
+      await this.#bell.wait();
+      this.#context.session.throwIfOver();
+      const status = await this.#inspect();
+      if (status.state === 'exited' || status.state === 'missing') return status;
+      // The engine forgot that it ran (its data was set back): there is no exit to wait for.
+      if (status.state === 'created') return { state: 'missing' };
+      await this.#keepCapturing();
+    }
+  }
+
+  async #stopWhereDue(): Promise<void> {
+    const { clock, session, store } = this.#context;
+    const { deadline } = this.#attempt;
+    if (this.#stopper.begun) return;
+    if (this.#attempt.stopReason === null && deadline !== null) {
+      const left = deadline - clock.now();
+      if (left > 0) return this.#armDeadline(left);
+      // The intent first: a crash in between must not turn a timeout into an exit of its own.
+      this.#attempt = await session.write(() => store.requestStop(this.#key(), session.epoch, 'timeout'));
+    }
+    if (this.#attempt.stopReason !== null) this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
+  }
+
+  /** The container runs although its output has ended: looks again soon, and reads on where the stream was cut. */
+  async #keepCapturing(): Promise<void> {
+    const ended = this.#capture?.ended;
+    if (ended === undefined) return;
+    const look = LOOKS_MS[this.#looks];
+    this.#looks += 1;
+    if (look !== undefined) {
+      this.#cancelLook();
+      this.#cancelLook = this.#context.clock.setTimer(look, () => this.#bell.ring());
+      return;
+    }
+    // Also where it seemed clean: whatever is written from now on must not be missed.
+    this.#looks = 0;
+    await this.#capture?.resume();
+  }
+
+  async #end(ended: Ended): Promise<void> {
+    this.#stopper.cancel();
+    this.#clearTimers();
+    const capture = this.#capture ?? (await this.#openLog());
+    const complete = ended.state === 'missing' || (await capture.complete());
+    const bytes = await capture.close();
+    const { clock } = this.#context;
+    const result = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now());
+    const note = complete ? '' : ' The end of its output could not be read from the engine.';
+    await this.#store({ ...result, message: result.message + note }, bytes);
+    await this.#remove();
+  }
+
+  async #store(result: AttemptResult, logBytes: { stdout: number; stderr: number } | null): Promise<void> {
+    const { session, store } = this.#context;
+    await session.write(() => store.finishAttempt({ key: this.#key(), epoch: session.epoch, result, logBytes }));
+    this.#onFinished();
+  }
+
+  async #openLog(): Promise<LogCapture> {
+    const { logs, session } = this.#context;
+    const writer = await logs.open(this.#key());
+    this.#capture = new LogCapture({
+      ...this.#context,
+      name: this.name,
+      writer,
+      signal: session.signal,
+      onEnd: () => this.#bell.ring(),
+    });
+    return this.#capture;
+  }
+
+  #inspect(): Promise<ContainerStatus> {
+    return this.#context.gate.through(() => this.#context.runner.inspect(this.name));
+  }
+
+  #remove(): Promise<void> {
+    return this.#context.gate.through(() => this.#context.runner.remove(this.name));
+  }
+
+  #armDeadline(ms: number): void {
+    this.#cancelDeadline();
+    this.#cancelDeadline = this.#context.clock.setTimer(ms, () => this.#bell.ring());
+  }
+
+  #clearTimers(): void {
+    this.#cancelDeadline();
+    this.#cancelLook();
+  }
+
+  #key(): AttemptKey {
+    const { execution, index, attempt } = this.#attempt;
+    return { execution, index, attempt };
+  }
+}
+
+function hasStarted(status: ContainerStatus): status is Extract<ContainerStatus, { state: 'running' | 'exited' }> {
+  return status.state === 'running' || status.state === 'exited';
+}

@@ -1,0 +1,105 @@
+import type { Clock } from '../core/clock.ts';
+import { errorText, isTappetError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { ExecutorStore } from '../core/store.ts';
+import { pause } from '../lib/service.ts';
+import type { LiveAttempts } from './live-attempts.ts';
+import type { Session } from './session.ts';
+
+/** What no wake-up told of is found after this time: a retry that falls due, another gateway's cancel. */
+const POLL_MS = 1_000;
+/** Claimed by one call: bounds the transaction. */
+const MAX_BATCH = 50;
+
+export interface ClaimLoopOptions {
+  readonly store: ExecutorStore;
+  readonly engine: string;
+  readonly session: Session;
+  readonly live: LiveAttempts;
+  readonly maxRunningTasks: number;
+  readonly maxParallelism: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Nothing is claimed while the engine is away: it would only wait with a slot taken. */
+  engineUp(): boolean;
+}
+
+/** Brings attempts to life while there is room, and hands requests to stop to those that live. */
+export class ClaimLoop {
+  readonly #options: ClaimLoopOptions;
+  #claiming = false;
+  #claimAgain = false;
+  #looking = false;
+  #lookAgain = false;
+  #problem: string | null = null;
+
+  constructor(options: ClaimLoopOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * There may be something to start or to stop. The claim is called in this very turn, so that it shares the commit
+   * of what made it possible.
+   */
+  wake(): void {
+    this.#claimAgain = true;
+    this.#lookAgain = true;
+    if (!this.#claiming) void this.#claim();
+    if (!this.#looking) void this.#lookForStops();
+  }
+
+  /** Polls until the session is over. */
+  async run(): Promise<void> {
+    const { clock, session } = this.#options;
+    while (!session.signal.aborted) {
+      this.wake();
+      await pause(clock, POLL_MS, session.signal);
+    }
+  }
+
+  async #claim(): Promise<void> {
+    const { store, engine, session, live, maxRunningTasks, maxParallelism, engineUp } = this.#options;
+    this.#claiming = true;
+    try {
+      while (this.#claimAgain && !session.signal.aborted && engineUp()) {
+        this.#claimAgain = false;
+        const limit = Math.min(MAX_BATCH, maxRunningTasks - live.size);
+        if (limit <= 0) return;
+        const claims = await store.claimAttempts({ engine, epoch: session.epoch, limit, maxParallelism });
+        // What was claimed too late is found by the next owner.
+        if (session.signal.aborted) return;
+        for (const claim of claims) live.add(claim, false);
+        if (claims.length === limit) this.#claimAgain = true;
+      }
+      this.#problem = null;
+    } catch (error) {
+      this.#report('claim tasks', error);
+    } finally {
+      this.#claiming = false;
+    }
+  }
+
+  async #lookForStops(): Promise<void> {
+    const { store, engine, session, live } = this.#options;
+    this.#looking = true;
+    try {
+      while (this.#lookAgain && live.size > 0 && !session.signal.aborted) {
+        this.#lookAgain = false;
+        live.stopRequested(await store.stopRequests(engine));
+      }
+    } catch (error) {
+      this.#report('look for cancelled tasks', error);
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  /** The poll tries again; a problem that stays is said once. */
+  #report(what: string, error: unknown): void {
+    const { session, log } = this.#options;
+    if (isTappetError(error, 'STALE_EPOCH')) return session.lose('another gateway has taken over');
+    const problem = `Could not ${what}; trying again every second: ${errorText(error)}`;
+    if (problem !== this.#problem) log.error(problem);
+    this.#problem = problem;
+  }
+}

@@ -1,0 +1,190 @@
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import type { Expressions } from '../core/expression.ts';
+import type { Ids } from '../core/ids.ts';
+import type { Log } from '../core/log.ts';
+import type { LogSink } from '../core/log-sink.ts';
+import type { Runner } from '../core/runner.ts';
+import type { EngineStore, ExecutorStore } from '../core/store.ts';
+import { Semaphore } from '../lib/semaphore.ts';
+import { onAbort, pause, Service } from '../lib/service.ts';
+import { adopt } from './adopt.ts';
+import { ClaimLoop } from './claim-loop.ts';
+import { EngineGate } from './engine-gate.ts';
+import { followHints, sweep } from './engine-watch.ts';
+import { Lease } from './lease.ts';
+import type { LifeContext } from './life-context.ts';
+import { LiveAttempts } from './live-attempts.ts';
+import { Session, SessionOver } from './session.ts';
+
+/** What a life does not finish within this time at the end of a session is left to the next one. */
+const LEAVE_MS = 3_500;
+
+const AGAIN_MS = 1_000;
+
+export interface ExecutorSettings {
+  /** Containers at the same time, on this engine. */
+  readonly maxRunningTasks: number;
+  /** Upper bound for one execution whose parallelism is 0. */
+  readonly maxParallelism: number;
+}
+export interface ExecutorOptions {
+  readonly store: ExecutorStore & EngineStore;
+  /** null = no engine was found: nothing is started. */
+  readonly runner: Runner | null;
+  readonly logs: LogSink;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly settings: ExecutorSettings;
+  readonly expressions: Expressions;
+  readonly log: Log;
+}
+
+export interface ExecutorStatus {
+  /** `waiting`: another gateway has the engine. `connecting`: it does not answer (yet). */
+  readonly state: 'off' | 'no-engine' | 'waiting' | 'connecting' | 'ready';
+  /** One plain line. */
+  readonly message: string;
+  /** The engine's own description, once it has answered. */
+  readonly engine: string | null;
+  readonly warnings: readonly string[];
+  readonly runningTasks: number;
+  readonly maxRunningTasks: number;
+}
+
+/** What belongs to one session. */
+interface Serving {
+  readonly session: Session;
+  readonly gate: EngineGate;
+  readonly context: LifeContext;
+  readonly live: LiveAttempts;
+  readonly claims: ClaimLoop;
+}
+
+/**
+ * Runs what waits in the store on one engine. off → waiting for the lease → connecting (adopts) → ready, and back
+ * to waiting when the lease is lost. A stop leaves the containers running; the next process adopts them.
+ */
+export class Executor extends Service {
+  readonly #options: ExecutorOptions;
+  readonly #lease: Lease | null;
+  #serving: Serving | undefined;
+  #adopted = false;
+  #started = false;
+
+  constructor(options: ExecutorOptions) {
+    super();
+    this.#options = options;
+    const { store, runner, ids, clock, log } = options;
+    this.#lease = runner === null ? null : new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
+  }
+
+  /** A hint: there may be something to start or to stop. Never throws. */
+  wake(): void {
+    if (this.#adopted) this.#serving?.claims.wake();
+  }
+
+  status(): ExecutorStatus {
+    const { maxRunningTasks } = this.#options.settings;
+    const capabilities = this.#serving?.gate.capabilities ?? null;
+    return {
+      ...this.#stateNow(),
+      engine: capabilities?.description ?? null,
+      warnings: capabilities?.warnings ?? [],
+      runningTasks: this.#serving?.live.size ?? 0,
+      maxRunningTasks,
+    };
+  }
+
+  /** Whether this process may touch the engine's containers now. */
+  holdsEngine(): boolean {
+    return this.#adopted && this.#serving?.session.signal.aborted === false;
+  }
+
+  #stateNow(): Pick<ExecutorStatus, 'state' | 'message'> {
+    if (this.#lease === null) {
+      const message = 'No container engine was found: everything works but containers. "tappet doctor" says what was tried.';
+      return { state: 'no-engine', message };
+    }
+    if (!this.#started) return { state: 'off', message: 'Not started.' };
+    if (this.#serving === undefined) {
+      return { state: 'waiting', message: this.#lease.problem ?? 'Reserving the container engine.' };
+    }
+    const { gate } = this.#serving;
+    if (gate.problem !== null) {
+      const message = `The container engine does not answer; tasks wait until it does: ${gate.problem}`;
+      return { state: 'connecting', message };
+    }
+    if (!this.#adopted) return { state: 'connecting', message: 'Connecting to the container engine.' };
+    return { state: 'ready', message: `Tasks run on ${gate.capabilities?.description ?? 'the container engine'}.` };
+  }
+
+  protected async run(signal: AbortSignal): Promise<void> {
+    const { runner, log } = this.#options;
+    if (runner === null || this.#lease === null) return;
+    this.#started = true;
+    while (!signal.aborted) {
+      const epoch = await this.#lease.acquire(signal);
+      if (epoch === undefined) break;
+      const serving = this.#open(runner, epoch);
+      const undo = onAbort(signal, () => serving.session.end());
+      try {
+        await this.#serve(serving, this.#lease);
+      } catch (error) {
+        log.error(`The executor met an unexpected error and begins anew: ${errorText(error)}`, { error });
+      }
+      undo();
+      await this.#leave(serving);
+      await this.#lease.release(epoch);
+      await pause(this.#options.clock, AGAIN_MS, signal);
+    }
+    this.#started = false;
+  }
+
+  #open(runner: Runner, epoch: number): Serving {
+    const { store, logs, clock, expressions, log, settings } = this.#options;
+    const session = new Session({ epoch, clock, log });
+    const gate = new EngineGate({ runner, session, clock, log, onUp: () => this.#engineUp() });
+    // Widened when the engine has told its cores; nothing starts before.
+    const starts = new Semaphore(2);
+    const context: LifeContext = { store, runner, logs, clock, expressions, log, session, gate, starts };
+    const live = new LiveAttempts(context, () => this.wake());
+    const engine = runner.engine;
+    const claims = new ClaimLoop({ store, engine, session, live, ...settings, clock, log, engineUp: () => gate.up });
+    this.#serving = { session, gate, context, live, claims };
+    return this.#serving;
+  }
+
+  async #serve(serving: Serving, lease: Lease): Promise<void> {
+    const { session, gate, context, live, claims } = serving;
+    const keeping = lease.keep(session);
+    try {
+      const { cpus } = await gate.connect();
+      // Measured: past two starts per core each start only takes longer.
+      context.starts.widen(Math.max(2, Math.floor(2 * cpus)));
+      const { adopted, removing } = await adopt(context, live);
+      if (adopted > 0) this.#options.log.info(`Took over ${adopted} running tasks.`);
+      this.#adopted = true;
+      await Promise.all([claims.run(), followHints(context, live), sweep(context, live), removing]);
+    } catch (error) {
+      if (!(error instanceof SessionOver)) throw error;
+    } finally {
+      session.end();
+      await keeping;
+    }
+  }
+
+  /** Gives the lives a moment to get out of their steps and to close their logs. */
+  async #leave({ live }: Serving): Promise<void> {
+    this.#adopted = false;
+    const late = new AbortController();
+    await Promise.race([live.settled(), pause(this.#options.clock, LEAVE_MS, late.signal)]);
+    late.abort();
+    this.#serving = undefined;
+  }
+
+  #engineUp(): void {
+    this.#serving?.live.ringAll();
+    this.wake();
+  }
+}

@@ -1,0 +1,94 @@
+import type { Clock } from '../core/clock.ts';
+import { errorText, isTappetError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { EngineStore } from '../core/store.ts';
+import { pause } from '../lib/service.ts';
+import type { Session } from './session.ts';
+
+export const LEASE_MS = 15_000;
+/** Two renewals may fail before the lease is over. */
+export const RENEW_MS = 5_000;
+const RETRY_MS = 1_000;
+
+export interface LeaseOptions {
+  readonly store: EngineStore;
+  readonly engine: string;
+  /** This process. */
+  readonly owner: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The right to touch the containers of one engine: free → held (by `acquire`) → kept (`keep`) → lost or released. */
+export class Lease {
+  readonly #options: LeaseOptions;
+  #problem: string | null = null;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+  }
+
+  /** Why it is not held, in one line; null where it is. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /** Tries once a second until it is held; gives the epoch, or undefined when `signal` aborted first. */
+  async acquire(signal: AbortSignal): Promise<number | undefined> {
+    const { store, engine, owner, clock, log } = this.#options;
+    while (!signal.aborted) {
+      try {
+        const lease = await store.acquireEngine(engine, owner, LEASE_MS);
+        if (lease.held) {
+          this.#problem = null;
+          return lease.epoch;
+        }
+        this.#say(log, 'Another gateway is in charge of the container engine; this one takes over when that one ends.');
+      } catch (error) {
+        this.#say(log, `The container engine could not be reserved in the store: ${errorText(error)}`);
+      }
+      await pause(clock, RETRY_MS, signal);
+    }
+    return undefined;
+  }
+
+  /**
+   * Renews until the session is over, and loses the session when that fails for a whole lease. Counted in timers,
+   * not by the clock: a clock that was set says nothing about how long we have been silent.
+   */
+  async keep(session: Session): Promise<void> {
+    const { store, engine, clock } = this.#options;
+    let silentMs = 0;
+    let wait = RENEW_MS;
+    for (;;) {
+      await pause(clock, wait, session.signal);
+      if (session.signal.aborted) return;
+      try {
+        await store.renewEngine(engine, session.epoch, LEASE_MS);
+        silentMs = 0;
+        wait = RENEW_MS;
+      } catch (error) {
+        if (isTappetError(error, 'STALE_EPOCH')) return session.lose('another gateway has taken over');
+        silentMs += wait;
+        wait = RETRY_MS;
+        if (silentMs >= LEASE_MS - RETRY_MS) return session.lose(`the lease could not be renewed: ${errorText(error)}`);
+      }
+    }
+  }
+
+  /** Lets another gateway have it at once. */
+  async release(epoch: number): Promise<void> {
+    const { store, engine, log } = this.#options;
+    try {
+      await store.releaseEngine(engine, epoch);
+    } catch (error) {
+      log.warn(`The container engine stays reserved for up to ${LEASE_MS / 1000}s: ${errorText(error)}`);
+    }
+  }
+
+  /** Once per state: it is asked every second. */
+  #say(log: Log, problem: string): void {
+    if (this.#problem !== problem) log.warn(problem);
+    this.#problem = problem;
+  }
+}

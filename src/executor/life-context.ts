@@ -1,0 +1,23 @@
+import type { Clock } from '../core/clock.ts';
+import type { Expressions } from '../core/expression.ts';
+import type { Log } from '../core/log.ts';
+import type { LogSink } from '../core/log-sink.ts';
+import type { Runner } from '../core/runner.ts';
+import type { ExecutorStore } from '../core/store.ts';
+import type { Semaphore } from '../lib/semaphore.ts';
+import type { EngineGate } from './engine-gate.ts';
+import type { Session } from './session.ts';
+
+/** What all attempts of one session share. */
+export interface LifeContext {
+  readonly store: ExecutorStore;
+  readonly runner: Runner;
+  readonly logs: LogSink;
+  readonly clock: Clock;
+  readonly expressions: Expressions;
+  readonly log: Log;
+  readonly session: Session;
+  readonly gate: EngineGate;
+  /** Creating and starting many at once makes each slower and none faster. */
+  readonly starts: Semaphore;
+}

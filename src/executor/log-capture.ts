@@ -1,0 +1,204 @@
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import type { LogBytes } from '../core/execution.ts';
+import type { Log } from '../core/log.ts';
+import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
+import type { Runner } from '../core/runner.ts';
+import { onAbort, pause } from '../lib/service.ts';
+import type { EngineGate } from './engine-gate.ts';
+import { SessionOver } from './session.ts';
+
+/** After the exit a stream may be silent for so long before it counts as stuck and the rest is read anew. */
+const STALL_MS = 10_000;
+const SWEEP_TRIES = 3;
+const SWEEP_PAUSE_MS = 1_000;
+
+export interface LogCaptureOptions {
+  readonly name: string;
+  readonly runner: Runner;
+  readonly gate: EngineGate;
+  readonly writer: LogWriter;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** A stream has ended: the container may have, too. */
+  onEnd(): void;
+}
+
+/** One stream of output on its way into the log. */
+interface Pump {
+  readonly sink: PumpWriter;
+  /** true = it ended with the container, nothing is missing. */
+  readonly done: Promise<boolean>;
+  readonly abort: AbortController;
+}
+
+/**
+ * Gets an attempt's output into its log without a gap and without a byte twice. At any time at most one pump
+ * writes: the stream attached before the start, or a resume from the log's own cursor. A pump that is given up
+ * cannot write any more, and the next one starts only when its last write has landed.
+ * idle → attached | resumed → ended → (cleanly: complete) | resumed again … → closed.
+ */
+export class LogCapture {
+  readonly #options: LogCaptureOptions;
+  #pump: Pump | undefined;
+  #attaching: PumpWriter | undefined;
+  #ended: 'clean' | 'cut' | undefined;
+
+  constructor(options: LogCaptureOptions) {
+    this.#options = options;
+  }
+
+  /** How the last pump ended; undefined while one runs. */
+  get ended(): 'clean' | 'cut' | undefined {
+    return this.#ended;
+  }
+
+  /** What the engine may write to before `attached` says whether it does. */
+  async prepareAttach(): Promise<LogWriter> {
+    await this.#attaching?.revoke();
+    this.#attaching = new PumpWriter(this.#options.writer);
+    return this.#attaching;
+  }
+
+  /** The container was started with the writer of `prepareAttach`. */
+  attached(captured: Promise<boolean>): void {
+    const sink = this.#attaching ?? new PumpWriter(this.#options.writer);
+    this.#attaching = undefined;
+    this.#run({ sink, done: captured.catch(() => false), abort: new AbortController() });
+  }
+
+  /** Reads on where the log stands, in the background, as long as the container runs. */
+  async resume(): Promise<void> {
+    await this.#giveUp();
+    this.#run(this.#resumed());
+  }
+
+  /**
+   * After the exit: waits for the rest, and reads it anew where the stream was cut or stuck. false = the end of the
+   * output could not be had. Errors: SessionOver.
+   */
+  async complete(): Promise<boolean> {
+    if (this.#pump !== undefined && (await this.#untilStalled(this.#pump.done))) return true;
+    for (let tries = 0; tries < SWEEP_TRIES; ) {
+      const before = this.#taken();
+      await this.#giveUp();
+      const pump = this.#resumed();
+      this.#pump = pump;
+      const clean = await this.#untilStalled(pump.done);
+      if (this.#options.signal.aborted) throw new SessionOver();
+      if (clean) return true;
+      // As long as it comes forward it may go on, however long the log is.
+      tries = this.#taken() > before ? 0 : tries + 1;
+      await pause(this.#options.clock, SWEEP_PAUSE_MS, this.#options.signal);
+    }
+    return false;
+  }
+
+  /** Nothing is written after it. Returns the bytes in the log. */
+  async close(): Promise<LogBytes> {
+    await this.#giveUp();
+    try {
+      return await this.#options.writer.close();
+    } catch (error) {
+      this.#options.log.warn(`The log of ${this.#options.name} may not outlast a power cut: ${errorText(error)}`);
+      const { stdout, stderr } = this.#options.writer.cursor();
+      return { stdout: stdout.bytes, stderr: stderr.bytes };
+    }
+  }
+
+  #run(pump: Pump): void {
+    this.#pump = pump;
+    this.#ended = undefined;
+    void pump.done.then((clean) => {
+      if (this.#pump !== pump) return;
+      this.#ended = clean ? 'clean' : 'cut';
+      this.#options.onEnd();
+    });
+  }
+
+  #resumed(): Pump {
+    const { runner, gate, name, log, signal } = this.#options;
+    const sink = new PumpWriter(this.#options.writer);
+    const abort = new AbortController();
+    const undo = onAbort(signal, () => abort.abort());
+    const done = gate
+      .through(() => runner.logs(name, sink, abort.signal))
+      .then(
+        () => !abort.signal.aborted,
+        (error: unknown) => {
+          if (!(error instanceof SessionOver)) log.warn(`The output of ${name} could not be read on: ${errorText(error)}`);
+          return false;
+        },
+      )
+      .finally(undo);
+    return { sink, done, abort };
+  }
+
+  async #giveUp(): Promise<void> {
+    const pump = this.#pump;
+    this.#pump = undefined;
+    pump?.abort.abort();
+    await Promise.all([pump?.sink.revoke(), this.#attaching?.revoke()]);
+    this.#attaching = undefined;
+  }
+
+  /** Waits for the pump's end, or until nothing has come for STALL_MS while the engine answers. true = a clean end. */
+  async #untilStalled(done: Promise<boolean>): Promise<boolean> {
+    const { clock, signal, gate } = this.#options;
+    let result: boolean | undefined;
+    const settled = done.then((clean) => (result = clean));
+    for (;;) {
+      const before = this.#taken();
+      const waited = new AbortController();
+      const undo = onAbort(signal, () => waited.abort());
+      await Promise.race([settled, pause(clock, STALL_MS, waited.signal)]);
+      undo();
+      waited.abort();
+      const stalled = this.#taken() === before && gate.up;
+      if (result === undefined && !stalled && !signal.aborted) continue;
+      return result === true;
+    }
+  }
+
+  #taken(): number {
+    const { stdout, stderr } = this.#options.writer.cursor();
+    return stdout.bytes + stderr.bytes;
+  }
+}
+
+/** Lets one pump write until it is revoked; closing the log stays with its owner. */
+class PumpWriter implements LogWriter {
+  readonly #inner: LogWriter;
+  readonly #landing = new Set<Promise<void>>();
+  #revoked = false;
+
+  constructor(inner: LogWriter) {
+    this.#inner = inner;
+  }
+
+  cursor(): LogCursor {
+    return this.#inner.cursor();
+  }
+
+  async write(stream: LogStream, data: Uint8Array): Promise<void> {
+    if (this.#revoked) throw new TypeError('this stream of output was given up');
+    const write = this.#inner.write(stream, data);
+    this.#landing.add(write);
+    try {
+      await write;
+    } finally {
+      this.#landing.delete(write);
+    }
+  }
+
+  close(): Promise<LogBytes> {
+    const { stdout, stderr } = this.#inner.cursor();
+    return Promise.resolve({ stdout: stdout.bytes, stderr: stderr.bytes });
+  }
+
+  async revoke(): Promise<void> {
+    this.#revoked = true;
+    await Promise.allSettled(this.#landing);
+  }
+}

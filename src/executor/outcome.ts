@@ -1,0 +1,106 @@
+import type { Attempt, AttemptReason, AttemptResult } from '../core/execution.ts';
+import type { JobSpec } from '../core/job.ts';
+import type { ContainerStatus, Exit } from '../core/runner.ts';
+import { formatDuration } from '../lib/duration.ts';
+
+export type Ended = Extract<ContainerStatus, { state: 'exited' | 'missing' }>;
+type StopFields = Pick<Attempt, 'stopReason' | 'stopRequestTime'>;
+type SpecFields = Pick<JobSpec, 'timeoutMs' | 'gracePeriodMs' | 'memoryBytes'>;
+
+/**
+ * How an attempt ended, from what the engine says and what was asked of it. Pure.
+ *
+ * | container | asked to stop before the end  | otherwise                                               |
+ * |-----------|-------------------------------|---------------------------------------------------------|
+ * | missing   | TIMED_OUT / CANCELLED         | CONTAINER_LOST                                          |
+ * | exited    | FAILED TIMED_OUT / CANCELLED  | 0 → SUCCEEDED; killed for memory → OOM_KILLED; code →   |
+ * |           | (with its code)               | NON_ZERO_EXIT_CODE; signal → SIGNALLED; unknown → LOST  |
+ */
+export function outcomeOf(attempt: StopFields, spec: SpecFields, ended: Ended, now: number): AttemptResult {
+  const endTime = ended.state === 'exited' ? ended.endTime : now;
+  const exit = ended.state === 'exited' ? ended.exit : null;
+  const { stopReason, stopRequestTime } = attempt;
+  // What ended before anybody asked is judged by its own end.
+  if (stopReason !== null && endTime >= (stopRequestTime ?? 0)) return stopped(stopReason, spec, exit, endTime);
+  if (exit === null) return failed('CONTAINER_LOST', LOST, null, endTime);
+  return byExit(exit, spec, endTime);
+}
+
+const LOST = 'The container is gone, and nobody here removed it; its exit code is not known.';
+const UNKNOWN = 'The container ended, but the engine does not know how.';
+
+function stopped(reason: 'timeout' | 'cancel', spec: SpecFields, exit: Exit | null, endTime: number): AttemptResult {
+  const how = exit === null ? 'removed after SIGKILL' : howStopped(exit, spec);
+  if (reason === 'timeout') {
+    return failed('TIMED_OUT', `It ran longer than ${formatDuration(spec.timeoutMs)}; ${how}.`, exit, endTime);
+  }
+  return { state: 'CANCELLED', reason: 'CANCELLED', message: `Cancelled; ${how}.`, ...codes(exit), endTime };
+}
+
+function howStopped(exit: Exit, spec: SpecFields): string {
+  const grace = formatDuration(spec.gracePeriodMs);
+  if (exit.exitCode === 137 || exit.signal === 'SIGKILL') return `SIGTERM, then SIGKILL after ${grace}`;
+  if (exit.exitCode === 143 || exit.signal === 'SIGTERM') return 'ended by SIGTERM';
+  return `after SIGTERM it ended with ${exit.signal ?? `exit code ${exit.exitCode ?? 'unknown'}`}`;
+}
+
+function byExit(exit: Exit, spec: SpecFields, endTime: number): AttemptResult {
+  const memory = formatMemory(spec.memoryBytes);
+  if (exit.exitCode === 0) {
+    const message = exit.oomKilled
+      ? `Succeeded; but the kernel killed one of its processes at ${memory} of memory.`
+      : 'Succeeded.';
+    return { state: 'SUCCEEDED', reason: 'EXITED_ZERO', message, exitCode: 0, signal: null, endTime };
+  }
+  if (exit.oomKilled) {
+    const message = `Killed by the kernel: it used more than its ${memory} of memory; raise "memory" of the job.`;
+    return failed('OOM_KILLED', message, exit, endTime);
+  }
+  if (exit.signal !== null) return failed('SIGNALLED', withWords(`Ended by ${exit.signal}.`, exit), exit, endTime);
+  if (exit.exitCode === null) return failed('CONTAINER_LOST', withWords(UNKNOWN, exit), exit, endTime);
+  const hint = EXIT_HINTS[exit.exitCode];
+  const message = `Exit code ${exit.exitCode}${hint === undefined ? '.' : `: ${hint}.`}`;
+  return failed('NON_ZERO_EXIT_CODE', withWords(message, exit), exit, endTime);
+}
+
+/** What shells and the kernel mean by these. */
+const EXIT_HINTS: Readonly<Record<number, string>> = {
+  125: 'the engine could not run the container',
+  126: 'the command was found but may not be executed; check that it is a program and has the x bit',
+  127: 'the command was not found in the image; check "command" and the PATH',
+  130: 'ended by SIGINT',
+  134: 'ended by SIGABRT, as after a failed assertion',
+  137: 'ended by SIGKILL; nobody here sent it, so the host may be short of memory',
+  139: 'ended by SIGSEGV (it crashed)',
+  143: 'ended by SIGTERM; nobody here sent it',
+};
+
+/** The engine's own words, where it has any, at the end. */
+function withWords(message: string, exit: Exit): string {
+  return exit.error === null || exit.error === '' ? message : `${message} The engine says: ${exit.error}`;
+}
+
+function failed(reason: AttemptReason, message: string, exit: Exit | null, endTime: number): AttemptResult {
+  return { state: 'FAILED', reason, message, ...codes(exit), endTime };
+}
+
+function codes(exit: Exit | null): { exitCode: number | null; signal: string | null } {
+  if (exit === null) return { exitCode: null, signal: null };
+  return exit.signal === null ? { exitCode: exit.exitCode, signal: null } : { exitCode: null, signal: exit.signal };
+}
+
+/** An attempt that ended before its container ran. */
+export function neverRan(state: 'FAILED' | 'CANCELLED', reason: AttemptReason, message: string, now: number): AttemptResult {
+  return { state, reason, message, exitCode: null, signal: null, endTime: now };
+}
+
+function formatMemory(bytes: number): string {
+  const units = ['', 'Ki', 'Mi', 'Gi', 'Ti'];
+  let value = bytes;
+  let unit = 0;
+  while (unit < units.length - 1 && value >= 1024 && value % 1024 === 0) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value}${units[unit] ?? ''}`;
+}

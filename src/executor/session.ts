@@ -1,0 +1,84 @@
+import type { Clock } from '../core/clock.ts';
+import { errorText, isTappetError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { pause } from '../lib/service.ts';
+
+/** How soon a write is tried again that the store could not take (disk full, locked). */
+const RETRY_MS = 1_000;
+
+/** Thrown through everything that waits, when this gateway may no longer touch the engine. Never an error to report. */
+export class SessionOver extends Error {
+  constructor() {
+    super('the session with the engine is over');
+    this.name = 'SessionOver';
+  }
+}
+
+export interface SessionOptions {
+  readonly epoch: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * The time between taking an engine and losing or leaving it. One epoch, one signal; everything about containers
+ * happens inside of one, and ends with it.
+ */
+export class Session {
+  readonly epoch: number;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #abort = new AbortController();
+  #storeFailing = false;
+
+  constructor(options: SessionOptions) {
+    this.epoch = options.epoch;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Ends it because the gateway stops. */
+  end(): void {
+    this.#abort.abort();
+  }
+
+  /** Ends it because another gateway has the engine, or may have it. */
+  lose(why: string): void {
+    if (this.signal.aborted) return;
+    this.#log.warn(`No longer in charge of the container engine: ${why}. Running containers are left alone.`, {
+      epoch: this.epoch,
+    });
+    this.#abort.abort();
+  }
+
+  throwIfOver(): void {
+    if (this.signal.aborted) throw new SessionOver();
+  }
+
+  /**
+   * A write about attempts, repeated until the store takes it: what happened to a container must get in.
+   * Errors: SessionOver, and what is not the store's or the epoch's.
+   */
+  async write<T>(fn: () => Promise<T>): Promise<T> {
+    for (;;) {
+      this.throwIfOver();
+      try {
+        const result = await fn();
+        this.throwIfOver();
+        this.#storeFailing = false;
+        return result;
+      } catch (error) {
+        if (isTappetError(error, 'STALE_EPOCH')) this.lose('another gateway has taken over');
+        this.throwIfOver();
+        if (!isTappetError(error, 'STORE_UNAVAILABLE')) throw error;
+        if (!this.#storeFailing) this.#log.error(`What tasks do cannot be stored; trying again: ${errorText(error)}`);
+        this.#storeFailing = true;
+        await pause(this.#clock, RETRY_MS, this.signal);
+      }
+    }
+  }
+}

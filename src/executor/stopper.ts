@@ -1,0 +1,81 @@
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import type { Attempt } from '../core/execution.ts';
+import type { Log } from '../core/log.ts';
+import type { Runner } from '../core/runner.ts';
+import { onAbort, pause } from '../lib/service.ts';
+import type { EngineGate } from './engine-gate.ts';
+import { SessionOver } from './session.ts';
+
+/** The engine kills at the end of the grace by itself; where it did not (it was restarted meanwhile), we do. */
+const KILL_AFTER_GRACE_MS = 5_000;
+/** What even SIGKILL does not end within this time is removed by force. */
+const REMOVE_AFTER_KILL_MS = 5_000;
+
+export interface StopperOptions {
+  readonly runner: Runner;
+  readonly gate: EngineGate;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Something was done to the container: look at it. */
+  onAct(): void;
+}
+
+/**
+ * Ends one container: idle → asked (SIGTERM, the engine owns the grace) → killed → removed; `cancel` at its end.
+ * After a restart it begins anew with what is left of the grace.
+ */
+export class Stopper {
+  readonly #options: StopperOptions;
+  readonly #abort = new AbortController();
+  #begun = false;
+
+  constructor(options: StopperOptions) {
+    this.#options = options;
+    onAbort(options.signal, () => this.#abort.abort());
+  }
+
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** Idempotent; goes on in the background. */
+  begin(attempt: Attempt, graceMs: number): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    const asked = attempt.stopRequestTime ?? this.#options.clock.now();
+    // The clock may have been set since: the grace is never longer than the job's.
+    const left = Math.min(graceMs, Math.max(0, asked + graceMs - this.#options.clock.now()));
+    void this.#run(attempt.containerName, left);
+  }
+
+  /** The container has ended. */
+  cancel(): void {
+    this.#abort.abort();
+  }
+
+  async #run(name: string, graceMs: number): Promise<void> {
+    const { runner, clock } = this.#options;
+    const { signal } = this.#abort;
+    await this.#act(`stop ${name}`, () => runner.stop(name, graceMs));
+    await pause(clock, graceMs + KILL_AFTER_GRACE_MS, signal);
+    if (signal.aborted) return;
+    await this.#act(`kill ${name}`, () => runner.kill(name));
+    await pause(clock, REMOVE_AFTER_KILL_MS, signal);
+    if (signal.aborted) return;
+    await this.#act(`remove ${name} by force`, () => runner.remove(name));
+  }
+
+  /** An order that fails is followed by the next, stronger one. */
+  async #act(what: string, order: () => Promise<void>): Promise<void> {
+    const { gate, log, onAct } = this.#options;
+    try {
+      await gate.through(order);
+    } catch (error) {
+      if (error instanceof SessionOver) return;
+      log.warn(`Could not ${what}: ${errorText(error)}`);
+    }
+    onAct();
+  }
+}

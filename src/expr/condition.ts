@@ -1,0 +1,51 @@
+import type { CelValue } from '@bufbuild/cel';
+import { TappetError } from '../core/errors.ts';
+import type { Condition, ConditionResult, Root, Scope } from '../core/expression.ts';
+import { describe } from './explain.ts';
+import type { Bindings, Program } from './program.ts';
+import { bind, compile } from './program.ts';
+import { blankComments, splitAnd } from './scan.ts';
+
+/**
+ * Compiles a bare CEL expression that must give true or false. The operands of its top-level `&&` are compiled one
+ * by one, so that a "no" names the operand that said it without a second evaluation.
+ * Errors: EXPRESSION_INVALID.
+ */
+export function compileCondition(text: string, roots: readonly Root[]): Condition {
+  const whole = compile(text, roots);
+  const operands = splitAnd(blankComments(text)).map((operand) => compile(operand, roots));
+  refuseNeverBool(text.trim());
+  return Object.freeze({
+    text: whole.text,
+    evaluate: (scope: Scope) => evaluate(operands, bind(scope, whole.roots), scope),
+  });
+}
+
+/** CEL's `&&`: a false operand decides, whatever the others are; else the first error does. */
+function evaluate(operands: readonly Program[], bindings: Bindings, scope: Scope): ConditionResult {
+  let failed: ConditionResult | undefined;
+  for (const operand of operands) {
+    const result = operand.run(bindings, scope);
+    if (result.ok && result.value === true) continue;
+    if (result.ok && result.value === false) {
+      return { ok: true, value: false, clause: operand.text, values: operand.values(scope) };
+    }
+    const error = result.ok ? notBool(result.value) : result.error;
+    failed ??= { ok: false, error, clause: operand.text, values: operand.values(scope) };
+  }
+  return failed ?? { ok: true, value: true };
+}
+
+function notBool(value: CelValue): string {
+  return `it gives ${describe(value)}, not true or false`;
+}
+
+/** The clearest mistakes are found before an event comes: a condition that is a mere text, number or list. */
+function refuseNeverBool(text: string): void {
+  if (/^(?:"[^"]*"|'[^']*'|-?[\d.]+|null|\[.*\]|\{.*\})$/s.test(text)) {
+    throw new TappetError(
+      'EXPRESSION_INVALID',
+      'column 1: it is a constant, not a question: it must give true or false',
+    );
+  }
+}

@@ -1,0 +1,45 @@
+import type { RequestInfo } from '../core/source.ts';
+import type { HttpDeps } from './deps.ts';
+import { Routes } from './permissions.ts';
+import type { DeclaredRoute } from './permissions.ts';
+import { eventRoutes } from './routes/events.ts';
+import { executionRoutes } from './routes/executions.ts';
+import { healthRoutes } from './routes/health.ts';
+import { hookRoutes } from './routes/hooks.ts';
+import { jobRoutes } from './routes/jobs.ts';
+import { logRoutes } from './routes/logs.ts';
+import { statusRoutes } from './routes/status.ts';
+import { taskRoutes } from './routes/tasks.ts';
+import { triggerRoutes } from './routes/triggers.ts';
+
+export interface App {
+  /** Never rejects: everything that goes wrong is a problem document. */
+  fetch(request: Request, info: RequestInfo): Promise<Response>;
+  /** Ends the answers that would go on (followed logs), so that a server can close. Idempotent. */
+  close(): void;
+  /** Every route there is, with who may call it. */
+  readonly routes: readonly DeclaredRoute[];
+  /** What the router really knows, for the test that ties it to `routes`. */
+  readonly mounted: readonly { readonly method: string; readonly path: string }[];
+}
+
+/** The HTTP side of the gateway: `/api/v1`, `/hooks/<trigger>`, `/livez`, `/readyz`. */
+export function createApp(deps: HttpDeps): App {
+  const closing = new AbortController();
+  const routes = new Routes(deps);
+  hookRoutes(routes);
+  healthRoutes(routes);
+  jobRoutes(routes);
+  executionRoutes(routes);
+  taskRoutes(routes);
+  logRoutes(routes, closing.signal);
+  triggerRoutes(routes);
+  eventRoutes(routes);
+  statusRoutes(routes);
+  return {
+    fetch: async (request, info) => routes.hono.fetch(request, info),
+    close: () => closing.abort(),
+    routes: routes.declared,
+    mounted: routes.hono.routes,
+  };
+}

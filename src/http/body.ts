@@ -1,0 +1,103 @@
+import { TappetError } from '../core/errors.ts';
+
+/** Deeper JSON than anyone means; readers further on recurse, and must not run out of stack. */
+const MAX_JSON_DEPTH = 100;
+
+const tooLarge = (limit: number): TappetError =>
+  new TappetError('PAYLOAD_TOO_LARGE', `The body is larger than ${limit} bytes, the limit of this gateway.`, {
+    fix: 'Send less, or raise server.maxBodyBytes.',
+  });
+
+/**
+ * Whether the body announces a length, which then is at most `limit`: node's parser lets only digits through and
+ * ends the body after so many bytes. Errors: PAYLOAD_TOO_LARGE.
+ */
+export function hasBoundedLength(headers: Headers, limit: number): boolean {
+  const length = headers.get('content-length');
+  if (length === null) return false;
+  if (Number(length) > limit) throw tooLarge(limit);
+  return true;
+}
+
+/**
+ * The raw body, counted while it comes in, so that a body without a length is bounded too.
+ * Errors: PAYLOAD_TOO_LARGE as soon as `limit` is passed, without reading on; INVALID_ARGUMENT where it breaks off.
+ */
+export async function readBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  hasBoundedLength(request.headers, limit);
+  if (request.body === null) return new Uint8Array(0);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
+  for (;;) {
+    const { done, value } = await readChunk(reader);
+    if (done) return join(chunks, size);
+    size += value.byteLength;
+    if (size > limit) {
+      // Not awaited: the sender may never end.
+      reader.cancel().catch(() => undefined);
+      throw tooLarge(limit);
+    }
+    chunks.push(value);
+  }
+}
+
+async function readChunk(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<{ done: false; value: Uint8Array } | { done: true; value: undefined }> {
+  try {
+    const { done, value } = await reader.read();
+    return done ? { done: true, value: undefined } : { done: false, value };
+  } catch (error) {
+    throw new TappetError('INVALID_ARGUMENT', 'The body broke off before its end.', {}, error);
+  }
+}
+
+function join(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    out.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return out;
+}
+
+/**
+ * The body as JSON; undefined where there is none.
+ * Errors: UNSUPPORTED_MEDIA_TYPE where it is not called JSON, INVALID_ARGUMENT where it is not JSON.
+ */
+export async function readJson(request: Request, limit: number): Promise<unknown> {
+  const bytes = await readBody(request, limit);
+  if (bytes.byteLength === 0) return undefined;
+  const type = (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase();
+  if (type !== 'application/json') {
+    throw new TappetError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as JSON: Content-Type: application/json.');
+  }
+  return parseJson(bytes);
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    const why = error instanceof SyntaxError ? error.message : 'it is not UTF-8';
+    throw new TappetError('INVALID_ARGUMENT', `The body is not JSON: ${why}.`, { path: 'body' }, error);
+  }
+  if (isDeeperThan(value, MAX_JSON_DEPTH)) {
+    throw new TappetError('INVALID_ARGUMENT', `The body is nested more than ${MAX_JSON_DEPTH} levels deep.`, {
+      path: 'body',
+    });
+  }
+  return value;
+}
+
+function isDeeperThan(value: unknown, limit: number): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > limit) return true;
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
+  }
+  return false;
+}

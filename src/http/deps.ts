@@ -1,0 +1,71 @@
+import type { Auth, Principal } from '../core/auth.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Config, JobDefinition } from '../core/config.ts';
+import type { Cause, NewExecution } from '../core/execution.ts';
+import type { Ids } from '../core/ids.ts';
+import type { Limits, Overrides } from '../core/job.ts';
+import type { Json, JsonObject } from '../core/json.ts';
+import type { LogSink } from '../core/log-sink.ts';
+import type { Log } from '../core/log.ts';
+import type { RequestInfo } from '../core/source.ts';
+import type {
+  DefinitionRow,
+  EventOutcome,
+  ExecutorStore,
+  MaintenanceStore,
+  QueryStore,
+} from '../core/store.ts';
+
+/** What the API reads and may ask for; everything is a port or a function of the composition root. */
+export interface HttpDeps {
+  readonly store: HttpStore;
+  readonly auth: Auth;
+  readonly logs: LogSink;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  config(): Config;
+  /** The lasting identity of a definition; undefined where the store was not told of it. */
+  definitions(kind: 'job' | 'trigger', name: string): DefinitionRow | undefined;
+  readonly hooks: HookHandler;
+  /** The next `count` times at or after `from` (epoch ms); empty where the trigger has no schedule. */
+  preview(trigger: string, from: number, count: number): readonly number[];
+  fire(trigger: string, params: FireParams): Promise<FireResult>;
+  status(): Promise<JsonObject>;
+  ready(): boolean;
+  /** An execution was created or cancelled: the executor should look. */
+  onWork(): void;
+  /** Applies overrides and freezes the job. Errors: INVALID_ARGUMENT with the field. */
+  planExecution(params: PlanParams): NewExecution;
+}
+
+export type HttpStore = QueryStore &
+  Pick<ExecutorStore, 'createExecution' | 'cancelExecution'> &
+  Pick<MaintenanceStore, 'deleteExecution'>;
+
+export interface HookHandler {
+  /** undefined where no trigger of this name takes requests. */
+  handle(name: string, request: Request, info: RequestInfo): Promise<Response | undefined>;
+}
+
+export interface FireParams {
+  readonly data: Json | undefined;
+  /** Makes a repeated call the same event. */
+  readonly idempotencyKey: string | undefined;
+  readonly principal: Principal;
+}
+export interface FireResult {
+  /** Of the event; of the first one, where this call repeats another. */
+  readonly uid: string;
+  /** undefined where no decision came in time. */
+  readonly outcome: EventOutcome | undefined;
+}
+
+export interface PlanParams {
+  readonly job: JobDefinition;
+  readonly generation: number;
+  readonly overrides: Overrides;
+  readonly cause: Cause;
+  readonly ids: Ids;
+  readonly limits: Limits;
+}

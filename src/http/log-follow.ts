@@ -1,0 +1,127 @@
+import type { Attempt, Task } from '../core/execution.ts';
+import type { LogChunk, LogSink, LogStream } from '../core/log-sink.ts';
+import type { Clock } from '../core/clock.ts';
+import { isTerminal } from '../core/states.ts';
+import type { HttpStore } from './deps.ts';
+
+/** How soon a follower sees that an attempt has ended or that another began. */
+const POLL_MS = 500;
+
+export interface FollowParams {
+  readonly store: HttpStore;
+  readonly logs: LogSink;
+  readonly clock: Clock;
+  readonly execution: string;
+  readonly index: number;
+  /** The attempt to begin with. */
+  readonly attempt: number;
+  /** Position within that attempt to continue after. */
+  readonly after: number | undefined;
+  readonly stream: LogStream | undefined;
+  readonly signal: AbortSignal;
+}
+export interface FollowedChunk {
+  readonly attempt: number;
+  readonly chunk: LogChunk;
+}
+
+/**
+ * The output of a task as it comes, from one attempt on through all that follow it, until the task has ended (or
+ * is gone) or `signal` aborts. The store says when an attempt has ended, not the sink: an attempt that never ran
+ * has no writer whose end one could wait for, and one that another process ended was closed long ago.
+ */
+export async function* followTask(params: FollowParams): AsyncGenerator<FollowedChunk> {
+  let after = params.after;
+  for (let attempt = params.attempt; ; attempt++) {
+    const row = await waitForAttempt(params, attempt);
+    if (row === undefined) return;
+    for await (const chunk of followAttempt(params, row, after)) yield { attempt, chunk };
+    if (params.signal.aborted) return;
+    after = undefined;
+  }
+}
+
+async function* followAttempt(
+  params: FollowParams,
+  row: Attempt,
+  after: number | undefined,
+): AsyncGenerator<LogChunk> {
+  let position = after;
+  if (!isTerminal(row.state)) {
+    const ended = new AbortController();
+    const signal = AbortSignal.any([params.signal, ended.signal]);
+    const end = waitForEnd(params, row.attempt, signal).finally(() => ended.abort());
+    // Awaited below; until then a failure must not count as unhandled.
+    end.catch(() => undefined);
+    try {
+      for await (const chunk of read(params, row, position, { follow: true, signal })) {
+        position = chunk.position;
+        yield chunk;
+      }
+      await end;
+    } finally {
+      ended.abort();
+    }
+    if (params.signal.aborted) return;
+  }
+  // The log is closed before the end of an attempt is stored: now all of it is there.
+  yield* read(params, row, position, {});
+}
+
+function read(
+  { logs, stream }: FollowParams,
+  key: Attempt,
+  position: number | undefined,
+  more: { readonly follow?: true; readonly signal?: AbortSignal },
+): AsyncIterable<LogChunk> {
+  const { execution, index, attempt } = key;
+  return logs.read(
+    { execution, index, attempt },
+    {
+      ...more,
+      ...(stream === undefined ? {} : { stream }),
+      ...(position === undefined ? {} : { after: position }),
+    },
+  );
+}
+
+/** undefined where there will be no such attempt, or `signal` aborted. */
+async function waitForAttempt(params: FollowParams, attempt: number): Promise<Attempt | undefined> {
+  while (!params.signal.aborted) {
+    // The task first: once it has ended, the attempts read after that are all there will ever be.
+    const task = await params.store.getTask(params.execution, params.index);
+    const row = await findAttempt(params, attempt);
+    if (row !== undefined) return row;
+    if (hasEnded(task)) return undefined;
+    await pause(params.clock, params.signal);
+  }
+  return undefined;
+}
+
+async function waitForEnd(params: FollowParams, attempt: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const row = await findAttempt(params, attempt);
+    if (row === undefined || isTerminal(row.state)) return;
+    await pause(params.clock, signal);
+  }
+}
+
+async function findAttempt(params: FollowParams, attempt: number): Promise<Attempt | undefined> {
+  const attempts = await params.store.listAttempts(params.execution, params.index);
+  return attempts.find((row) => row.attempt === attempt);
+}
+
+const hasEnded = (task: Task | undefined): boolean => task === undefined || isTerminal(task.state);
+
+function pause(clock: Clock, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.setTimer(POLL_MS, done);
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,98 @@
+import { Hono } from 'hono';
+import type { Context } from 'hono';
+import type { Principal } from '../core/auth.ts';
+import { TappetError } from '../core/errors.ts';
+import type { Permission } from '../core/permissions.ts';
+import type { RequestInfo } from '../core/source.ts';
+import type { HttpDeps } from './deps.ts';
+import { API_HEADERS, errorResponse, problemResponse, unauthenticated } from './problem.ts';
+
+/**
+ * Who may call a route: a principal with this permission; anyone (`open`); or whoever the source behind it lets in
+ * by its own `auth` (`source`).
+ */
+export type Access = Permission | 'open' | 'source';
+export type Method = 'GET' | 'POST' | 'DELETE' | 'ALL';
+
+export interface DeclaredRoute {
+  readonly method: Method;
+  readonly path: string;
+  readonly access: Access;
+}
+
+export type AppContext = Context<{ Bindings: RequestInfo }>;
+export type Handler = (c: AppContext, principal: Principal) => Promise<Response> | Response;
+export type OpenHandler = (c: AppContext) => Promise<Response> | Response;
+
+/**
+ * The routes of the API. There is no other way to add one than `route`, which demands its access; no middleware
+ * decides by a path's text, so that no spelling of a path slips past the check (the matched route is the check).
+ */
+export class Routes {
+  readonly hono = new Hono<{ Bindings: RequestInfo }>();
+  readonly declared: DeclaredRoute[] = [];
+  readonly deps: HttpDeps;
+
+  constructor(deps: HttpDeps) {
+    this.deps = deps;
+    this.hono.onError((error) => errorResponse(error, deps));
+    // Unknown paths answer like known ones, so that a stranger cannot tell which exist.
+    this.hono.notFound(async (c) => {
+      try {
+        await this.#principal(c.req.raw.headers);
+        const { method, path } = c.req;
+        throw new TappetError('NOT_FOUND', `There is no ${method} ${path} in this API.`);
+      } catch (error) {
+        return errorResponse(error, deps);
+      }
+    });
+  }
+
+  route(method: Method, path: string, access: Permission, handler: Handler): void {
+    this.#declare(method, path, access, async (c) => {
+      const principal = await this.#principal(c.req.raw.headers);
+      requirePermission(principal, access);
+      return withApiHeaders(await handler(c, principal));
+    });
+  }
+
+  open(method: Method, path: string, handler: OpenHandler): void {
+    this.#declare(method, path, 'open', handler);
+  }
+
+  /** The handler sees the request untouched: nothing else runs on this way. */
+  source(path: string, handler: OpenHandler): void {
+    this.#declare('ALL', path, 'source', handler);
+  }
+
+  #declare(method: Method, path: string, access: Access, handler: OpenHandler): void {
+    this.declared.push({ method, path, access });
+    if (method === 'ALL') this.hono.all(path, handler);
+    else this.hono.on(method, path, handler);
+  }
+
+  async #principal(headers: Headers): Promise<Principal> {
+    const principal = await this.deps.auth.authenticate(headers);
+    if (principal === undefined) throw unauthenticated();
+    return principal;
+  }
+}
+
+/** Errors: PERMISSION_DENIED. */
+export function requirePermission(principal: Principal, permission: Permission): void {
+  if (principal.permissions.has(permission)) return;
+  throw new TappetError(
+    'PERMISSION_DENIED',
+    `This needs the permission ${permission}, which ${principal.name} does not have.`,
+  );
+}
+
+function withApiHeaders(response: Response): Response {
+  for (const [name, value] of Object.entries(API_HEADERS)) response.headers.set(name, value);
+  return response;
+}
+
+/** One answer for every hook that lets nobody in: unknown, or refused. It must not tell which. */
+export function hookRefused(): Response {
+  return problemResponse(new TappetError('UNAUTHENTICATED', 'The request could not be verified.'));
+}

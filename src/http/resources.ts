@@ -1,0 +1,222 @@
+import type {
+  AttemptResource,
+  AttemptResultResource,
+  CauseResource,
+  DecisionResource,
+  EventDetailResource,
+  EventResource,
+  ExecutionResource,
+  FireResource,
+  JobResource,
+  ResourceMeta,
+  TaskResource,
+  TemplateResource,
+  TriggerResource,
+} from '../core/api.ts';
+import type { JobDefinition, TriggerDefinition } from '../core/config.ts';
+import type { Decision } from '../core/decision.ts';
+import { flattenEvent } from '../core/event.ts';
+import type { StoredEvent } from '../core/event.ts';
+import type { Attempt, Cause, Execution, NewExecution, Task } from '../core/execution.ts';
+import { MIB } from '../core/job.ts';
+import type { JobSpec } from '../core/job.ts';
+import { isTerminal } from '../core/states.ts';
+import type { DefinitionRow } from '../core/store.ts';
+import { formatDuration } from '../lib/duration.ts';
+import type { FireResult } from './deps.ts';
+
+/** Rows as the API shows them. Pure. */
+
+const time = (ms: number): string => new Date(ms).toISOString();
+const optionalTime = (ms: number | null): string | null => (ms === null ? null : time(ms));
+
+function memoryText(bytes: number): string {
+  if (bytes % (1024 * MIB) === 0) return `${bytes / (1024 * MIB)}Gi`;
+  return bytes % MIB === 0 ? `${bytes / MIB}Mi` : String(bytes);
+}
+
+export function templateResource(spec: JobSpec): TemplateResource {
+  const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, ...same } = spec;
+  return {
+    ...same,
+    memory: memoryText(memoryBytes),
+    timeout: formatDuration(timeoutMs),
+    gracePeriod: formatDuration(gracePeriodMs),
+    retention: formatDuration(retentionMs),
+  };
+}
+
+type Definition = Pick<JobDefinition, 'name' | 'labels' | 'annotations' | 'etag'>;
+
+function meta(definition: Definition, row: DefinitionRow): ResourceMeta & { readonly generation: number } {
+  return {
+    name: definition.name,
+    uid: row.uid,
+    generation: row.generation,
+    etag: definition.etag,
+    labels: definition.labels,
+    annotations: definition.annotations,
+    createTime: time(row.createTime),
+    updateTime: time(row.updateTime),
+    creator: row.creator,
+  };
+}
+
+export function jobResource(job: JobDefinition, row: DefinitionRow): JobResource {
+  return { ...meta(job, row), template: templateResource(job.spec) };
+}
+
+export function triggerResource(trigger: TriggerDefinition, row: DefinitionRow): TriggerResource {
+  const { definition } = trigger;
+  return {
+    ...meta(trigger, row),
+    origin: trigger.origin,
+    source: definition['source'] ?? null,
+    when: definition['when'] ?? null,
+    run: definition['run'] ?? null,
+  };
+}
+
+function causeResource(cause: Cause): CauseResource {
+  if (cause.kind === 'api') return { principal: cause.principal };
+  return { event: cause.event, trigger: cause.trigger };
+}
+
+export function executionResource(execution: Execution): ExecutionResource {
+  const { cause, counters, spec } = execution;
+  return {
+    name: execution.name,
+    uid: execution.uid,
+    generation: execution.jobGeneration,
+    etag: execution.etag,
+    labels: execution.labels,
+    annotations: {},
+    createTime: time(execution.createTime),
+    updateTime: time(execution.updateTime),
+    creator: cause.kind === 'api' ? cause.principal : `trigger/${cause.trigger}`,
+    job: execution.job,
+    state: execution.state,
+    reason: execution.reason,
+    message: execution.message,
+    taskCount: spec.taskCount,
+    parallelism: spec.parallelism,
+    runningCount: counters.running,
+    succeededCount: counters.succeeded,
+    failedCount: counters.failed,
+    cancelledCount: counters.cancelled,
+    retriedCount: counters.retried,
+    cause: causeResource(cause),
+    spec: templateResource(spec),
+    startTime: optionalTime(execution.startTime),
+    completionTime: optionalTime(execution.completionTime),
+    cancelRequestTime: optionalTime(execution.cancelRequestTime),
+  };
+}
+
+/** What a planned execution would look like right after it was stored; for `validateOnly`. */
+export function plannedResource(planned: NewExecution, now: number): ExecutionResource {
+  return executionResource({
+    ...planned,
+    state: 'PENDING',
+    reason: null,
+    message: null,
+    counters: { running: 0, succeeded: 0, failed: 0, cancelled: 0, retried: 0 },
+    createTime: now,
+    updateTime: now,
+    startTime: null,
+    completionTime: null,
+    cancelRequestTime: null,
+    deleteTime: null,
+    etag: '',
+  });
+}
+
+export function taskResource(task: Task): TaskResource {
+  return {
+    execution: task.execution,
+    index: task.index,
+    state: task.state,
+    retried: task.retries,
+    attempts: task.attempts,
+    infraFailures: task.infraFailures,
+    message: task.message,
+    notBefore: optionalTime(task.notBefore),
+    startTime: optionalTime(task.startTime),
+    completionTime: optionalTime(task.completionTime),
+  };
+}
+
+export function taskDetailResource(task: Task, attempts: readonly Attempt[]): TaskResource {
+  const last = attempts.findLast((attempt) => isTerminal(attempt.state));
+  return { ...taskResource(task), lastAttemptResult: last === undefined ? null : resultResource(last) };
+}
+
+function resultResource({ exitCode, signal, reason, message }: Attempt): AttemptResultResource {
+  return {
+    ...(exitCode === null ? {} : { exitCode }),
+    ...(signal === null ? {} : { signal }),
+    reason,
+    message,
+  };
+}
+
+export function attemptResource(attempt: Attempt): AttemptResource {
+  return {
+    execution: attempt.execution,
+    index: attempt.index,
+    attempt: attempt.attempt,
+    state: attempt.state,
+    reason: attempt.reason,
+    message: attempt.message,
+    exitCode: attempt.exitCode,
+    signal: attempt.signal,
+    stopReason: attempt.stopReason,
+    containerName: attempt.containerName,
+    engine: attempt.engine,
+    imageDigest: attempt.imageDigest,
+    logBytes: attempt.logBytes,
+    createTime: time(attempt.createTime),
+    startTime: optionalTime(attempt.startTime),
+    deadline: optionalTime(attempt.deadline),
+    endTime: optionalTime(attempt.endTime),
+  };
+}
+
+export function decisionResource(decision: Decision): DecisionResource {
+  return { ...decision, decideTime: time(decision.decideTime) };
+}
+
+/** Without `data`: a page of events would else be as large as all their bodies. */
+export function eventResource(stored: StoredEvent): EventResource {
+  const { data: _, ...envelope } = flattenEvent(stored.event);
+  return {
+    uid: stored.uid,
+    origin: stored.origin,
+    trigger: stored.trigger,
+    event: envelope,
+    receiveTime: time(stored.receiveTime),
+    decideTime: optionalTime(stored.decideTime),
+    duplicates: stored.duplicates,
+  };
+}
+
+export function eventDetailResource(
+  stored: StoredEvent,
+  decisions: readonly Decision[],
+): EventDetailResource {
+  return {
+    ...eventResource(stored),
+    event: flattenEvent(stored.event),
+    claims: stored.claims,
+    decisions: decisions.map(decisionResource),
+  };
+}
+
+export function fireResource({ uid, outcome }: FireResult): FireResource {
+  return {
+    event: uid,
+    decided: outcome?.decided ?? false,
+    decisions: outcome?.decisions.map(decisionResource) ?? [],
+    executions: outcome?.executions ?? {},
+  };
+}

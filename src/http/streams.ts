@@ -1,0 +1,67 @@
+import type { Clock } from '../core/clock.ts';
+
+/** Proxies close what is silent for 30 s or 60 s. */
+const KEEP_ALIVE_MS = 15_000;
+const IDLE = Symbol('idle');
+
+/** Bytes as the body of an answer, pulled as the reader takes them. `stop` runs when the reader goes away. */
+export function byteStream(
+  chunks: AsyncIterator<Uint8Array<ArrayBuffer>>,
+  stop: () => void,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream<Uint8Array<ArrayBuffer>>(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (done === true) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: stop,
+    },
+    // Nothing is read before somebody reads the answer: a HEAD request never does.
+    { highWaterMark: 0 },
+  );
+}
+
+/** Server-sent events as the body of an answer: the texts as they come, a comment where none came for 15 s. */
+export function eventStream(texts: AsyncIterator<string>, clock: Clock, stop: () => void): ReadableStream {
+  const encoder = new TextEncoder();
+  let pending: Promise<IteratorResult<string>> | undefined;
+  async function* withComments(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    for (;;) {
+      pending ??= texts.next();
+      const result = await orIdle(pending, clock);
+      if (result === IDLE) {
+        yield encoder.encode(': keep-alive\n\n');
+        continue;
+      }
+      pending = undefined;
+      if (result.done === true) return;
+      yield encoder.encode(result.value);
+    }
+  }
+  return byteStream(withComments(), stop);
+}
+
+async function orIdle<T>(promise: Promise<T>, clock: Clock): Promise<T | typeof IDLE> {
+  let cancel: () => void = () => undefined;
+  const idle = new Promise<typeof IDLE>((resolve) => {
+    cancel = clock.setTimer(KEEP_ALIVE_MS, () => resolve(IDLE));
+  });
+  try {
+    return await Promise.race([promise, idle]);
+  } finally {
+    cancel();
+  }
+}
+
+/** One server-sent event; `data` becomes one line of JSON. */
+export function sseText(event: {
+  readonly id?: string;
+  readonly event?: string;
+  readonly data: unknown;
+}): string {
+  const id = event.id === undefined ? '' : `id: ${event.id}\n`;
+  const name = event.event === undefined ? '' : `event: ${event.event}\n`;
+  return `${id}${name}data: ${JSON.stringify(event.data)}\n\n`;
+}

@@ -1,0 +1,96 @@
+import type { Clock } from '../core/clock.ts';
+import { TappetError } from '../core/errors.ts';
+import type { NewEvent, Origin, StoredEvent } from '../core/event.ts';
+import type { Ids } from '../core/ids.ts';
+import type { Log } from '../core/log.ts';
+import type { SourceAccept } from '../core/source.ts';
+import type { AcceptEvent, AcceptResult, InboxStore } from '../core/store.ts';
+import { validateEvent } from './validate-event.ts';
+
+export interface InboxDeps {
+  readonly store: InboxStore;
+  readonly ids: Ids;
+  readonly clock: Clock;
+  /** Must queue its decisions at the store before it returns; may fail, the events are safe by then. */
+  route(candidates: readonly StoredEvent[]): Promise<void>;
+  /** Bound on an event's `data` as JSON; default 1 MiB. */
+  readonly maxDataBytes?: number;
+  readonly log?: Log;
+}
+
+/**
+ * 30 days. A sender that got no answer tries again; the longest schedule in use (Standard Webhooks' example) ends
+ * after 75 hours, and an identity that is forgotten before that makes a second execution.
+ */
+export const REMEMBER_MS = 30 * 24 * 60 * 60_000;
+const MAX_DATA_BYTES = 1024 * 1024;
+/** More in one accept would hold the store's one writer too long. */
+const MAX_EVENTS = 1_000;
+
+/** The one door for events: commits them, once per identity, and has them decided in the same commit. */
+export class Inbox {
+  readonly #deps: InboxDeps;
+
+  constructor(deps: InboxDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Stores events and state rows together and hands the events to routing. Resolves when both are durable; the
+   * events' answer stands as soon as it resolves `stored`, even where routing failed (it tries again by itself).
+   * `trigger` names the only trigger to consider; null = all that listen to `origin`.
+   * Errors: INVALID_ARGUMENT (nothing stored), STORE_UNAVAILABLE (nothing stored).
+   */
+  async accept(origin: Origin, trigger: string | null, params: SourceAccept): Promise<AcceptResult> {
+    const events = this.#prepare(trigger, params.events);
+    const accepted = this.#deps.store.acceptEvents({ origin, events, state: params.state ?? [] });
+    // The same turn: whatever is called between these two lines and the store's commit shares it.
+    const routed = this.#route(origin, events);
+    const result = await accepted;
+    await routed;
+    return result;
+  }
+
+  #prepare(trigger: string | null, events: readonly NewEvent[]): AcceptEvent[] {
+    if (events.length > MAX_EVENTS) {
+      const message = `${events.length} events at once; at most ${MAX_EVENTS} are taken.`;
+      throw new TappetError('INVALID_ARGUMENT', message, { path: 'events' });
+    }
+    return events.map(({ event, claims, verdict, rememberMs }) => {
+      validateEvent(event, this.#deps.maxDataBytes ?? MAX_DATA_BYTES);
+      return {
+        uid: this.#deps.ids.uid(),
+        trigger,
+        event,
+        claims: claims ?? null,
+        verdict: verdict ?? null,
+        rememberMs: rememberMs ?? REMEMBER_MS,
+      };
+    });
+  }
+
+  /** Never rejects: the sender's event is stored or not, whatever becomes of the decision. */
+  async #route(origin: Origin, events: readonly AcceptEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    try {
+      await this.#deps.route(this.#candidates(origin, events));
+    } catch (error) {
+      this.#deps.log?.warn('accepted events wait for their decision', { origin, events: events.length, error });
+    }
+  }
+
+  #candidates(origin: Origin, events: readonly AcceptEvent[]): StoredEvent[] {
+    const receiveTime = this.#deps.clock.now();
+    return events.map(({ uid, trigger, event, claims, verdict }) => ({
+      uid,
+      origin,
+      trigger,
+      event,
+      claims,
+      verdict,
+      receiveTime,
+      decideTime: null,
+      duplicates: 0,
+    }));
+  }
+}

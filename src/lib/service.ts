@@ -1,0 +1,56 @@
+/** The one call of a clock that waiting needs. */
+interface Timers {
+  setTimer(ms: number, fn: () => void): () => void;
+}
+
+/** Resolves after `ms` by the clock, or at once when `signal` aborts; never rejects. */
+export function pause(timers: Timers, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = timers.setTimer(ms, end);
+    signal.addEventListener('abort', end);
+  });
+}
+
+/** Calls `fn` when `signal` aborts, also where it has aborted already; returns a function that takes it back. */
+export function onAbort(signal: AbortSignal, fn: () => void): () => void {
+  if (signal.aborted) {
+    fn();
+    return () => undefined;
+  }
+  signal.addEventListener('abort', fn, { once: true });
+  return () => signal.removeEventListener('abort', fn);
+}
+
+/**
+ * The lifecycle of everything that runs in the background.
+ * new → started → stopped; new → stopped (then `start` does nothing); `stop` again waits for the same end.
+ */
+export abstract class Service {
+  readonly #abort = new AbortController();
+  #running: Promise<void> | undefined;
+
+  /** Begins; resolves at once. The end of `signal` stops it too. */
+  start(signal?: AbortSignal): Promise<void> {
+    if (this.#running !== undefined || this.#abort.signal.aborted) return Promise.resolve();
+    if (signal !== undefined) onAbort(signal, () => this.#abort.abort());
+    this.#running = this.run(this.#abort.signal);
+    // Whoever stops it hears of a failure; until then it must not end the process as unhandled.
+    this.#running.catch(() => undefined);
+    return Promise.resolve();
+  }
+
+  /** Resolves when the work has ended. Idempotent; legal before `start`. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  /** Works until `signal` aborts. Handles its own errors. */
+  protected abstract run(signal: AbortSignal): Promise<void>;
+}

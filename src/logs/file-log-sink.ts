@@ -1,0 +1,84 @@
+import { rm } from 'node:fs/promises';
+import type { Clock } from '../core/clock.ts';
+import type { AttemptKey } from '../core/execution.ts';
+import type { LogChunk, LogReadParams, LogSink, LogWriter } from '../core/log-sink.ts';
+import { FileLogWriter } from './file-log-writer.ts';
+import { LogReader } from './log-reader.ts';
+import { attemptDir, executionDir, recover } from './segments.ts';
+
+export interface FileLogSinkOptions {
+  /** Holds `<execution>/<index>-<attempt>/<first position>.log`; made when first needed. */
+  readonly dir: string;
+  readonly clock: Clock;
+}
+
+/**
+ * Logs as append-only segment files. `position` of a chunk is the byte at which its frame starts in the whole
+ * log. One writer per attempt: who opens an attempt that is being written takes it over, and the earlier writer's
+ * later writes fail. Errors of all methods: INVALID_ARGUMENT where a key cannot be a path.
+ */
+export class FileLogSink implements LogSink {
+  readonly #dir: string;
+  readonly #clock: Clock;
+  /** By attempt folder. */
+  readonly #writers = new Map<string, FileLogWriter>();
+  /** An opening that is under way: the next one for the same attempt goes after it. */
+  readonly #opening = new Map<string, Promise<FileLogWriter>>();
+  readonly #onOpen = new Map<string, Set<() => void>>();
+
+  constructor(options: FileLogSinkOptions) {
+    this.#dir = options.dir;
+    this.#clock = options.clock;
+  }
+
+  async open(key: AttemptKey): Promise<LogWriter> {
+    const dir = attemptDir(this.#dir, key);
+    const before = this.#opening.get(dir);
+    const opening = this.#open(dir, before);
+    this.#opening.set(dir, opening);
+    try {
+      return await opening;
+    } finally {
+      if (this.#opening.get(dir) === opening) this.#opening.delete(dir);
+    }
+  }
+
+  async *read(key: AttemptKey, params: LogReadParams): AsyncGenerator<LogChunk> {
+    const dir = attemptDir(this.#dir, key);
+    const reader = new LogReader({
+      dir,
+      clock: this.#clock,
+      params,
+      writer: () => this.#writers.get(dir),
+      onOpen: (fn) => this.#listen(dir, fn),
+    });
+    yield* reader.chunks();
+  }
+
+  async remove(execution: string): Promise<void> {
+    const dir = executionDir(this.#dir, execution);
+    const writers = [...this.#writers].filter(([path]) => path.startsWith(`${dir}/`));
+    await Promise.all(writers.map(([, writer]) => writer.giveUp()));
+    await rm(dir, { recursive: true, force: true });
+  }
+
+  async #open(dir: string, before: Promise<FileLogWriter> | undefined): Promise<FileLogWriter> {
+    await before?.catch(() => undefined);
+    await this.#writers.get(dir)?.giveUp();
+    const writer: FileLogWriter = new FileLogWriter(dir, this.#clock, await recover(dir), () => {
+      if (this.#writers.get(dir) === writer) this.#writers.delete(dir);
+    });
+    this.#writers.set(dir, writer);
+    for (const fn of [...(this.#onOpen.get(dir) ?? [])]) fn();
+    return writer;
+  }
+
+  #listen(dir: string, fn: () => void): () => void {
+    const listeners = this.#onOpen.get(dir) ?? new Set();
+    this.#onOpen.set(dir, listeners.add(fn));
+    return () => {
+      listeners.delete(fn);
+      if (listeners.size === 0 && this.#onOpen.get(dir) === listeners) this.#onOpen.delete(dir);
+    };
+  }
+}

@@ -1,0 +1,128 @@
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import type { Clock } from '../core/clock.ts';
+import type { LogChunk, LogReadParams } from '../core/log-sink.ts';
+import type { FileLogWriter } from './file-log-writer.ts';
+import { onAbort } from '../lib/service.ts';
+import { END, streamOf } from './frame.ts';
+import { isMissing, listSegments, readFrames } from './segments.ts';
+import type { PlacedFrame } from './segments.ts';
+
+/** How often a follower looks where no writer of this process tells it: another process may write. */
+const LOOK_MS = 1_000;
+
+export interface LogReaderOptions {
+  readonly dir: string;
+  readonly clock: Clock;
+  readonly params: LogReadParams;
+  /** The one who writes at the moment, in this process. */
+  writer(): FileLogWriter | undefined;
+  /** Calls `fn` when a writer comes; returns a function that takes it back. */
+  onOpen(fn: () => void): () => void;
+}
+
+/** One pass over an attempt's frames, in order, that can go on where it stopped. */
+export class LogReader {
+  readonly #options: LogReaderOptions;
+  /** Frames before it have been read. */
+  #position = 0;
+  #ended = false;
+  #file: FileHandle | undefined;
+  #fileFirst = -1;
+
+  constructor(options: LogReaderOptions) {
+    this.#options = options;
+  }
+
+  /** All chunks asked for; with `follow` until the end of the log or `signal`. */
+  async *chunks(): AsyncGenerator<LogChunk> {
+    const { signal, follow = false } = this.#options.params;
+    let closed = false;
+    try {
+      while (signal?.aborted !== true) {
+        // Listens before it looks: a write in between would be missed.
+        const writer = this.#options.writer();
+        const news = this.#news(writer);
+        try {
+          yield* this.#available(writer?.position ?? Infinity);
+          if (!follow || (writer === undefined && (this.#ended || closed))) return;
+          await news.promise;
+        } finally {
+          news.cancel();
+        }
+        // The mark of the end may be missing, where the disk was full.
+        closed = writer?.closed === true;
+      }
+    } finally {
+      await this.#leave();
+    }
+  }
+
+  async *#available(limit: number): AsyncGenerator<LogChunk> {
+    const segments = await listSegments(this.#options.dir);
+    const from = Math.max(this.#position, this.#options.params.after ?? 0);
+    for (const [i, segment] of segments.entries()) {
+      const end = Math.min(limit, segments[i + 1]?.first ?? Infinity);
+      // `after` may be any number, so the whole segment that holds it is gone through.
+      if (end <= from || segment.first >= limit) continue;
+      if (!(await this.#enter(segment))) continue;
+      if (this.#file === undefined) continue;
+      const at = Math.max(0, this.#position - segment.first);
+      for await (const frames of readFrames(this.#file, at, end - segment.first)) {
+        yield* this.#wanted(frames, segment.first);
+        if (this.#options.params.signal?.aborted === true) return;
+      }
+    }
+  }
+
+  *#wanted(frames: readonly PlacedFrame[], first: number): Generator<LogChunk> {
+    const { stream: only, after = -1 } = this.#options.params;
+    for (const { frame, at, end } of frames) {
+      this.#ended = frame.kind === END;
+      // The mark stays unread: where the log is opened again, other frames take its place.
+      if (!this.#ended) this.#position = first + end;
+      const stream = streamOf(frame.kind);
+      const position = first + at;
+      if (stream === undefined || position <= after || (only !== undefined && stream !== only)) continue;
+      yield { stream, offset: frame.offset, position, time: frame.time, data: frame.payload };
+    }
+  }
+
+  /** false where the file has gone since it was listed. */
+  async #enter(segment: { first: number; path: string }): Promise<boolean> {
+    if (this.#fileFirst === segment.first) return true;
+    await this.#leave();
+    try {
+      this.#file = await open(segment.path, 'r');
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+    this.#fileFirst = segment.first;
+    return true;
+  }
+
+  async #leave(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    this.#fileFirst = -1;
+    await file?.close();
+  }
+
+  /** Settles at the next write, end, opening, abort or, without a writer, after a second. */
+  #news(writer: FileLogWriter | undefined): { promise: Promise<void>; cancel: () => void } {
+    const { params, clock, onOpen } = this.#options;
+    const undo: (() => void)[] = [];
+    const promise = new Promise<void>((resolve) => {
+      if (params.signal !== undefined) undo.push(onAbort(params.signal, resolve));
+      if (writer !== undefined) undo.push(writer.onChange(resolve));
+      else undo.push(onOpen(resolve), clock.setTimer(LOOK_MS, resolve));
+    });
+    return {
+      promise,
+      cancel: () => {
+        for (const fn of undo) fn();
+      },
+    };
+  }
+}

@@ -1,0 +1,153 @@
+import { open, readdir, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TappetError } from '../core/errors.ts';
+import type { AttemptKey } from '../core/execution.ts';
+import { CHECKPOINT, decodeCheckpoint, decodeFrame, END, streamOf } from './frame.ts';
+import type { Frame } from './frame.ts';
+import { StreamTail } from './stream-tail.ts';
+
+/** A segment file: the frames from position `first` on, up to the `first` of the next one. */
+export interface Segment {
+  readonly first: number;
+  readonly path: string;
+}
+
+/** What a log holds: where the next frame goes, and how far each stream has come. */
+export interface Recovered {
+  readonly position: number;
+  readonly stdout: StreamTail;
+  readonly stderr: StreamTail;
+  /** It was closed, and nothing was added since. */
+  readonly ended: boolean;
+}
+
+/** Read at once; a multiple of a page, several frames of a busy stream. */
+const BLOCK_BYTES = 256 * 1024;
+/** 15 digits hold 10^15 bytes and sort as text. */
+const POSITION_DIGITS = 15;
+/** One path component: no slash, no leading dot, at most what file systems take. */
+const EXECUTION_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
+
+export function executionDir(dir: string, execution: string): string {
+  if (!EXECUTION_NAME.test(execution)) {
+    throw new TappetError('INVALID_ARGUMENT', `"${execution}" cannot be the name of an execution.`);
+  }
+  return join(dir, execution);
+}
+
+export function attemptDir(dir: string, key: AttemptKey): string {
+  for (const [name, value] of [['task index', key.index] as const, ['attempt', key.attempt] as const]) {
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    throw new TappetError('INVALID_ARGUMENT', `${value} cannot be the number of a ${name}; it must be 0 or more.`);
+  }
+  return join(executionDir(dir, key.execution), `${key.index}-${key.attempt}`);
+}
+
+export function segmentPath(dir: string, first: number): string {
+  return join(dir, `${String(first).padStart(POSITION_DIGITS, '0')}.log`);
+}
+
+/** In order; empty where the folder does not exist. */
+export async function listSegments(dir: string): Promise<Segment[]> {
+  const names = await readdir(dir).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  const segments = names.filter((name) => /^\d+\.log$/.test(name));
+  return segments.map((name) => ({ first: Number.parseInt(name, 10), path: join(dir, name) })).sort(byFirst);
+}
+
+const byFirst = (a: Segment, b: Segment): number => a.first - b.first;
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+/** A frame and where it stands in the file that it came from. */
+export interface PlacedFrame {
+  readonly frame: Frame;
+  readonly at: number;
+  /** Where the next frame starts. */
+  readonly end: number;
+}
+
+/**
+ * The whole frames of a segment from byte `at` to byte `limit`, a block at a time; ends at the first one that is
+ * torn or not all there yet. Each block has its own memory, so payloads stay valid.
+ */
+export async function* readFrames(file: FileHandle, at: number, limit: number): AsyncGenerator<PlacedFrame[]> {
+  let from = at;
+  let size = BLOCK_BYTES;
+  for (;;) {
+    const length = Math.min(size, limit - from);
+    if (length <= 0) return;
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, from);
+    const { frames, used, needed } = decodeBlock(buffer.subarray(0, bytesRead), from);
+    if (frames.length > 0) yield frames;
+    // Nothing whole in a block that could not grow: the end, or a frame that a crash cut in two.
+    if (used === 0 && (needed <= bytesRead || bytesRead < length || needed > limit - from)) return;
+    from += used;
+    size = Math.max(BLOCK_BYTES, needed);
+  }
+}
+
+function decodeBlock(buffer: Buffer, from: number): { frames: PlacedFrame[]; used: number; needed: number } {
+  const frames: PlacedFrame[] = [];
+  let used = 0;
+  for (;;) {
+    const decoded = decodeFrame(buffer, used);
+    if (decoded.outcome !== 'frame') {
+      return { frames, used, needed: decoded.outcome === 'short' ? decoded.bytes : 0 };
+    }
+    frames.push({ frame: decoded.frame, at: from + used, end: from + used + decoded.bytes });
+    used += decoded.bytes;
+  }
+}
+
+/**
+ * Finds the end of what was written whole, from the last segment alone. A last segment without any whole frame
+ * (the process ended while making it) is removed. The torn end of a file is cut off by being passed over: the
+ * next segment starts where it began, so that a process that was thought dead and still holds the old file open
+ * can add to nothing that is read.
+ */
+export async function recover(dir: string): Promise<Recovered> {
+  const segments = await listSegments(dir);
+  for (const segment of segments.reverse()) {
+    const found = await scanSegment(segment);
+    if (found !== undefined) return found;
+    await unlink(segment.path);
+  }
+  return { position: 0, stdout: new StreamTail(), stderr: new StreamTail(), ended: false };
+}
+
+async function scanSegment(segment: Segment): Promise<Recovered | undefined> {
+  const file = await open(segment.path, 'r');
+  try {
+    const streams = { stdout: new StreamTail(), stderr: new StreamTail() };
+    let end = 0;
+    let ended = false;
+    for await (const frames of readFrames(file, 0, Infinity)) {
+      for (const placed of frames) {
+        ended = placed.frame.kind === END;
+        if (ended) continue;
+        take(streams, placed.frame);
+        end = placed.end;
+      }
+    }
+    return end === 0 ? undefined : { position: segment.first + end, ...streams, ended };
+  } finally {
+    await file.close();
+  }
+}
+
+function take(streams: { stdout: StreamTail; stderr: StreamTail }, frame: Frame): void {
+  if (frame.kind === CHECKPOINT) {
+    const { stdout, stderr } = decodeCheckpoint(frame.payload);
+    streams.stdout = new StreamTail(stdout.bytes, stdout.tail);
+    streams.stderr = new StreamTail(stderr.bytes, stderr.tail);
+    return;
+  }
+  const stream = streamOf(frame.kind);
+  if (stream !== undefined) streams[stream].push(frame.payload);
+}

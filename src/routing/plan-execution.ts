@@ -1,0 +1,118 @@
+import { envTotalProblem, envValueProblem, mergeEnv, refusedEnvName } from '../core/env.ts';
+import { TappetError } from '../core/errors.ts';
+import type { JobDefinition } from '../core/config.ts';
+import type { Cause, NewExecution } from '../core/execution.ts';
+import type { Ids } from '../core/ids.ts';
+import { JOB_RANGES } from '../core/job.ts';
+import type { JobSpec, Limits } from '../core/job.ts';
+import type { JsonObject } from '../core/json.ts';
+import { formatDuration } from '../lib/duration.ts';
+
+/** A text of the mapping that names `task`: the executor renders it for each attempt. */
+export interface TaskTemplate {
+  readonly template: string;
+}
+
+/** As `Overrides`; a plain string is a value, whatever it looks like, and only a `TaskTemplate` is rendered later. */
+export interface PlanOverrides {
+  readonly env?: Readonly<Record<string, string | TaskTemplate>>;
+  readonly args?: readonly (string | TaskTemplate)[];
+  readonly taskCount?: number;
+  readonly timeoutMs?: number;
+}
+
+export interface PlanParams {
+  readonly job: JobDefinition;
+  readonly generation: number;
+  readonly overrides?: PlanOverrides;
+  /** The roots that the templates among the overrides read, with their values. */
+  readonly context?: JsonObject;
+  readonly cause: Cause;
+  readonly ids: Ids;
+  readonly limits: Limits;
+}
+
+/** Digits after the job's name in an execution's: 50 bits. */
+const NAME_DIGITS = 10;
+
+/**
+ * What a run of `job` would be, with the overrides checked and frozen into its spec. Pure but for `ids`.
+ * Errors: INVALID_ARGUMENT with `path` (`env.NAME`, `args[0]`, `taskCount`, `timeout`).
+ */
+export function planExecution(params: PlanParams): NewExecution {
+  const { job, overrides = {}, ids } = params;
+  checkOverrides(overrides, params.limits);
+  return {
+    uid: ids.uid(),
+    name: `${job.name}-${ids.suffix(NAME_DIGITS)}`,
+    job: job.name,
+    jobGeneration: params.generation,
+    spec: applyOverrides(job.spec, overrides),
+    context: params.context ?? {},
+    cause: params.cause,
+    labels: job.labels,
+  };
+}
+
+/**
+ * Text that is done and must reach the container as it is. The executor renders every env value and arg that
+ * names `${{`; without this, a sender could smuggle an expression into an event and have it evaluated there.
+ */
+export function literal(text: string): string {
+  return text.replaceAll('${{', () => '$${{');
+}
+
+const frozen = (text: string | TaskTemplate): string => (typeof text === 'string' ? literal(text) : text.template);
+
+function applyOverrides(spec: JobSpec, overrides: PlanOverrides): JobSpec {
+  const env = Object.entries(overrides.env ?? {}).map(([name, text]) => [name, frozen(text)] as const);
+  const merged = mergeEnv(spec.env, Object.fromEntries(env));
+  const tooLong = envTotalProblem(merged);
+  if (tooLong !== null) throw invalid('env', `${tooLong}. Hand large values over as a file or an address.`);
+  return {
+    ...spec,
+    env: merged,
+    ...(overrides.args === undefined ? {} : { args: overrides.args.map(frozen) }),
+    ...(overrides.taskCount === undefined ? {} : { taskCount: overrides.taskCount }),
+    ...(overrides.timeoutMs === undefined ? {} : { timeoutMs: overrides.timeoutMs }),
+  };
+}
+
+function checkOverrides(overrides: PlanOverrides, limits: Limits): void {
+  for (const [name, value] of Object.entries(overrides.env ?? {})) {
+    const refused = refusedEnvName(name);
+    if (refused !== null) throw invalid(`env.${name}`, `${name} ${refused} and may not be set for a run.`);
+    checkText(`env.${name}`, `The value of ${name}`, value);
+  }
+  overrides.args?.forEach((arg, i) => {
+    checkText(`args[${i}]`, `Argument ${i}`, arg);
+  });
+  checkTaskCount(overrides.taskCount, limits);
+  checkTimeout(overrides.timeoutMs);
+}
+
+/** Arguments and environment travel the same way into the container, hence the same bounds. */
+function checkText(path: string, what: string, text: string | TaskTemplate): void {
+  const problem = typeof text === 'string' ? envValueProblem(text) : null;
+  if (problem !== null) throw invalid(path, `${what} ${problem}.`);
+}
+
+function checkTaskCount(count: number | undefined, limits: Limits): void {
+  if (count === undefined) return;
+  if (Number.isInteger(count) && count >= 1 && count <= limits.maxTasks) return;
+  throw invalid(
+    'taskCount',
+    `taskCount is ${count}; it must be a whole number from 1 to ${limits.maxTasks} (the setting limits.maxTasks).`,
+  );
+}
+
+function checkTimeout(ms: number | undefined): void {
+  const { min, max } = JOB_RANGES.timeoutMs;
+  if (ms === undefined || (Number.isInteger(ms) && ms >= min && ms <= max)) return;
+  const text = Number.isInteger(ms) && ms >= 0 ? formatDuration(ms) : `${ms} ms`;
+  throw invalid('timeout', `timeout is ${text}; it must be from ${formatDuration(min)} to ${formatDuration(max)}.`);
+}
+
+function invalid(path: string, message: string): TappetError {
+  return new TappetError('INVALID_ARGUMENT', message, { path });
+}

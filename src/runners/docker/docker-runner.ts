@@ -1,0 +1,271 @@
+import { realpath } from 'node:fs/promises';
+import type { Clock } from '../../core/clock.ts';
+import { TappetError } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import type { LogWriter } from '../../core/log-sink.ts';
+import type {
+  Capabilities,
+  ContainerSpec,
+  ContainerStatus,
+  Ensured,
+  Hint,
+  ListedContainer,
+  PreparedImage,
+  Runner,
+} from '../../core/runner.ts';
+import { capabilitiesOf, traitsOf } from './capabilities.ts';
+import { Capture } from './capture.ts';
+import { LABELS, createBody, graceSeconds, readLabels, refusedBind, strangeLabel } from './container-spec.ts';
+import type { EngineTraits } from './container-spec.ts';
+import { EngineClient, isNetworkMissing } from './engine-client.ts';
+import type { EngineListed } from './engine-shapes.ts';
+import { readStatus } from './exit.ts';
+import { CommandCheck } from './find-command.ts';
+import type { EngineEndpoint } from './find-engine.ts';
+import { hints } from './hints.ts';
+import { Images } from './images.ts';
+import { resumeLog } from './log-resume.ts';
+import { JobNetwork } from './network.ts';
+import { startFailure } from './start-failure.ts';
+
+/** The engine answers a stop when the container has ended; an order that it refuses is answered within this. */
+const STOP_TAKEN_MS = 250;
+
+export interface DockerRunnerParams {
+  readonly endpoint: EngineEndpoint;
+  /** The engine's name in the store. */
+  readonly engine: string;
+  /** The prefix of names and the value of the label by which containers are ours. */
+  readonly instance: string;
+  readonly network: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Runs attempts on Docker, or on Podman's Docker socket. See `core/runner.ts` for what each call promises. */
+export class DockerRunner implements Runner {
+  readonly engine: string;
+  readonly #params: DockerRunnerParams;
+  readonly #client: EngineClient;
+  readonly #images: Images;
+  readonly #network: JobNetwork;
+  readonly #commands: CommandCheck;
+  #traits: { readonly outages: number; readonly value: EngineTraits } | null = null;
+
+  constructor(params: DockerRunnerParams) {
+    this.engine = params.engine;
+    this.#params = params;
+    this.#client = new EngineClient(params.endpoint, params.clock);
+    this.#images = new Images(this.#client, params.clock);
+    this.#network = new JobNetwork(this.#client, params.instance, params.network);
+    this.#commands = new CommandCheck(this.#client);
+  }
+
+  async capabilities(): Promise<Capabilities> {
+    const [version, info] = await Promise.all([this.#client.version(), this.#client.info()]);
+    return capabilitiesOf(version, info, this.#params.endpoint);
+  }
+
+  prepare(image: string): Promise<PreparedImage> {
+    return this.#images.prepare(image);
+  }
+
+  async ensure(spec: ContainerSpec, log: LogWriter): Promise<Ensured> {
+    await this.#refuseBinds(spec);
+    await this.#network.ensure();
+    const existing = await this.#createOrFind(spec);
+    if (existing.state !== 'created') return { outcome: 'adopted', status: existing };
+    return this.#start(spec, log);
+  }
+
+  logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void> {
+    return resumeLog({ client: this.#client, clock: this.#params.clock }, name, log, signal);
+  }
+
+  async inspect(name: string): Promise<ContainerStatus> {
+    const found = await this.#client.inspectContainer(name);
+    return found === null ? { state: 'missing' } : readStatus(found.State);
+  }
+
+  async stop(name: string, graceMs: number): Promise<void> {
+    // Goes on after this returns, and in the engine even if the gateway ends: the engine owns the grace.
+    const stopped = this.#client.stopContainer(name, graceSeconds(graceMs));
+    stopped.catch(() => undefined);
+    let cancel = () => {};
+    const taken = new Promise<void>((resolve) => {
+      cancel = this.#params.clock.setTimer(STOP_TAKEN_MS, resolve);
+    });
+    try {
+      await Promise.race([stopped, taken]);
+    } finally {
+      cancel();
+    }
+  }
+
+  async kill(name: string): Promise<void> {
+    if (await this.#client.killContainer(name)) return;
+    // Engines word the refusal differently: whether it still runs is what counts.
+    if ((await this.inspect(name)).state !== 'running') return;
+    throw new TappetError('ENGINE_UNAVAILABLE', `The container engine would not kill container ${name}.`);
+  }
+
+  remove(name: string): Promise<void> {
+    return this.#client.removeContainer(name);
+  }
+
+  async list(): Promise<ListedContainer[]> {
+    const found = await this.#client.listContainers(this.#label());
+    return found.flatMap(readListed);
+  }
+
+  hints(signal: AbortSignal): AsyncIterable<Hint> {
+    const { clock, log } = this.#params;
+    return hints({ client: this.#client, clock, log }, this.#label(), signal);
+  }
+
+  #label(): string {
+    return `${LABELS.instance}=${this.#params.instance}`;
+  }
+
+  async #refuseBinds(spec: ContainerSpec): Promise<void> {
+    if (spec.binds.length === 0) return;
+    const { endpoint } = this.#params;
+    const sockets = endpoint.kind === 'unix' ? [endpoint.path, await resolved(endpoint.path)] : [];
+    const real = await Promise.all(
+      spec.binds.map(async (bind) => ({ ...bind, from: await resolved(bind.from) })),
+    );
+    const refused = refusedBind([...spec.binds, ...real], sockets);
+    if (refused !== null)
+      throw new TappetError('CONTAINER_START_FAILED', refused, { fix: 'Remove it from "binds".' });
+  }
+
+  /** Creates it, or finds the one of an earlier call. A container that vanishes in between is created after all. */
+  async #createOrFind(spec: ContainerSpec): Promise<ContainerStatus> {
+    const body = createBody(this.#params.instance, this.#network.name, spec, await this.#engineTraits());
+    for (let tries = 0; tries < 3; tries++) {
+      const created = await this.#client.createContainer(spec.name, body);
+      if (created.outcome === 'created') return { state: 'created' };
+      if (created.outcome === 'image-missing') throw this.#imageGone(spec);
+      if (created.outcome === 'network-missing') await this.#remakeNetwork();
+      else if (created.outcome === 'refused') throw startFailure(spec, created.message);
+      else {
+        const found = await this.#findOwn(spec);
+        if (found.state !== 'missing') return found;
+      }
+    }
+    throw new TappetError(
+      'ENGINE_UNAVAILABLE',
+      `The container engine says of container ${spec.name} that it exists and that it does not.`,
+    );
+  }
+
+  async #findOwn(spec: ContainerSpec): Promise<ContainerStatus> {
+    const found = await this.#client.inspectContainer(spec.name);
+    if (found === null) return { state: 'missing' };
+    const strange = strangeLabel(this.#params.instance, spec, found.Config.Labels ?? {});
+    const sameImage = found.Image === spec.digest || found.Config.Image === spec.digest;
+    if (strange === null && sameImage) return readStatus(found.State);
+    const why = strange === null ? 'it has another image' : `its label ${strange} is another`;
+    const message = `The engine has a container "${spec.name}" that is not of this attempt: ${why}.`;
+    throw new TappetError('CONTAINER_CONFLICT', message, {
+      fix: `See what it is, then remove it (docker rm -f ${spec.name}).`,
+    });
+  }
+
+  async #start(spec: ContainerSpec, log: LogWriter): Promise<Ensured> {
+    await this.#checkCommand(spec);
+    const stream = await this.#client.attach(spec.name);
+    if (stream === null) throw this.#vanished(spec);
+    const capture = new Capture(
+      { client: this.#client, clock: this.#params.clock, log: this.#params.log },
+      spec.name,
+      stream,
+    );
+    try {
+      const outcome = await this.#startAttached(spec);
+      if (outcome !== 'started') {
+        capture.discard();
+        return { outcome: 'adopted', status: outcome };
+      }
+      const status = await this.inspect(spec.name);
+      const startTime = 'startTime' in status ? status.startTime : this.#params.clock.now();
+      return { outcome: 'started', startTime, captured: capture.run(log) };
+    } catch (error) {
+      capture.discard();
+      throw error;
+    }
+  }
+
+  /** `started` = by this call, so that the stream attached before has everything. */
+  async #startAttached(spec: ContainerSpec): Promise<'started' | ContainerStatus> {
+    for (let tries = 0; ; tries++) {
+      const start = await this.#client.startContainer(spec.name);
+      if (start.outcome === 'started') return 'started';
+      const status = await this.inspect(spec.name);
+      // Another call started it, maybe before we were attached.
+      if (start.outcome === 'already-started') return status;
+      // An error is not always the truth: the engine has started containers and then said 500.
+      if (status.state === 'running' || status.state === 'exited') return 'started';
+      if (status.state === 'missing') throw this.#vanished(spec);
+      if (tries > 0 || !isNetworkMissing(start.message)) throw await this.#removeFailed(spec, start.message);
+      await this.#remakeNetwork();
+    }
+  }
+
+  async #checkCommand(spec: ContainerSpec): Promise<void> {
+    try {
+      await this.#commands.check(spec);
+    } catch (error) {
+      if (error instanceof TappetError && error.code === 'CONTAINER_START_FAILED')
+        await this.remove(spec.name);
+      throw error;
+    }
+  }
+
+  async #removeFailed(spec: ContainerSpec, words: string): Promise<TappetError> {
+    await this.remove(spec.name);
+    return startFailure(spec, words);
+  }
+
+  async #remakeNetwork(): Promise<void> {
+    this.#network.forget();
+    await this.#network.ensure();
+  }
+
+  #imageGone(spec: ContainerSpec): TappetError {
+    this.#images.forget(spec.digest);
+    return new TappetError(
+      'IMAGE_NOT_FOUND',
+      `The image "${spec.image}" was removed from the engine just now.`,
+    );
+  }
+
+  #vanished(spec: ContainerSpec): TappetError {
+    return new TappetError(
+      'CONTAINER_START_FAILED',
+      `Container ${spec.name} was removed before it could be started.`,
+    );
+  }
+
+  async #engineTraits(): Promise<EngineTraits> {
+    const { outages } = this.#client.transport;
+    if (this.#traits?.outages === outages) return this.#traits.value;
+    const [version, info] = await Promise.all([this.#client.version(), this.#client.info()]);
+    const value = traitsOf(version, info);
+    this.#traits = { outages, value };
+    return value;
+  }
+}
+
+/** Symbolic links followed; as it is where the path is not on this machine. */
+async function resolved(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
+}
+
+function readListed({ Names, Labels, State, Created }: EngineListed): ListedContainer[] {
+  const name = Names[0]?.replace(/^\//, '');
+  const labels = readLabels(Labels ?? {});
+  if (name === undefined || labels === null) return [];
+  const running = State === 'running' || State === 'paused' || State === 'restarting';
+  return [{ name, ...labels, running, createTime: Created * 1000 }];
+}

@@ -1,0 +1,254 @@
+import type { IncomingMessage } from 'node:http';
+import type { z } from 'zod';
+import type { Clock } from '../../core/clock.ts';
+import { TappetError } from '../../core/errors.ts';
+import type { LogStream } from '../../core/log-sink.ts';
+import { EngineTransport, HEAVY_MS, isSuccess } from './engine-transport.ts';
+import type { EngineAnswer, EngineRequest } from './engine-transport.ts';
+import {
+  containerShape,
+  imageShape,
+  infoShape,
+  listShape,
+  networkShape,
+  pathStatShape,
+  versionShape,
+} from './engine-shapes.ts';
+import type { EngineContainer, EngineInfo, EngineListed, EngineNetwork } from './engine-shapes.ts';
+import { OLDEST_API, compareApi } from './find-engine.ts';
+import type { EngineEndpoint } from './find-engine.ts';
+
+/** The versions that this client was written for; it asks for the newest that both sides know. */
+const PREFERRED_API = { oldest: '1.41', newest: '1.47' };
+
+export interface EngineVersion {
+  readonly kind: 'docker' | 'podman';
+  readonly version: string;
+  /** As in a path: `v1.41`. */
+  readonly api: string;
+}
+
+export type Created =
+  | { readonly outcome: 'created' }
+  | {
+      readonly outcome: 'name-taken' | 'image-missing' | 'network-missing' | 'refused';
+      readonly message: string;
+    };
+export type Started =
+  | { readonly outcome: 'started' }
+  | { readonly outcome: 'already-started' }
+  | { readonly outcome: 'failed'; readonly message: string };
+
+/** The engine's calls that the runner makes. Each ends within its deadline. Errors: ENGINE_UNAVAILABLE. */
+export class EngineClient {
+  readonly transport: EngineTransport;
+  #version: { readonly outages: number; readonly value: Promise<EngineVersion> } | null = null;
+
+  constructor(endpoint: EngineEndpoint, clock: Clock) {
+    this.transport = new EngineTransport(endpoint, clock);
+  }
+
+  /** Asked once; again after the engine was gone, as it may come back as another version. */
+  version(): Promise<EngineVersion> {
+    const { outages } = this.transport;
+    if (this.#version?.outages === outages) return this.#version.value;
+    const asked = { outages, value: this.#askVersion() };
+    this.#version = asked;
+    asked.value.catch(() => {
+      if (this.#version === asked) this.#version = null;
+    });
+    return asked.value;
+  }
+
+  async info(): Promise<EngineInfo> {
+    const answer = await this.#call({ method: 'GET', path: '/info' });
+    return this.#read('tell about itself', infoShape, answer);
+  }
+
+  /** null = the engine has no such image. */
+  async inspectImage(ref: string): Promise<{ readonly id: string } | null> {
+    const answer = await this.#call({ method: 'GET', path: `/images/${ref}/json` });
+    if (answer.status === 404) return null;
+    return { id: this.#read(`inspect image ${ref}`, imageShape, answer).Id };
+  }
+
+  /** The progress objects, one a line; or the answer that says why there is no pull. */
+  pullImage(fromImage: string, tag: string, signal: AbortSignal): Promise<IncomingMessage | EngineAnswer> {
+    // The engine sends its first byte when the registry has answered, which may take as long as the registry likes.
+    const deadlineMs = 10 * 60_000;
+    return this.#open({
+      method: 'POST',
+      path: '/images/create',
+      query: { fromImage, tag },
+      deadlineMs,
+      signal,
+    });
+  }
+
+  async createContainer(name: string, body: object): Promise<Created> {
+    const request = { path: '/containers/create', query: { name }, body, deadlineMs: HEAVY_MS };
+    const answer = await this.#call({ method: 'POST', ...request });
+    if (isSuccess(answer.status)) return { outcome: 'created' };
+    return { outcome: refusal(answer), message: answer.message };
+  }
+
+  /** null = there is none. */
+  async inspectContainer(name: string): Promise<EngineContainer | null> {
+    const answer = await this.#call({ method: 'GET', path: `/containers/${name}/json` });
+    if (answer.status === 404) return null;
+    return this.#read(`inspect container ${name}`, containerShape, answer);
+  }
+
+  /** Both output streams as frames, from now on. Its end says nothing about why it ended. null = no such container. */
+  async attach(name: string): Promise<IncomingMessage | null> {
+    const query = { stream: 1, stdout: 1, stderr: 1 };
+    const answer = await this.#open({ method: 'POST', path: `/containers/${name}/attach`, query });
+    return this.#streamOrMissing(`attach to container ${name}`, answer);
+  }
+
+  async startContainer(name: string): Promise<Started> {
+    const answer = await this.#call({
+      method: 'POST',
+      path: `/containers/${name}/start`,
+      deadlineMs: HEAVY_MS,
+    });
+    if (answer.status === 304) return { outcome: 'already-started' };
+    return isSuccess(answer.status) ? { outcome: 'started' } : { outcome: 'failed', message: answer.message };
+  }
+
+  /** Answers when the container has ended; the engine goes on with it if the caller hangs up. */
+  async stopContainer(name: string, graceSeconds: number): Promise<void> {
+    const deadlineMs = graceSeconds * 1000 + HEAVY_MS;
+    const query = { t: graceSeconds };
+    const answer = await this.#call({ method: 'POST', path: `/containers/${name}/stop`, query, deadlineMs });
+    if (!isSuccess(answer.status) && answer.status !== 304 && answer.status !== 404) {
+      throw this.transport.unexpected(`stop container ${name}`, answer);
+    }
+  }
+
+  /** false = the engine refused, as it does for one that does not run. */
+  async killContainer(name: string): Promise<boolean> {
+    const query = { signal: 'KILL' };
+    const answer = await this.#call({ method: 'POST', path: `/containers/${name}/kill`, query });
+    return isSuccess(answer.status);
+  }
+
+  async removeContainer(name: string): Promise<void> {
+    const query = { force: 1, v: 1 };
+    const request = { path: `/containers/${name}`, query, deadlineMs: HEAVY_MS };
+    const answer = await this.#call({ method: 'DELETE', ...request });
+    // 409: a removal by another call is under way.
+    if (!isSuccess(answer.status) && answer.status !== 404 && answer.status !== 409) {
+      throw this.transport.unexpected(`remove container ${name}`, answer);
+    }
+  }
+
+  async listContainers(label: string): Promise<readonly EngineListed[]> {
+    const query = { all: 1, filters: JSON.stringify({ label: [label] }) };
+    const answer = await this.#call({ method: 'GET', path: '/containers/json', query });
+    return this.#read('list its containers', listShape, answer);
+  }
+
+  /** What the engine's own log holds of one stream now, as frames. null = no such container. */
+  async readLog(name: string, stream: LogStream, signal: AbortSignal): Promise<IncomingMessage | null> {
+    const query = { [stream]: 1 };
+    const answer = await this.#open({ method: 'GET', path: `/containers/${name}/logs`, query, signal });
+    return this.#streamOrMissing(`read the log of container ${name}`, answer);
+  }
+
+  /** Output from now on, incomplete: only a hint that there is some. Ends with the container. */
+  async followLog(name: string, signal: AbortSignal): Promise<IncomingMessage | null> {
+    const query = { stdout: 1, stderr: 1, follow: 1, tail: 0 };
+    const answer = await this.#open({ method: 'GET', path: `/containers/${name}/logs`, query, signal });
+    return this.#streamOrMissing(`follow the log of container ${name}`, answer);
+  }
+
+  /** The Go file mode of a path in the container; null = there is no such path. */
+  async statPath(name: string, path: string): Promise<number | null> {
+    const answer = await this.#call({ method: 'HEAD', path: `/containers/${name}/archive`, query: { path } });
+    const header = answer.headers['x-docker-container-path-stat'];
+    if (typeof header !== 'string') return null;
+    return pathStatShape.parse(JSON.parse(Buffer.from(header, 'base64').toString('utf8'))).mode;
+  }
+
+  /** Events about containers of `label`, one JSON object a line, until `signal`. */
+  async events(label: string, events: readonly string[], signal: AbortSignal): Promise<IncomingMessage> {
+    const query = { filters: JSON.stringify({ type: ['container'], label: [label], event: events }) };
+    const answer = await this.#open({ method: 'GET', path: '/events', query, signal });
+    if ('status' in answer) throw this.transport.unexpected('send its events', answer);
+    return answer;
+  }
+
+  /** null = there is none of that name. */
+  async inspectNetwork(name: string): Promise<EngineNetwork | null> {
+    const answer = await this.#call({ method: 'GET', path: `/networks/${name}` });
+    if (answer.status === 404) return null;
+    return this.#read(`inspect network ${name}`, networkShape, answer);
+  }
+
+  /** No error where it is there already. */
+  async createNetwork(body: object): Promise<void> {
+    const answer = await this.#call({ method: 'POST', path: '/networks/create', body, deadlineMs: HEAVY_MS });
+    if (isSuccess(answer.status) || answer.status === 409 || /already (exists|used)/.test(answer.message))
+      return;
+    throw this.transport.unexpected('create the network of the jobs', answer);
+  }
+
+  async #askVersion(): Promise<EngineVersion> {
+    const answer = await this.transport.call({ method: 'GET', path: '/version' });
+    const found = this.#read('tell its version', versionShape, answer);
+    const podman = found.Components?.some(({ Name }) => /podman/i.test(Name)) ?? false;
+    const api = chooseApi(found.ApiVersion, found.MinAPIVersion ?? OLDEST_API);
+    if (api !== null) return { kind: podman ? 'podman' : 'docker', version: found.Version, api: `v${api}` };
+    const speaks = `API ${found.MinAPIVersion ?? '?'} to ${found.ApiVersion}`;
+    const message = `The container engine at ${this.transport.place} (${found.Version}) speaks ${speaks}; ${OLDEST_API} to ${PREFERRED_API.newest} is needed.`;
+    throw new TappetError('ENGINE_UNAVAILABLE', message, {
+      fix: 'Use Docker 19.03 or newer, or Podman 4 or newer.',
+    });
+  }
+
+  // Unversioned paths mean "your newest" and are to be removed from the engine: only /version is asked without.
+  async #call(request: EngineRequest): Promise<EngineAnswer> {
+    const { api } = await this.version();
+    return this.transport.call({ ...request, path: `/${api}${request.path}` });
+  }
+
+  async #open(request: EngineRequest): Promise<IncomingMessage | EngineAnswer> {
+    const { api } = await this.version();
+    return this.transport.open({ ...request, path: `/${api}${request.path}` });
+  }
+
+  #streamOrMissing(what: string, answer: IncomingMessage | EngineAnswer): IncomingMessage | null {
+    if (!('status' in answer)) return answer;
+    if (answer.status === 404) return null;
+    throw this.transport.unexpected(what, answer);
+  }
+
+  #read<T>(what: string, shape: z.ZodType<T>, answer: EngineAnswer): T {
+    const parsed = isSuccess(answer.status) ? shape.safeParse(answer.body) : null;
+    if (parsed?.success === true) return parsed.data;
+    const odd =
+      parsed === null ? answer : { ...answer, message: 'its answer is not in the form that was expected' };
+    throw this.transport.unexpected(what, odd);
+  }
+}
+
+/** The newest API version up to ours that the engine offers; null = none in common. */
+export function chooseApi(newest: string, oldest: string): string | null {
+  const top = compareApi(newest, PREFERRED_API.newest) > 0 ? PREFERRED_API.newest : newest;
+  if (compareApi(top, OLDEST_API) < 0 || compareApi(oldest, top) > 0) return null;
+  return top;
+}
+
+/** Docker says 409 for a name that is taken, Podman 500; "no such image" stands only in the body. */
+function refusal(answer: EngineAnswer): 'name-taken' | 'image-missing' | 'network-missing' | 'refused' {
+  const { status, message } = answer;
+  if (status === 409 || /name .* is already in use/i.test(message)) return 'name-taken';
+  if (/no such image|image not known/i.test(message)) return 'image-missing';
+  if (isNetworkMissing(message)) return 'network-missing';
+  return 'refused';
+}
+
+export function isNetworkMissing(message: string): boolean {
+  return /network .*not found|unable to find network/i.test(message);
+}

@@ -1,0 +1,253 @@
+import { Agent as HttpAgent, IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import Docker from 'dockerode';
+import type { Clock } from '../../core/clock.ts';
+import { TappetError, errorText } from '../../core/errors.ts';
+import { describeEndpoint, readTls } from './find-engine.ts';
+import type { EngineEndpoint } from './find-engine.ts';
+
+/** Ordinary calls. */
+export const CONTROL_MS = 10_000;
+/** Create, start and remove: a busy engine takes seconds for them (p50 2.9 s at 32 starts at once). */
+export const HEAVY_MS = 60_000;
+/** The longest answer that is read into memory: a list of some 50,000 containers. */
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+export interface EngineRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE' | 'HEAD';
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean>>;
+  readonly body?: object;
+  /** To the end of the answer; of a stream, to its beginning. */
+  readonly deadlineMs?: number;
+  /** Ends the call early. */
+  readonly signal?: AbortSignal;
+}
+
+export interface EngineAnswer {
+  readonly status: number;
+  readonly body: unknown;
+  /** The engine's own words where the status says that something is wrong. */
+  readonly message: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** The one entry of dockerode's modem that is used; its own types say `any`. */
+interface Modem {
+  dial(options: DialOptions, done: (error: Error | null, answer: unknown) => void): void;
+}
+interface DialOptions {
+  readonly path: string;
+  readonly method: string;
+  readonly isStream: true;
+  readonly statusCodes: Readonly<Record<number, true>>;
+  readonly abortSignal: AbortSignal;
+  readonly options: { readonly _query: object; readonly _body: object };
+}
+
+/** Every status is an answer to read: the modem's own texts name the wrong reason ("no such container" for an image). */
+const ANY_STATUS: Readonly<Record<number, true>> = Object.fromEntries(
+  Array.from({ length: 500 }, (_, n) => [100 + n, true as const]),
+);
+
+/**
+ * One HTTP call to the engine, with a deadline on each: an engine that dies in the middle of an answer leaves the
+ * modem's promise pending for ever, so every answer is read here as a stream, whose errors do arrive.
+ * Errors: ENGINE_UNAVAILABLE only.
+ */
+export class EngineTransport {
+  readonly place: string;
+  readonly #clock: Clock;
+  readonly #modem: Modem;
+  #outages = 0;
+
+  constructor(endpoint: EngineEndpoint, clock: Clock) {
+    this.place = describeEndpoint(endpoint);
+    this.#clock = clock;
+    this.#modem = createModem(endpoint);
+  }
+
+  /**
+   * How often the engine was found gone. A stream that ended may have been cut by the engine's death, which looks the
+   * same; it was not if this number is what it was at the stream's beginning and the engine answers.
+   */
+  get outages(): number {
+    return this.#outages;
+  }
+
+  noteOutage(): void {
+    this.#outages++;
+  }
+
+  /** The whole answer, parsed. */
+  async call(request: EngineRequest): Promise<EngineAnswer> {
+    const deadline = this.#deadline(request);
+    try {
+      const response = await this.#dial(request, deadline.signal);
+      const text = await readText(response);
+      return answerOf(response, text);
+    } catch (error) {
+      throw this.#unavailable(request, deadline.timedOut(), error);
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  /** The answer as a stream if its status is 2xx, else the parsed answer. The stream ends with `request.signal`. */
+  async open(request: EngineRequest): Promise<IncomingMessage | EngineAnswer> {
+    const deadline = this.#deadline(request);
+    try {
+      const response = await this.#dial(request, deadline.signal);
+      if (isSuccess(response.statusCode ?? 0)) {
+        this.#endWith(response, request.signal);
+        return response;
+      }
+      return answerOf(response, await readText(response));
+    } catch (error) {
+      throw this.#unavailable(request, deadline.timedOut(), error);
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  /** ENGINE_UNAVAILABLE for an answer that the call has no use for. */
+  unexpected(what: string, answer: EngineAnswer): TappetError {
+    const words = answer.message === '' ? '' : `: ${answer.message}`;
+    return new TappetError(
+      'ENGINE_UNAVAILABLE',
+      `The container engine could not ${what} (HTTP ${answer.status}${words}).`,
+    );
+  }
+
+  /** ENGINE_UNAVAILABLE for a stream that broke off. */
+  cut(what: string, error: unknown): TappetError {
+    this.noteOutage();
+    const why = error === null ? '' : `: ${errorText(error)}`;
+    return new TappetError(
+      'ENGINE_UNAVAILABLE',
+      `The container engine at ${this.place} broke off (${what})${why}.`,
+      {},
+      error,
+    );
+  }
+
+  #endWith(response: IncomingMessage, signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const end = () => response.destroy();
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end, { once: true });
+    response.once('close', () => signal.removeEventListener('abort', end));
+  }
+
+  #dial(request: EngineRequest, abortSignal: AbortSignal): Promise<IncomingMessage> {
+    const { method, path, query = {}, body = {} } = request;
+    return new Promise((resolve, reject) => {
+      // The abort of a call that hangs before its answer is not always told by the modem: whichever comes first.
+      abortSignal.addEventListener('abort', () => reject(new Error('the call was ended')), { once: true });
+      const options = { _query: query, _body: body };
+      // The modem cuts the last character of a path with `?` that has no query.
+      const target = `${path}?`;
+      this.#modem.dial(
+        { path: target, method, isStream: true, statusCodes: ANY_STATUS, abortSignal, options },
+        (error, answer) => {
+          if (error !== null) reject(error);
+          else if (answer instanceof IncomingMessage) resolve(answer);
+          else reject(new TypeError('the modem gave no stream'));
+        },
+      );
+    });
+  }
+
+  #deadline(request: EngineRequest): { signal: AbortSignal; timedOut(): boolean; clear(): void } {
+    const controller = new AbortController();
+    let timedOut = false;
+    const cancel = this.#clock.setTimer(request.deadlineMs ?? CONTROL_MS, () => {
+      timedOut = true;
+      controller.abort();
+    });
+    const end = () => controller.abort();
+    request.signal?.addEventListener('abort', end, { once: true });
+    if (request.signal?.aborted === true) end();
+    const clear = () => {
+      cancel();
+      request.signal?.removeEventListener('abort', end);
+    };
+    return { signal: controller.signal, timedOut: () => timedOut, clear };
+  }
+
+  #unavailable(request: EngineRequest, timedOut: boolean, error: unknown): TappetError {
+    if (request.signal?.aborted !== true) this.noteOutage();
+    const seconds = (request.deadlineMs ?? CONTROL_MS) / 1000;
+    const why = timedOut
+      ? `did not answer within ${seconds} s (${request.method} ${request.path})`
+      : `cannot be reached: ${errorText(error)}`;
+    const fix = 'See that the engine runs and that this user may use it: `tappet doctor` tells more.';
+    return new TappetError(
+      'ENGINE_UNAVAILABLE',
+      `The container engine at ${this.place} ${why}.`,
+      { fix },
+      error,
+    );
+  }
+}
+
+/**
+ * Every connection option is given: what is left out, the modem takes from `DOCKER_HOST` and friends, and a `host` from
+ * there wins over our socket.
+ */
+function createModem(endpoint: EngineEndpoint): Modem {
+  if (endpoint.kind === 'unix') {
+    const agent = new HttpAgent({ keepAlive: true });
+    const options = { socketPath: endpoint.path, host: '', port: 0, protocol: 'http' as const, timeout: 0, agent };
+    return new Docker(options).modem;
+  }
+  const { host, port, tlsDir } = endpoint;
+  const common = { host, port, pathPrefix: '/', timeout: 0 };
+  if (tlsDir === null) {
+    const plain = { ...common, protocol: 'http' as const, agent: new HttpAgent({ keepAlive: true }) };
+    return new Docker(plain).modem;
+  }
+  const tls = readTls(tlsDir);
+  const agent = new HttpsAgent({ keepAlive: true, ...tls });
+  const secure = { ...common, ...tls, protocol: 'https' as const, agent };
+  return new Docker(secure).modem;
+}
+
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of response) {
+    if (!(part instanceof Buffer)) throw new TypeError('the answer is not bytes');
+    bytes += part.length;
+    if (bytes > MAX_BODY_BYTES) throw new Error('the answer is too long');
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+function answerOf(response: IncomingMessage, text: string): EngineAnswer {
+  const status = response.statusCode ?? 0;
+  const body = parseJson(text);
+  const message = isSuccess(status) ? '' : wordsOf(body, text);
+  return { status, body, message, headers: response.headers };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Docker says `{ message }`, Podman `{ cause, message }` with the same text in `message`; a proxy says HTML. */
+function wordsOf(body: unknown, text: string): string {
+  if (typeof body === 'object' && body !== null && 'message' in body && typeof body.message === 'string') {
+    return body.message.trim();
+  }
+  return text.slice(0, 500).trim();
+}

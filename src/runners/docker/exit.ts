@@ -1,0 +1,50 @@
+import type { ContainerStatus, Exit } from '../../core/runner.ts';
+
+/** `State` of the engine's inspect, as far as it is read. */
+export interface EngineState {
+  readonly Running: boolean;
+  readonly ExitCode: number;
+  readonly OOMKilled: boolean;
+  readonly Error: string;
+  /** `0001-01-01T00:00:00Z` = never. */
+  readonly StartedAt: string;
+  readonly FinishedAt: string;
+}
+
+/** 128 + SIGKILL: what the engine reports for a process that the kernel killed. */
+const KILLED = 137;
+
+/**
+ * What the engine's inspect says about a container. It never started while `StartedAt` is the zero time, whatever the
+ * exit code: a wait on such a container reports 0, and a failed start leaves 127.
+ */
+export function readStatus(state: EngineState): ContainerStatus {
+  const startTime = readTime(state.StartedAt);
+  if (startTime === null) return { state: 'created' };
+  if (state.Running) return { state: 'running', startTime };
+  return {
+    state: 'exited',
+    startTime,
+    endTime: readTime(state.FinishedAt) ?? startTime,
+    exit: readExit(state),
+  };
+}
+
+/**
+ * The engine has only an exit code: 143 may be SIGTERM or an `exit 143`. A signal is named where it is certain: the
+ * kernel's OOM killer ended the main process. `oomKilled` with exit 0 means that a child was killed and the main process lived.
+ */
+export function readExit(state: EngineState): Exit {
+  return {
+    exitCode: state.ExitCode,
+    signal: state.OOMKilled && state.ExitCode === KILLED ? 'SIGKILL' : null,
+    oomKilled: state.OOMKilled,
+    error: state.Error === '' ? null : state.Error,
+  };
+}
+
+/** Epoch ms of the engine's RFC 3339 time with nanoseconds; null for its zero time. */
+export function readTime(text: string): number | null {
+  const time = Date.parse(text);
+  return Number.isNaN(time) || time <= 0 ? null : time;
+}

@@ -1,0 +1,90 @@
+import type { Clock } from '../../core/clock.ts';
+import { errorText } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import type { Hint } from '../../core/runner.ts';
+import type { EngineClient } from './engine-client.ts';
+import { eventShape } from './engine-shapes.ts';
+
+/** `died` and `remove` are Podman's words. */
+const EVENTS = ['start', 'die', 'died', 'destroy', 'remove'];
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5000;
+/** An event is below 10 KiB; a longer line is dropped, as any event may be. */
+const MAX_LINE = 1024 * 1024;
+
+export interface HintDeps {
+  readonly client: EngineClient;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * Names of containers of `label` that something happened to. After each connect it says `reconnected`, as what happened
+ * before is not replayed in full (the engine keeps 256 events). Never throws; ends with `signal`.
+ */
+export async function* hints(deps: HintDeps, label: string, signal: AbortSignal): AsyncGenerator<Hint> {
+  let retryMs = FIRST_RETRY_MS;
+  let told = false;
+  while (!signal.aborted) {
+    try {
+      const stream = await deps.client.events(label, EVENTS, signal);
+      yield { kind: 'reconnected' };
+      if (told) deps.log.info('the container engine answers again', { engine: deps.client.transport.place });
+      told = false;
+      retryMs = FIRST_RETRY_MS;
+      yield* readHints(stream);
+      if (!signal.aborted) throw new Error('it ended its events');
+    } catch (error) {
+      if (signal.aborted) return;
+      // Streams of containers that end at this moment end for the same reason: they must know.
+      deps.client.transport.noteOutage();
+      if (!told) deps.log.warn('the container engine is gone; waiting for it', { reason: errorText(error) });
+      told = true;
+    }
+    await sleep(deps.clock, retryMs, signal);
+    retryMs = Math.min(LAST_RETRY_MS, retryMs * 2);
+  }
+}
+
+/** One JSON object a line. */
+async function* readHints(stream: AsyncIterable<unknown>): AsyncGenerator<Hint> {
+  let rest = '';
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError('the engine’s events are not bytes');
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > MAX_LINE) rest = '';
+    for (const line of lines) {
+      const name = nameOf(line);
+      if (name !== null) yield { kind: 'container', name };
+    }
+  }
+}
+
+function nameOf(line: string): string | null {
+  if (line.trim() === '') return null;
+  const event = eventShape.safeParse(parse(line));
+  return event.success ? (event.data.Actor?.Attributes?.['name'] ?? null) : null;
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
+
+async function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = clock.setTimer(ms, end);
+    signal.addEventListener('abort', end, { once: true });
+  });
+}

@@ -1,0 +1,188 @@
+import type { Decision } from '../../core/decision.ts';
+import type { StoredEvent } from '../../core/event.ts';
+import type { Attempt, Execution, Task } from '../../core/execution.ts';
+import { isTerminal } from '../../core/states.ts';
+import type {
+  DecisionFilter,
+  EventFilter,
+  ExecutionFilter,
+  Page,
+  PageParams,
+  StoreCounts,
+} from '../../core/store.ts';
+import { pageStart, toPage } from './cursors.ts';
+import type { Tx } from './db.ts';
+import type { SqlValue } from './driver.ts';
+import { findExecution } from './executions.ts';
+import { SELECT_ATTEMPT } from './executor.ts';
+import { toAttempt, toDecision, toEvent, toExecution, toTask } from './rows.ts';
+import type { AttemptRow, DecisionRow, EventRow, ExecutionRow, TaskRow } from './rows.ts';
+
+interface Where {
+  readonly sql: string;
+  readonly params: readonly SqlValue[];
+}
+
+/**
+ * `terms` in the order of how much they narrow. The first that is asked for finds the rows by its index, newest
+ * first; the unary plus keeps SQLite from choosing another index and sorting what that finds.
+ */
+function where(
+  terms: readonly (readonly [column: string, value: SqlValue | undefined])[],
+  always = 'TRUE',
+): Where {
+  const asked = terms.flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]));
+  const parts = asked.map(({ column }, i) => `${i === 0 ? '' : '+'}${column} = ?`);
+  return { sql: [always, ...parts].join(' AND '), params: asked.map(({ value }) => value) };
+}
+
+export function getEvent(tx: Tx, uid: string): StoredEvent | undefined {
+  const row = tx.db.get<EventRow>('SELECT * FROM events WHERE uid = ?', uid);
+  return row && toEvent(row);
+}
+
+export function listEvents(tx: Tx, filter: EventFilter, page: PageParams): Page<StoredEvent> {
+  const [before] = pageStart(page, ['number']) ?? [Number.MAX_SAFE_INTEGER];
+  const { sql, params } = where([
+    ['trigger_name', filter.trigger],
+    ['origin', filter.origin],
+    ['type', filter.type],
+  ]);
+  const rows = tx.db.all<EventRow>(
+    `SELECT * FROM events WHERE ${sql} AND seq < ? ORDER BY seq DESC LIMIT ?`,
+    ...params,
+    before,
+    page.size + 1,
+  );
+  return toPage(rows, page.size, toEvent, ({ seq }) => [seq]);
+}
+
+export function listDecisions(tx: Tx, filter: DecisionFilter, page: PageParams): Page<Decision> {
+  const start = pageStart(page, ['number', 'string']);
+  const { sql, params } = where([
+    ['d.event_seq', filter.event === undefined ? undefined : eventSeq(tx, filter.event)],
+    ['d.trigger_name', filter.trigger],
+  ]);
+  const rows = tx.db.all<DecisionRow>(
+    `SELECT d.*, e.uid AS event_uid FROM decisions d JOIN events e ON e.seq = d.event_seq
+     WHERE ${sql} ${start === null ? '' : 'AND (d.event_seq, d.trigger_name) < (?, ?)'}
+     ORDER BY d.event_seq DESC, d.trigger_name DESC LIMIT ?`,
+    ...params,
+    ...(start ?? []),
+    page.size + 1,
+  );
+  return toPage(rows, page.size, toDecision, (row) => [row.event_seq, row.trigger_name]);
+}
+
+/** -1, which no row has, where there is no such event. */
+function eventSeq(tx: Tx, uid: string): number {
+  return tx.db.get<{ seq: number }>('SELECT seq FROM events WHERE uid = ?', uid)?.seq ?? -1;
+}
+
+/** What readers may see of executions. */
+function visibleExecution(tx: Tx, name: string): ExecutionRow | undefined {
+  const row = findExecution(tx, name);
+  return row?.delete_time === null ? row : undefined;
+}
+
+export function getExecution(tx: Tx, name: string): Execution | undefined {
+  const row = visibleExecution(tx, name);
+  return row && toExecution(row);
+}
+
+export function listExecutions(tx: Tx, filter: ExecutionFilter, page: PageParams): Page<Execution> {
+  const [before] = pageStart(page, ['number']) ?? [Number.MAX_SAFE_INTEGER];
+  const { sql, params } = executionsWhere(filter);
+  const rows = tx.db.all<ExecutionRow>(
+    `SELECT e.*, s.spec, s.context, s.labels FROM executions e JOIN execution_specs s ON s.execution = e.seq
+     WHERE ${sql} AND e.seq < ? ORDER BY e.seq DESC LIMIT ?`,
+    ...params,
+    before,
+    page.size + 1,
+  );
+  return toPage(rows, page.size, toExecution, ({ seq }) => [seq]);
+}
+
+/** Job with state is asked for most, and few of a job's executions have failed: that pair has an index of its own. */
+function executionsWhere({ event, trigger, job, state }: ExecutionFilter): Where {
+  const visible = 'e.delete_time IS NULL';
+  if (job !== undefined && state !== undefined && event === undefined && trigger === undefined) {
+    return { sql: `${visible} AND e.job = ? AND e.state = ?`, params: [job, state] };
+  }
+  const terms = [
+    ['e.event_uid', event],
+    ['e.trigger_name', trigger],
+    ['e.job', job],
+    ['e.state', state],
+  ] as const;
+  return where(terms, visible);
+}
+
+export function getTask(tx: Tx, name: string, index: number): Task | undefined {
+  const execution = visibleExecution(tx, name);
+  if (execution === undefined || index < 0 || index >= execution.task_count) return undefined;
+  const row = tx.db.get<TaskRow>('SELECT * FROM tasks WHERE execution = ? AND idx = ?', execution.seq, index);
+  return row === undefined ? unstartedTask(execution, index) : toTask(row, name);
+}
+
+/** A task gets its row when it starts; until then what its execution says is all there is to say. */
+function unstartedTask(execution: ExecutionRow, index: number): Task {
+  const cancelled = execution.cancel_request_time !== null || isTerminal(execution.state);
+  return {
+    execution: execution.name,
+    index,
+    state: cancelled ? 'CANCELLED' : 'PENDING',
+    attempts: 0,
+    retries: 0,
+    infraFailures: 0,
+    notBefore: null,
+    startTime: null,
+    completionTime: cancelled ? (execution.cancel_request_time ?? execution.completion_time) : null,
+    message: cancelled ? 'Cancelled before it started.' : null,
+  };
+}
+
+export function listTasks(tx: Tx, name: string, page: PageParams): Page<Task> {
+  const [after] = pageStart(page, ['number']) ?? [-1];
+  const execution = visibleExecution(tx, name);
+  if (execution === undefined) return { items: [], nextCursor: null };
+  const count = Math.max(0, Math.min(page.size + 1, execution.task_count - after - 1));
+  const rows = tx.db.all<TaskRow>(
+    'SELECT * FROM tasks WHERE execution = ? AND idx > ? AND idx <= ?',
+    execution.seq,
+    after,
+    after + count,
+  );
+  const started = new Map(rows.map((row) => [row.idx, row]));
+  const tasks = Array.from({ length: count }, (_, i) => {
+    const index = after + 1 + i;
+    const row = started.get(index);
+    return row === undefined ? unstartedTask(execution, index) : toTask(row, name);
+  });
+  return toPage(
+    tasks,
+    page.size,
+    (task) => task,
+    ({ index }) => [index],
+  );
+}
+
+export function listAttempts(tx: Tx, name: string, index: number): Attempt[] {
+  return tx.db
+    .all<AttemptRow>(
+      `${SELECT_ATTEMPT} WHERE e.name = ? AND e.delete_time IS NULL AND a.idx = ? ORDER BY a.attempt`,
+      name,
+      index,
+    )
+    .map(toAttempt);
+}
+
+export function counts(tx: Tx): StoreCounts {
+  const count = (sql: string): number => tx.db.get<{ n: number }>(`SELECT count(*) AS n FROM ${sql}`)?.n ?? 0;
+  return {
+    undecidedEvents: count('events WHERE decide_time IS NULL'),
+    pendingExecutions: count(`executions WHERE state = 'PENDING'`),
+    runningExecutions: count(`executions WHERE state = 'RUNNING'`),
+    runningAttempts: count('attempts WHERE end_time IS NULL'),
+  };
+}

@@ -1,0 +1,70 @@
+import type { Decision } from '../../core/decision.ts';
+import type { StoredEvent } from '../../core/event.ts';
+import type { ExecutionState } from '../../core/states.ts';
+import type { DecideParams, EventOutcome, NewDecision } from '../../core/store.ts';
+import type { Tx } from './db.ts';
+import { insertExecution } from './executions.ts';
+import { jsonOrNull, toDecision, toEvent } from './rows.ts';
+import type { DecisionRow, EventRow } from './rows.ts';
+
+export function undecidedEvents(tx: Tx, limit: number): StoredEvent[] {
+  return tx.db
+    .all<EventRow>('SELECT * FROM events WHERE decide_time IS NULL ORDER BY seq LIMIT ?', limit)
+    .map(toEvent);
+}
+
+/** `holds` counts the kept executions that name the event: it is not pruned before them. */
+export function decide(tx: Tx, { event, decisions }: DecideParams): 'decided' | 'gone' {
+  const row = tx.db.get<{ seq: number }>(
+    'UPDATE events SET decide_time = ? WHERE uid = ? AND decide_time IS NULL RETURNING seq',
+    tx.now,
+    event,
+  );
+  if (row === undefined) return 'gone';
+  for (const decision of decisions) insertDecision(tx, row.seq, decision);
+  return 'decided';
+}
+
+function insertDecision(tx: Tx, eventSeq: number, decision: NewDecision): void {
+  if (decision.execution !== undefined) insertExecution(tx, decision.execution);
+  tx.db.run(
+    `INSERT INTO decisions
+     (event_seq, trigger_name, outcome, reason, clause, read_values, execution, decide_time)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    eventSeq,
+    decision.trigger,
+    decision.outcome,
+    decision.reason,
+    decision.clause ?? null,
+    jsonOrNull(decision.values),
+    decision.execution?.name ?? null,
+    tx.now,
+  );
+}
+
+export function eventOutcome(tx: Tx, uid: string): EventOutcome | undefined {
+  const event = tx.db.get<{ seq: number; decide_time: number | null }>(
+    'SELECT seq, decide_time FROM events WHERE uid = ?',
+    uid,
+  );
+  if (event === undefined) return undefined;
+  const executions = tx.db.all<{ name: string; state: ExecutionState }>(
+    'SELECT name, state FROM executions WHERE event_uid = ? ORDER BY seq',
+    uid,
+  );
+  return {
+    decided: event.decide_time !== null,
+    decisions: decisionsOf(tx, event.seq),
+    executions: Object.fromEntries(executions.map(({ name, state }) => [name, state])),
+  };
+}
+
+function decisionsOf(tx: Tx, eventSeq: number): Decision[] {
+  return tx.db
+    .all<DecisionRow>(
+      `SELECT d.*, e.uid AS event_uid FROM decisions d JOIN events e ON e.seq = d.event_seq
+       WHERE d.event_seq = ? ORDER BY d.trigger_name`,
+      eventSeq,
+    )
+    .map(toDecision);
+}

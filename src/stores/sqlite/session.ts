@@ -1,0 +1,122 @@
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { TappetError } from '../../core/errors.ts';
+import { Db, isBusy, needsReopen, unavailable } from './db.ts';
+import type { OpenConnection } from './driver.ts';
+import { migrate } from './migrations.ts';
+
+export const MEMORY = ':memory:';
+
+/** Reading all pages takes about a second per 200 MB, during which nothing else happens: only small files. */
+const CHECKED_BYTES = 64 * 1024 * 1024;
+/** A burst may grow the log beyond its checkpoint; it is cut back to this afterwards. */
+const WAL_KEPT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The one connection of a store. After a failed write to the disk the kernel may show pages as clean that never
+ * reached it, so the connection is closed, and the next caller gets a fresh one whose file was checked.
+ */
+export class Session {
+  readonly #path: string;
+  readonly #connect: OpenConnection;
+  #db: Db | null = null;
+
+  constructor(path: string, connect: OpenConnection) {
+    this.#path = path;
+    this.#connect = connect;
+  }
+
+  /** Errors: DATA_FOLDER_UNUSABLE; SQLite's and the file system's own, SQLITE_BUSY among them. */
+  open(): void {
+    if (this.#db !== null) return;
+    if (this.#path !== MEMORY) makePrivateFile(this.#path);
+    this.#db = this.#openDatabase();
+  }
+
+  /** Errors: STORE_UNAVAILABLE. */
+  current(): Db {
+    this.#db ??= this.#reopen();
+    return this.#db;
+  }
+
+  /** Gives the connection up where `error` says that it cannot be trusted. */
+  failed(error: unknown): void {
+    if (!needsReopen(error)) return;
+    this.close();
+  }
+
+  close(): void {
+    const db = this.#db;
+    this.#db = null;
+    try {
+      db?.close();
+    } catch {
+      // Nothing was left to commit, and the file is looked at anew by whoever opens it next.
+      return;
+    }
+  }
+
+  #reopen(): Db {
+    try {
+      return closeOnError(this.#openDatabase(), verify);
+    } catch (error) {
+      if (isBusy(error)) throw error;
+      throw unavailable(error);
+    }
+  }
+
+  #openDatabase(): Db {
+    return closeOnError(new Db(this.#connect(this.#path)), (db) => {
+      const mode = db.get<{ journal_mode: string }>('PRAGMA journal_mode = WAL')?.journal_mode;
+      if (mode !== 'wal' && this.#path !== MEMORY) {
+        throw unusable(this.#path, 'its file system cannot share memory between processes');
+      }
+      // FULL, not NORMAL: NORMAL loses acknowledged rows at a power cut.
+      db.exec(`PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
+        PRAGMA journal_size_limit = ${WAL_KEPT_BYTES}`);
+      migrate(db, this.#path);
+    });
+  }
+}
+
+function closeOnError(db: Db, prepare: (db: Db) => void): Db {
+  try {
+    prepare(db);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Proves that the disk takes a commit again, and that what is there is whole. */
+function verify(db: Db): void {
+  db.run(`INSERT INTO meta VALUES ('probe', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1`);
+  const pages = db.get<{ page_count: number }>('PRAGMA page_count')?.page_count ?? 0;
+  const pageSize = db.get<{ page_size: number }>('PRAGMA page_size')?.page_size ?? 0;
+  if (pages * pageSize > CHECKED_BYTES) return;
+  const found = db.get<{ quick_check: string }>('PRAGMA quick_check(1)')?.quick_check;
+  if (found !== 'ok') throw new TappetError('STORE_UNAVAILABLE', `The database is damaged: ${found}.`);
+}
+
+/**
+ * Events may hold personal data, so the file is the owner's alone; SQLite gives its companions the same mode.
+ * Only a new file is opened here: closing any descriptor of a file drops the locks that this process has on it.
+ */
+function makePrivateFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  }
+}
+
+export function unusable(path: string, why: string, cause?: unknown): TappetError {
+  return new TappetError(
+    'DATA_FOLDER_UNUSABLE',
+    `The database ${path} cannot be opened: ${why}.`,
+    { path, fix: 'Choose a data folder on a local disk that the gateway may read and write.' },
+    cause,
+  );
+}

@@ -1,0 +1,255 @@
+import type { Clock } from '../../core/clock.ts';
+import { TappetError, errorText, isTappetError } from '../../core/errors.ts';
+import type { Ids } from '../../core/ids.ts';
+import type { EngineLease, Store } from '../../core/store.ts';
+import { CommitQueue } from './commit-queue.ts';
+import { isBusy, isStoreFailure, operationError, unavailable } from './db.ts';
+import type { Db, Tx } from './db.ts';
+import * as definitions from './definitions.ts';
+import { openConnection } from './driver.ts';
+import type { OpenConnection } from './driver.ts';
+import * as engines from './engines.ts';
+import * as executions from './executions.ts';
+import * as executor from './executor.ts';
+import * as finish from './finish.ts';
+import * as inbox from './inbox.ts';
+import * as maintenance from './maintenance.ts';
+import { OwnerLocks } from './owner-lock.ts';
+import * as query from './query.ts';
+import * as routing from './routing.ts';
+import { Session, unusable } from './session.ts';
+
+export interface SqliteStoreOptions {
+  /** A file, whose folder is made if it is missing, or `:memory:`. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Calls its argument at the end of the event-loop turn; `setImmediate` if absent. */
+  readonly schedule?: (flush: () => void) => void;
+  /** Opens a connection; better-sqlite3's if absent. */
+  readonly connect?: OpenConnection;
+}
+
+const BUSY_PAUSE_MS = 5;
+const BUSY_LIMIT_MS = 10_000;
+/** A neighbour that looks whether a name's owner lives holds its lock for less than a millisecond. */
+const LOCK_TRIES = 5;
+
+/** The store port on one SQLite file. Writes go through the commit queue; reads run at once, between commits. */
+export class SqliteStore implements Store {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #ids: Ids;
+  readonly #session: Session;
+  readonly #queue: CommitQueue;
+  readonly #locks: OwnerLocks;
+  #instance: string | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor({ path, clock, ids, schedule = setImmediate, connect = openConnection }: SqliteStoreOptions) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#ids = ids;
+    this.#session = new Session(path, connect);
+    this.#locks = new OwnerLocks(path, connect);
+    this.#queue = new CommitQueue({
+      clock,
+      schedule: (flush) => void schedule(flush),
+      database: () => this.#database(),
+      failed: (error) => this.#session.failed(error),
+      transaction: (db) => this.#transaction(db),
+    });
+  }
+
+  async open(): Promise<void> {
+    if (this.#closing !== null) throw new TappetError('STORE_UNAVAILABLE', 'The store is closed.');
+    await this.#patiently(
+      () => this.#openNow(),
+      (error) => unusable(this.#path, 'another process has kept it locked for 10 s', error),
+    );
+  }
+
+  #openNow(): void {
+    try {
+      this.#session.open();
+      this.#instance = makeInstance(this.#session.current(), this.#ids);
+      this.#locks.sweep();
+    } catch (error) {
+      if (isBusy(error)) throw error;
+      this.#session.close();
+      throw isTappetError(error, 'DATA_FOLDER_UNUSABLE')
+        ? error
+        : unusable(this.#path, errorText(error), error);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.close();
+    this.#session.close();
+    this.#locks.releaseAll();
+  }
+
+  instance(): string {
+    if (this.#instance === null) throw new TypeError('The store is not open yet.');
+    return this.#instance;
+  }
+
+  // ---- inbox
+
+  readonly acceptEvents: Store['acceptEvents'] = (params) =>
+    this.#write((tx) => inbox.acceptEvents(tx, params));
+  readonly readState: Store['readState'] = (origin, key) =>
+    this.#read((tx) => inbox.readState(tx, origin, key));
+  readonly scanState: Store['scanState'] = (origin, prefix, after, limit) =>
+    this.#read((tx) => inbox.scanState(tx, origin, prefix, after, limit));
+
+  // ---- routing
+
+  readonly undecidedEvents: Store['undecidedEvents'] = (limit) =>
+    this.#read((tx) => routing.undecidedEvents(tx, limit));
+  readonly decide: Store['decide'] = (params) => this.#write((tx) => routing.decide(tx, params));
+  readonly eventOutcome: Store['eventOutcome'] = (uid) => this.#read((tx) => routing.eventOutcome(tx, uid));
+
+  // ---- definitions
+
+  readonly syncDefinitions: Store['syncDefinitions'] = (keys) =>
+    this.#write((tx) => definitions.syncDefinitions(tx, keys));
+
+  // ---- engines and owners
+
+  async acquireEngine(engine: string, owner: string, leaseMs: number): Promise<EngineLease> {
+    if (!(await this.#takeLock(owner))) {
+      return this.#read((tx) => engines.describeEngine(tx, engine, owner));
+    }
+    const isDead = (other: string): boolean => this.#locks.isDead(other);
+    return this.#write((tx) => engines.acquireEngine(tx, { engine, owner, leaseMs, isDead }));
+  }
+  readonly renewEngine: Store['renewEngine'] = (engine, epoch, leaseMs) =>
+    this.#write((tx) => engines.renewEngine(tx, engine, epoch, leaseMs));
+  readonly releaseEngine: Store['releaseEngine'] = (engine, epoch) =>
+    this.#write((tx) => engines.releaseEngine(tx, engine, epoch));
+
+  // ---- executor
+
+  readonly createExecution: Store['createExecution'] = (execution) =>
+    this.#write((tx) => executions.createExecution(tx, execution));
+  readonly claimAttempts: Store['claimAttempts'] = (params) =>
+    this.#write((tx) => executor.claimAttempts(tx, params));
+  readonly openAttempts: Store['openAttempts'] = (engine) =>
+    this.#read((tx) => executor.openAttempts(tx, engine));
+  readonly attemptRendered: Store['attemptRendered'] = (key, epoch, rendered) =>
+    this.#write((tx) => executor.attemptRendered(tx, key, epoch, rendered));
+  readonly attemptStarted: Store['attemptStarted'] = (params) =>
+    this.#write((tx) => executor.attemptStarted(tx, params));
+  readonly requestStop: Store['requestStop'] = (key, epoch, reason) =>
+    this.#write((tx) => executor.requestStop(tx, key, epoch, reason));
+  readonly stopRequests: Store['stopRequests'] = (engine) =>
+    this.#read((tx) => executor.stopRequests(tx, engine));
+  readonly finishAttempt: Store['finishAttempt'] = (params) =>
+    this.#write((tx) => finish.finishAttempt(tx, params));
+  readonly cancelExecution: Store['cancelExecution'] = (name, by) =>
+    this.#write((tx) => finish.cancelExecution(tx, name, by));
+
+  // ---- readers
+
+  readonly getEvent: Store['getEvent'] = (uid) => this.#read((tx) => query.getEvent(tx, uid));
+  readonly listEvents: Store['listEvents'] = (filter, page) =>
+    this.#read((tx) => query.listEvents(tx, filter, page));
+  readonly listDecisions: Store['listDecisions'] = (filter, page) =>
+    this.#read((tx) => query.listDecisions(tx, filter, page));
+  readonly getExecution: Store['getExecution'] = (name) => this.#read((tx) => query.getExecution(tx, name));
+  readonly listExecutions: Store['listExecutions'] = (filter, page) =>
+    this.#read((tx) => query.listExecutions(tx, filter, page));
+  readonly getTask: Store['getTask'] = (execution, index) =>
+    this.#read((tx) => query.getTask(tx, execution, index));
+  readonly listTasks: Store['listTasks'] = (execution, page) =>
+    this.#read((tx) => query.listTasks(tx, execution, page));
+  readonly listAttempts: Store['listAttempts'] = (execution, index) =>
+    this.#read((tx) => query.listAttempts(tx, execution, index));
+  readonly counts: Store['counts'] = () => this.#read((tx) => query.counts(tx));
+
+  // ---- maintenance
+
+  readonly deleteExecution: Store['deleteExecution'] = (name) =>
+    this.#write((tx) => maintenance.deleteExecution(tx, name));
+  readonly expiredExecutions: Store['expiredExecutions'] = (limit) =>
+    this.#read((tx) => maintenance.expiredExecutions(tx, limit));
+  readonly pruneExecutions: Store['pruneExecutions'] = (names) =>
+    this.#write((tx) => maintenance.pruneExecutions(tx, names));
+  readonly pruneEvents: Store['pruneEvents'] = (olderThanMs, limit) =>
+    this.#write((tx) => maintenance.pruneEvents(tx, olderThanMs, limit));
+
+  #write<T>(operation: (tx: Tx) => T): Promise<T> {
+    return this.#queue.write(operation);
+  }
+
+  /** One snapshot for all statements of the call. It runs before this returns, so no commit is open then. */
+  #read<T>(body: (tx: Tx) => T): Promise<T> {
+    return this.#patiently(() => {
+      if (this.#closing !== null) throw new TappetError('STORE_UNAVAILABLE', 'The store is closed.');
+      return this.#snapshot(this.#database(), body);
+    }, unavailable);
+  }
+
+  #snapshot<T>(db: Db, body: (tx: Tx) => T): T {
+    try {
+      db.run('BEGIN');
+      const value = body(this.#transaction(db));
+      db.run('COMMIT');
+      return value;
+    } catch (error) {
+      if (db.inTransaction) db.rollback();
+      if (!isStoreFailure(error)) throw operationError(error);
+      if (isBusy(error)) throw error;
+      this.#session.failed(error);
+      throw unavailable(error);
+    }
+  }
+
+  /** Tries again while another process holds the file, by timer: SQLite's own wait would stop the event loop. */
+  async #patiently<T>(attempt: () => T, tooLong: (error: unknown) => Error): Promise<T> {
+    for (let waited = 0; ; waited += BUSY_PAUSE_MS) {
+      try {
+        return attempt();
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+        if (waited >= BUSY_LIMIT_MS) throw tooLong(error);
+        await this.#pause();
+      }
+    }
+  }
+
+  async #takeLock(owner: string): Promise<boolean> {
+    for (let tries = 1; !this.#locks.take(owner); tries++) {
+      if (tries === LOCK_TRIES) return false;
+      await this.#pause();
+    }
+    return true;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => void this.#clock.setTimer(BUSY_PAUSE_MS, resolve));
+  }
+
+  /** Errors: STORE_UNAVAILABLE where it was never opened, or was lost and cannot be opened again. */
+  #database(): Db {
+    if (this.#instance === null) throw new TappetError('STORE_UNAVAILABLE', 'The store is not open yet.');
+    return this.#session.current();
+  }
+
+  #transaction(db: Db): Tx {
+    return { db, now: this.#clock.now(), ids: this.#ids, instance: this.instance() };
+  }
+}
+
+function makeInstance(db: Db, ids: Ids): string {
+  db.run(`INSERT INTO meta VALUES ('instance', ?) ON CONFLICT (name) DO NOTHING`, `tappet-${ids.suffix(6)}`);
+  const row = db.get<{ value: string }>(`SELECT value FROM meta WHERE name = 'instance'`);
+  if (row === undefined) throw new TypeError('The instance is missing from the database.');
+  return row.value;
+}

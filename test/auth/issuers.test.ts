@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { Issuers } from '../../src/auth/issuers.ts';
+import { compileVerify } from '../../src/auth/verify.ts';
+import type { IssuerSpec } from '../../src/core/auth.ts';
+import { createExpressions } from '../../src/expr/expressions.ts';
+import { FakeLog } from '../support/fake-log.ts';
+import { AUDIENCE, ISSUER, issuerSpec, nameIsValue } from '../support/issuer-spec.ts';
+import { ManualClock, settle } from '../support/manual-clock.ts';
+import { makeKey, signRaw } from '../support/tokens.ts';
+
+const key = makeKey('ES256', 'one');
+
+function make(specs: Readonly<Record<string, Partial<IssuerSpec>>>) {
+  const asked: string[] = [];
+  const clock = new ManualClock();
+  const fetch = async (url: string): Promise<Response> => {
+    asked.push(url);
+    return Response.json({ issuer: ISSUER, jwks_uri: `${ISSUER}/keys`, keys: [key.jwk] });
+  };
+  const all = new Map(Object.entries(specs).map(([name, change]) => [name, issuerSpec(change)]));
+  return { issuers: new Issuers({ specs: all, fetch, clock, log: new FakeLog() }), asked, clock };
+}
+
+test('triggers of one issuer share its keys; compiling opens no connection', async () => {
+  const { issuers, asked } = make({ main: {}, unused: { issuer: 'https://unused.example' } });
+  expect(await issuers.get('main')).toBe(await issuers.get('main'));
+  await settle();
+  expect(asked).toEqual([]);
+  await issuers.start();
+  await settle();
+  expect(asked).toEqual([`${ISSUER}/.well-known/openid-configuration`, `${ISSUER}/keys`]);
+});
+
+test('stop is legal before start, and twice, and leaves no timer', async () => {
+  const { issuers, clock } = make({ main: {} });
+  await issuers.get('main');
+  await issuers.stop();
+  await issuers.start();
+  await issuers.stop();
+  expect(clock.pending).toBe(0);
+});
+
+test('aborting the signal of start stops', async () => {
+  const { issuers, clock } = make({ main: {} });
+  await issuers.get('main');
+  const abort = new AbortController();
+  await issuers.start(abort.signal);
+  await settle();
+  expect(clock.pending).toBe(1);
+  abort.abort();
+  await settle();
+  expect(clock.pending).toBe(0);
+});
+
+test.each<[string, Partial<IssuerSpec>, RegExp]>([
+  ['a shared-secret algorithm', { algorithms: ['HS256'] }, /issuers\.main\.algorithms.*HS256/],
+  ['none', { algorithms: ['RS256', 'none'] }, /none/],
+  ['no algorithm', { algorithms: [] }, /algorithms/],
+  ['plain http', { issuer: 'http://issuer.example' }, /allowHttp/],
+  ['a jwks url of plain http', { jwks: { url: 'http://issuer.example/keys' } }, /issuers\.main\.jwks\.url/],
+  ['pinned keys of which none fits', { algorithms: ['RS256'], jwks: { keys: [key.jwk] } }, /no usable key/],
+  ['a private key pinned', { jwks: { keys: [key.jwk, { ...key.jwk, d: 'AQAB' }] } }, /keys\[1\].*private/],
+])('refuses %s', async (_name, change, message) => {
+  const { issuers } = make({ main: change });
+  const refused = issuers.get('main');
+  await expect(refused).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  await expect(refused).rejects.toThrow(message);
+});
+
+test('an issuer that is not configured is an error of the configuration', async () => {
+  await expect(make({}).issuers.get('main')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+test('when no key was ever read the answer is unavailable, only to a token that is meant for this trigger', async () => {
+  const clock = new ManualClock();
+  const fetch = () => Promise.reject(new Error('unreachable'));
+  const issuers = new Issuers({ specs: new Map([['main', issuerSpec()]]), fetch, clock, log: new FakeLog() });
+  const oidc = { issuer: 'main', audience: AUDIENCE, require: 'claims.sub == "x"' };
+  const verify = await compileVerify({ oidc }, { issuers, secrets: nameIsValue, clock, expressions: createExpressions() });
+  const now = clock.now() / 1000;
+  const present = (aud: string) => {
+    const claims = JSON.stringify({ iss: ISSUER, aud, sub: 'x', iat: now, exp: now + 60 });
+    const token = signRaw('{"alg":"ES256","kid":"one"}', claims, 'ES256', key.privateKey);
+    return verify({ headers: new Headers({ authorization: `Bearer ${token}` }), body: new Uint8Array(0) });
+  };
+  expect(await present(AUDIENCE)).toEqual({ ok: 'unavailable', reason: expect.stringContaining('unreachable'), retryAfter: 1 });
+  expect((await present('https://other.example')).ok).toBe(false);
+});

@@ -1,0 +1,358 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AttemptKey } from '../../src/core/execution.ts';
+import { containerName } from '../../src/core/execution.ts';
+import type { ContainerSpec, ContainerStatus, Ensured, Hint, Runner } from '../../src/core/runner.ts';
+import { MIB } from '../../src/core/job.ts';
+import { MemoryLogWriter } from '../support/memory-log-writer.ts';
+
+export interface RunnerHarness {
+  readonly instance: string;
+  /** An image that holds busybox's commands. */
+  readonly image: string;
+  readonly runner: Runner;
+  /** What a restarted gateway would use: the same instance and engine, nothing remembered. */
+  another(): Runner;
+  close(): Promise<void>;
+}
+
+/** What every runner promises (see `core/runner.ts`), shown against the real thing. */
+export function runnerContract(name: string, open: () => Promise<RunnerHarness>): void {
+  describe(`runner: ${name}`, { timeout: 60_000 }, () => {
+    let harness: RunnerHarness;
+    let digest = '';
+    beforeAll(async () => {
+      harness = await open();
+      ({ digest } = await harness.runner.prepare(harness.image));
+    }, 60_000);
+    afterAll(() => harness.close());
+
+    const newKey = (): AttemptKey => ({ execution: `job-${randomBytes(5).toString('hex')}`, index: 2, attempt: 1 });
+
+    function specOf(script: string, more: Partial<ContainerSpec> = {}): ContainerSpec {
+      const key = newKey();
+      return {
+        name: containerName(harness.instance, key),
+        key,
+        job: 'job',
+        epoch: 4,
+        image: harness.image,
+        digest,
+        command: ['sh', '-c', script],
+        env: {},
+        cpu: 1,
+        memoryBytes: 64 * MIB,
+        gracePeriodMs: 10_000,
+        binds: [],
+        ...more,
+      };
+    }
+
+    async function start(spec: ContainerSpec, log = new MemoryLogWriter()): Promise<Promise<boolean>> {
+      const ensured = await harness.runner.ensure(spec, log);
+      return startedOf(ensured).captured;
+    }
+
+    /** Runs it to its end and removes it. */
+    async function run(spec: ContainerSpec): Promise<{ log: MemoryLogWriter; status: Exited; captured: boolean }> {
+      const log = new MemoryLogWriter();
+      const { captured } = startedOf(await harness.runner.ensure(spec, log));
+      const whole = await captured;
+      const status = await exitedStatus(harness.runner, spec.name);
+      await harness.runner.remove(spec.name);
+      return { log, status, captured: whole };
+    }
+
+    describe('a container that runs to its end', () => {
+      it('has its output byte for byte, the unterminated last line too, and its exit', async () => {
+        const before = Date.now();
+        const { log, status, captured } = await run(specOf('echo one; echo two >&2; printf "three"'));
+        expect(captured).toBe(true);
+        expect(log.text('stdout')).toBe('one\nthree');
+        expect(log.text('stderr')).toBe('two\n');
+        expect(status.exit).toEqual({ exitCode: 0, signal: null, oomKilled: false, error: null });
+        expect(status.startTime).toBeGreaterThan(before - 2000);
+        expect(status.endTime).toBeGreaterThanOrEqual(status.startTime);
+        expect(status.endTime).toBeLessThan(Date.now() + 2000);
+      });
+
+      it.each([7, 127, 143])('keeps the exit code %i, which is no signal', async (code) => {
+        const { status } = await run(specOf(`exit ${code}`));
+        expect(status.exit).toMatchObject({ exitCode: code, signal: null });
+      });
+
+      it('gets its environment, arguments, working folder and user', async () => {
+        const spec = specOf('echo "$CLOUD_RUN_TASK_INDEX|$LINES|$1|$2"; pwd; id -u', {
+          args: ['zero', 'a b', '$HOME'],
+          env: { CLOUD_RUN_TASK_INDEX: '2', LINES: 'x=y\nz' },
+          workingDir: '/work/here',
+          user: 'app',
+        });
+        const { log } = await run(spec);
+        expect(log.text('stdout')).toBe('2|x=y\nz|a b|$HOME\n/work/here\n1000\n');
+      });
+
+      it('names the program in args alone', async () => {
+        const { command: _, ...rest } = specOf('');
+        const { log } = await run({ ...rest, args: ['echo', 'from args'] });
+        expect(log.text('stdout')).toBe('from args\n');
+      });
+
+      it('says so when the memory limit killed it', async () => {
+        const { status } = await run(specOf('exec tail /dev/zero', { memoryBytes: 16 * MIB }));
+        expect(status.exit).toMatchObject({ exitCode: 137, signal: 'SIGKILL', oomKilled: true });
+      });
+
+      it('has succeeded when the memory limit killed a child only', async () => {
+        const { status } = await run(specOf('tail /dev/zero; exit 0', { memoryBytes: 16 * MIB }));
+        expect(status.exit).toMatchObject({ exitCode: 0, signal: null, oomKilled: true });
+      });
+    });
+
+    describe('a container that is there already', () => {
+      it('is adopted while it runs and after its end, by another owner too', async () => {
+        const spec = specOf('echo once; sleep 300');
+        const captured = await start(spec);
+        const again = await harness.another().ensure({ ...spec, epoch: 5 }, new MemoryLogWriter());
+        expect(again).toMatchObject({ outcome: 'adopted', status: { state: 'running' } });
+        await harness.runner.kill(spec.name);
+        expect(await captured).toBe(true);
+        await exitedStatus(harness.runner, spec.name);
+        const ended = await harness.another().ensure(spec, new MemoryLogWriter());
+        expect(ended).toMatchObject({ outcome: 'adopted', status: { state: 'exited', exit: { exitCode: 137 } } });
+        await harness.runner.remove(spec.name);
+      });
+
+      it('is refused where a label differs: it is a stranger’s', async () => {
+        const spec = specOf('sleep 300');
+        await start(spec);
+        const strangers = [
+          { ...spec, job: 'other' },
+          { ...spec, key: { ...spec.key, execution: 'other' } },
+          { ...spec, key: { ...spec.key, index: 3 } },
+          { ...spec, key: { ...spec.key, attempt: 0 } },
+        ];
+        for (const stranger of strangers) {
+          const refused = harness.runner.ensure(stranger, new MemoryLogWriter());
+          await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_CONFLICT' });
+        }
+        expect((await harness.runner.inspect(spec.name)).state).toBe('running');
+        await harness.runner.remove(spec.name);
+      });
+    });
+
+    describe('a container that cannot be started', () => {
+      it.each([
+        ['a path that is not there', ['/nope'], /"\/nope" is not in the image/],
+        ['a name that is not in PATH', ['nope', '-x'], /"nope" is not in the image/],
+        ['a file that is no program', ['/etc/passwd'], /may be executed/],
+        ['a folder', ['/etc'], /may be executed/],
+      ])('says so and leaves nothing behind: %s', async (_, command, message) => {
+        const spec = specOf('', { command });
+        const refused = harness.runner.ensure(spec, new MemoryLogWriter());
+        await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_START_FAILED', message: expect.stringMatching(message) });
+        expect(await harness.runner.inspect(spec.name)).toEqual({ state: 'missing' });
+      });
+
+      it('finds a program by the PATH of the job', async () => {
+        const found = await run(specOf('', { command: ['echo', 'hi'], env: { PATH: '/nowhere:/bin' } }));
+        expect(found.log.text('stdout')).toBe('hi\n');
+        const spec = specOf('', { command: ['echo', 'hi'], env: { PATH: '/nowhere' } });
+        const refused = harness.runner.ensure(spec, new MemoryLogWriter());
+        await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_START_FAILED' });
+      });
+
+      it('says that the image is gone', async () => {
+        const spec = specOf('true', { digest: `sha256:${'0'.repeat(64)}` });
+        const refused = harness.runner.ensure(spec, new MemoryLogWriter());
+        await expect(refused).rejects.toMatchObject({ code: 'IMAGE_NOT_FOUND' });
+      });
+    });
+
+    describe('stop, kill, remove, list', () => {
+      it('lets a program end itself on SIGTERM', async () => {
+        const spec = specOf('trap "echo bye; exit 9" TERM; echo ready; while :; do sleep 0.05; done');
+        const log = new MemoryLogWriter();
+        const ready = firstOutput(log);
+        const captured = await start(spec, log);
+        await ready;
+        await harness.runner.stop(spec.name, 20_000);
+        expect(await captured).toBe(true);
+        expect((await exitedStatus(harness.runner, spec.name)).exit.exitCode).toBe(9);
+        expect(log.text('stdout')).toBe('ready\nbye\n');
+        await harness.runner.remove(spec.name);
+      });
+
+      it('ends at once what does not handle SIGTERM', async () => {
+        const spec = specOf('exec sleep 300');
+        const captured = await start(spec);
+        const before = Date.now();
+        await harness.runner.stop(spec.name, 30_000);
+        await captured;
+        expect(Date.now() - before).toBeLessThan(8000);
+        expect((await exitedStatus(harness.runner, spec.name)).exit.exitCode).toBe(143);
+        await harness.runner.remove(spec.name);
+      });
+
+      it('kills after the grace what ignores SIGTERM, and returns before', async () => {
+        const spec = specOf('trap "" TERM; echo ready; while :; do sleep 0.05; done');
+        const log = new MemoryLogWriter();
+        const ready = firstOutput(log);
+        const captured = await start(spec, log);
+        await ready;
+        const before = Date.now();
+        await harness.runner.stop(spec.name, 2000);
+        expect(Date.now() - before).toBeLessThan(1500);
+        expect((await harness.runner.inspect(spec.name)).state).toBe('running');
+        await captured;
+        const { endTime, exit } = await exitedStatus(harness.runner, spec.name);
+        expect(exit.exitCode).toBe(137);
+        expect(endTime - before).toBeGreaterThan(1500);
+        await harness.runner.remove(spec.name);
+      });
+
+      it('takes every order for what is not there or has ended', async () => {
+        const gone = containerName(harness.instance, newKey());
+        await harness.runner.stop(gone, 1000);
+        await harness.runner.kill(gone);
+        await harness.runner.remove(gone);
+        expect(await harness.runner.inspect(gone)).toEqual({ state: 'missing' });
+        const spec = specOf('true');
+        await (await start(spec));
+        await exitedStatus(harness.runner, spec.name);
+        await harness.runner.stop(spec.name, 1000);
+        await harness.runner.kill(spec.name);
+        await harness.runner.remove(spec.name);
+        await harness.runner.remove(spec.name);
+      });
+
+      it('lists its own containers, and removes one that runs', async () => {
+        const spec = specOf('sleep 300');
+        await start(spec);
+        const listed = (await harness.another().list()).filter((one) => one.name === spec.name);
+        expect(listed).toEqual([{ name: spec.name, key: spec.key, epoch: 4, running: true, createTime: expect.any(Number) }]);
+        await harness.runner.remove(spec.name);
+        expect((await harness.runner.list()).map((one) => one.name)).not.toContain(spec.name);
+      });
+
+      it('hints at what happens to its containers', async () => {
+        const controller = new AbortController();
+        const spec = specOf('true');
+        const seen: Hint[] = [];
+        for await (const hint of harness.runner.hints(controller.signal)) {
+          seen.push(hint);
+          if (hint.kind === 'reconnected') await (await start(spec));
+          else if ((await harness.runner.inspect(spec.name)).state === 'exited') controller.abort();
+        }
+        expect(seen[0]).toEqual({ kind: 'reconnected' });
+        expect(seen).toContainEqual({ kind: 'container', name: spec.name });
+        await harness.runner.remove(spec.name);
+      });
+    });
+
+    describe('the log', () => {
+      const HALF = 10_000_000;
+      // 100 bytes a line, each line another; the last one has no end.
+      const lines = (word: string) => `seq 1 ${HALF / 100} | sed "s/$/ ${'x'.repeat(80)} ${word}/" | head -c ${HALF - 3}; printf end`;
+      const noisy = `f() { ${lines('out')}; }; g() { ${lines('err')}; }; f & g >&2 & wait; f | sha256sum > /dev/null`;
+      const sums = `( ${lines('out')} ) | sha256sum; ( ${lines('err')} ) | sha256sum`;
+      let expected: { stdout: string; stderr: string };
+      beforeAll(async () => {
+        const { log } = await run(specOf(sums));
+        const [stdout = '', stderr = ''] = log.text('stdout').split('\n').map((line) => line.slice(0, 64));
+        expected = { stdout, stderr };
+      }, 60_000);
+
+      it('is complete: 20 MB over both streams, unterminated last lines', async () => {
+        const { log, captured } = await run(specOf(noisy));
+        expect(captured).toBe(true);
+        expect({ stdout: log.sha256('stdout'), stderr: log.sha256('stderr') }).toEqual(expected);
+      });
+
+      it('goes on byte for byte where the attached stream was lost', async () => {
+        const spec = specOf(noisy);
+        const log = new MemoryLogWriter();
+        let left = 3_000_000;
+        log.before = (_, data) => {
+          left -= data.length;
+          if (left < 0) throw new Error('the disk is full');
+        };
+        expect(await (await start(spec, log))).toBe(false);
+        const taken = log.bytes('stdout') + log.bytes('stderr');
+        expect(taken).toBeGreaterThan(0);
+        expect(taken).toBeLessThan(3_000_001);
+        log.before = () => {};
+        await harness.another().logs(spec.name, log, new AbortController().signal);
+        expect({ stdout: log.sha256('stdout'), stderr: log.sha256('stderr') }).toEqual(expected);
+        expect((await harness.runner.inspect(spec.name)).state).toBe('exited');
+        await harness.runner.remove(spec.name);
+      });
+
+      it('of a running container is followed to its end', async () => {
+        const spec = specOf('echo a; until [ -e /tmp/go ]; do sleep 0.05; done; echo b; echo c >&2; printf d', { epoch: 1 });
+        const first = new MemoryLogWriter();
+        const seen = firstOutput(first);
+        await start(spec, first);
+        await seen;
+        const log = new MemoryLogWriter();
+        const done = harness.another().logs(spec.name, log, new AbortController().signal);
+        await firstOutput(log);
+        expect(log.text('stdout')).toBe('a\n');
+        await harness.runner.stop(spec.name, 0);
+        await done;
+        expect((await harness.runner.inspect(spec.name)).state).toBe('exited');
+        await harness.runner.remove(spec.name);
+      });
+
+      it('stops being followed with its signal', async () => {
+        const spec = specOf('echo a; sleep 300');
+        await start(spec);
+        const log = new MemoryLogWriter();
+        const controller = new AbortController();
+        const done = harness.runner.logs(spec.name, log, controller.signal);
+        await firstOutput(log);
+        controller.abort();
+        await done;
+        expect(log.text('stdout')).toBe('a\n');
+        await harness.runner.remove(spec.name);
+      });
+
+      it('is empty where there is no container', async () => {
+        const log = new MemoryLogWriter();
+        const gone = containerName(harness.instance, newKey());
+        await harness.runner.logs(gone, log, new AbortController().signal);
+        expect(await log.close()).toEqual({ stdout: 0, stderr: 0 });
+      });
+    });
+
+    it('knows its machine', async () => {
+      const found = await harness.runner.capabilities();
+      expect(found.cpus).toBeGreaterThan(0);
+      expect(found.memoryBytes).toBeGreaterThan(16 * MIB);
+      expect(found.description).toMatch(/\d+\.\d+.* at /);
+    });
+  });
+}
+
+type Exited = Extract<ContainerStatus, { state: 'exited' }>;
+
+function startedOf(ensured: Ensured): Extract<Ensured, { outcome: 'started' }> {
+  if (ensured.outcome !== 'started') throw new Error(`not started but adopted: ${ensured.status.state}`);
+  return ensured;
+}
+
+/** The engine reports the end some ms after the last output. */
+async function exitedStatus(runner: Runner, name: string): Promise<Exited> {
+  const signal = AbortSignal.timeout(20_000);
+  while (!signal.aborted) {
+    const status = await runner.inspect(name);
+    if (status.state === 'exited') return status;
+    if (status.state === 'missing') break;
+  }
+  throw new Error(`container ${name} did not end`);
+}
+
+/** Settles when something has been written to `log`. */
+function firstOutput(log: MemoryLogWriter): Promise<void> {
+  return new Promise((resolve) => log.written(resolve));
+}

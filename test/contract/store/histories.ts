@@ -1,0 +1,131 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isTerminal } from '../../../src/core/states.ts';
+import type { AttemptResult, Execution } from '../../../src/core/execution.ts';
+import { DAY, ENGINE } from './fixture.ts';
+import type { Bench } from './fixture.ts';
+
+type Step =
+  | { readonly do: 'claim'; readonly limit: number }
+  | { readonly do: 'start'; readonly pick: number }
+  | { readonly do: 'stop'; readonly pick: number }
+  | { readonly do: 'finish'; readonly pick: number; readonly exit: number }
+  | { readonly do: 'cancel'; readonly pick: number }
+  | { readonly do: 'pass'; readonly ms: number };
+
+const pick = fc.nat(100);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('claim' as const), limit: fc.integer({ min: 1, max: 4 }) }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('start' as const), pick }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant('finish' as const), pick, exit: fc.integer({ min: -2, max: 2 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop' as const), pick }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const), pick }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: -3000, max: 20_000 }) }),
+  },
+);
+const spec = fc.record({
+  taskCount: fc.integer({ min: 1, max: 5 }),
+  parallelism: fc.integer({ min: 0, max: 3 }),
+  maxRetries: fc.integer({ min: 0, max: 2 }),
+});
+const MAX_PARALLELISM = 4;
+
+/** Random lives of executions: whatever callers do, the books balance, and everything ends. */
+export function historiesContract(bench: Bench): void {
+  const result = (exit: number): AttemptResult => {
+    if (exit === -2) return bench.broken('CONTAINER_LOST', 'gone');
+    if (exit === -1) return bench.broken('CONTAINER_START_FAILED', 'no such command');
+    return bench.exit(exit);
+  };
+
+  async function take(action: Step, names: readonly string[]): Promise<void> {
+    if (action.do === 'pass') return bench.clock.set(bench.clock.now() + action.ms);
+    if (action.do === 'claim') return void (await bench.claim(action.limit, MAX_PARALLELISM));
+    if (action.do === 'cancel') {
+      return void (await bench.store.cancelExecution(names[action.pick % names.length] ?? '', 'ann'));
+    }
+    const open = await bench.store.openAttempts(ENGINE);
+    const attempt = open[action.pick % Math.max(1, open.length)]?.attempt;
+    if (attempt === undefined) return;
+    if (action.do === 'start') await bench.start(attempt);
+    else if (action.do === 'stop') await bench.store.requestStop(attempt, await bench.epoch(), 'timeout');
+    else if (attempt.state === 'RUNNING' || action.exit < 0) await bench.finish(attempt, result(action.exit));
+  }
+
+  async function checkBooks(name: string): Promise<Execution> {
+    const execution = await bench.store.getExecution(name);
+    if (execution === undefined) throw new TypeError(`${name} is gone`);
+    const { counters, spec: job, state } = execution;
+    const { items: tasks } = await bench.store.listTasks(name, { size: 100 });
+    const inState = (wanted: string): number => tasks.filter((task) => task.state === wanted).length;
+    expect(tasks).toHaveLength(job.taskCount);
+    expect([counters.running, counters.succeeded, counters.failed]).toEqual(
+      ['RUNNING', 'SUCCEEDED', 'FAILED'].map(inState),
+    );
+    expect(counters.retried).toBe(tasks.filter(({ retries }) => retries > 0).length);
+    expect(counters.running).toBeLessThanOrEqual(job.parallelism || MAX_PARALLELISM);
+    if (isTerminal(state)) {
+      expect(counters.running + inState('PENDING')).toBe(0);
+      expect(counters.succeeded + counters.failed + counters.cancelled).toBe(job.taskCount);
+    }
+    for (const task of tasks) {
+      const attempts = await bench.store.listAttempts(name, task.index);
+      expect(attempts.map(({ attempt }) => attempt)).toEqual([...Array(task.attempts).keys()]);
+      expect(attempts.filter(({ endTime }) => endTime === null)).toHaveLength(
+        task.state === 'RUNNING' ? 1 : 0,
+      );
+      expect(task.retries).toBeLessThanOrEqual(job.maxRetries);
+    }
+    return execution;
+  }
+
+  /** Lets every execution run to its end. */
+  async function runOut(): Promise<void> {
+    for (let round = 0; round < 200; round++) {
+      bench.clock.set(bench.clock.now() + DAY);
+      await bench.claim(100, MAX_PARALLELISM);
+      const open = await bench.store.openAttempts(ENGINE);
+      if (open.length === 0) return;
+      for (const { attempt } of open) {
+        await bench.start(attempt);
+        await bench.finish(attempt, bench.exit(0));
+      }
+    }
+    throw new Error('something never ends');
+  }
+
+  describe('random histories', () => {
+    it('keep counters, parallelism and attempts right, and every execution ends with one event', async () => {
+      const histories = fc.asyncProperty(
+        fc.array(spec, { minLength: 1, maxLength: 3 }),
+        fc.array(step, { maxLength: 30 }),
+        async (specs, steps) => {
+          const names: string[] = [];
+          for (const job of specs) names.push(await bench.created(job));
+          for (const action of steps) {
+            await take(action, names);
+            for (const name of names) await checkBooks(name);
+          }
+          await runOut();
+          for (const name of names) {
+            const { state, uid, reason, counters } = await checkBooks(name);
+            expect(isTerminal(state)).toBe(true);
+            if (state === 'SUCCEEDED') expect(counters).toMatchObject({ failed: 0, cancelled: 0 });
+            if (state === 'FAILED') expect([counters.failed > 0, reason !== null]).toEqual([true, true]);
+            const { items } = await bench.store.listEvents({ origin: 'execution' }, { size: 1000 });
+            expect(items.filter(({ event }) => event.id === uid)).toHaveLength(1);
+          }
+        },
+      );
+      await fc.assert(histories, { numRuns: 25 });
+    });
+  });
+}

@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { DAY, HOUR } from './fixture.ts';
+import type { Bench } from './fixture.ts';
+import { matched } from './routing.ts';
+
+export function maintenanceContract(bench: Bench): void {
+  describe('executions', () => {
+    it('hides a deleted one from every reader and lets it be pruned at once', async () => {
+      const name = await bench.created();
+      expect(await bench.store.deleteExecution(name)).toBe('running');
+      await bench.attempt(bench.exit(0));
+      expect(await bench.store.deleteExecution(name)).toBe('deleted');
+      expect(await bench.store.deleteExecution(name)).toBeUndefined();
+      expect(await bench.store.getExecution(name)).toBeUndefined();
+      expect((await bench.store.listExecutions({}, { size: 10 })).items).toEqual([]);
+      expect(await bench.store.getTask(name, 0)).toBeUndefined();
+      expect((await bench.store.listTasks(name, { size: 10 })).items).toEqual([]);
+      expect(await bench.store.listAttempts(name, 0)).toEqual([]);
+      expect(await bench.store.cancelExecution(name, 'ann')).toBeUndefined();
+      expect(await bench.store.expiredExecutions(10)).toEqual([name]);
+      expect(await bench.store.pruneExecutions([name])).toBe(1);
+      expect(await bench.store.expiredExecutions(10)).toEqual([]);
+      expect(await bench.store.pruneExecutions([name])).toBe(0);
+    });
+
+    it('expires what ended longer ago than its retention, and never what has not ended', async () => {
+      const ended = await bench.created({ retentionMs: DAY });
+      await bench.attempt(bench.exit(0));
+      const pending = await bench.created({ retentionMs: DAY });
+      await bench.clock.advance(DAY - 1);
+      expect(await bench.store.expiredExecutions(10)).toEqual([]);
+      await bench.clock.advance(1);
+      expect(await bench.store.expiredExecutions(10)).toEqual([ended]);
+      expect(await bench.store.pruneExecutions([ended, pending, 'nope'])).toBe(1);
+      expect(await bench.store.getExecution(pending)).toBeDefined();
+      expect(await bench.store.getExecution(ended)).toBeUndefined();
+    });
+
+    it('gives at most as many as asked for', async () => {
+      for (let i = 0; i < 3; i++) await bench.store.cancelExecution(await bench.created(), 'ann');
+      await bench.clock.advance(31 * DAY);
+      expect(await bench.store.expiredExecutions(2)).toHaveLength(2);
+    });
+  });
+
+  describe('pruneEvents', () => {
+    it('removes what is decided and old enough, oldest first, at most as many as asked for', async () => {
+      const uids = [];
+      for (const id of ['1', '2', '3']) {
+        uids.push(await bench.accepted(id, 'trigger/a', { rememberMs: 100 * DAY }));
+        await bench.clock.advance(HOUR);
+      }
+      const [first, second, undecided] = uids as [string, string, string];
+      await bench.store.decide({
+        event: first,
+        decisions: [{ trigger: 'a', outcome: 'skipped', reason: 'x' }],
+      });
+      await bench.store.decide({ event: second, decisions: [] });
+      expect(await bench.store.pruneEvents(DAY, 10)).toBe(0);
+      await bench.clock.advance(DAY);
+      expect(await bench.store.pruneEvents(DAY, 1)).toBe(1);
+      expect(await bench.store.getEvent(first)).toBeUndefined();
+      expect((await bench.store.listDecisions({ trigger: 'a' }, { size: 10 })).items).toEqual([]);
+      expect(await bench.store.pruneEvents(DAY, 10)).toBe(1);
+      expect(await bench.store.getEvent(second)).toBeUndefined();
+      expect(await bench.store.getEvent(undecided)).toBeDefined();
+    });
+
+    it('keeps an event as long as an execution names it', async () => {
+      const event = await bench.accepted('1');
+      const cause = { kind: 'event', event, trigger: 'a' } as const;
+      const execution = bench.execution({ retentionMs: 10 * DAY }, { cause });
+      await bench.store.decide({ event, decisions: [matched('a', execution)] });
+      await bench.store.cancelExecution(execution.name, 'ann');
+      await bench.clock.advance(9 * DAY);
+      await bench.store.pruneEvents(DAY, 10);
+      expect(await bench.store.getEvent(event)).toBeDefined();
+      await bench.clock.advance(DAY);
+      await bench.store.pruneExecutions(await bench.store.expiredExecutions(10));
+      await bench.store.pruneEvents(DAY, 10);
+      expect(await bench.store.getEvent(event)).toBeUndefined();
+    });
+
+    it('removes expired identities and state rows, and leaves the others', async () => {
+      const state = [
+        { key: 'old', value: 1, expires: bench.clock.now() + HOUR },
+        { key: 'young', value: 1, expires: bench.clock.now() + DAY },
+        { key: 'lasting', value: 1 },
+      ];
+      await bench.store.acceptEvents({ origin: 'o', events: [], state });
+      await bench.accepted('1', 'o', { rememberMs: HOUR });
+      expect(await bench.store.pruneEvents(DAY, 10)).toBe(0);
+      await bench.clock.advance(HOUR);
+      expect(await bench.store.pruneEvents(DAY, 10)).toBe(2);
+      const rows = await bench.store.scanState('o', '', null, 10);
+      expect(rows.map(({ key }) => key)).toEqual(['lasting', 'young']);
+    });
+  });
+}

@@ -1,0 +1,109 @@
+import { expect, test } from 'vitest';
+import { PERMISSIONS } from '../../src/core/permissions.ts';
+import { createTestApp } from '../support/http-fakes.ts';
+
+const real = (path: string): string =>
+  path
+    .replace(/:name\{\[\^\/\]\+(:\w+)\}/, 'hello$1')
+    .replace(':name', 'hello')
+    .replace(':trigger', 'nightly')
+    .replace(/:\w+$/, (word) => (word === ':index' ? '0' : word))
+    .replace(':index', '0')
+    .replace(':uid', 'u1');
+
+/** Other spellings of a path, by which other gateways were entered. */
+function variants(path: string): string[] {
+  return [
+    path,
+    `/${path}`,
+    path.replaceAll('/', '//'),
+    `${path}/`,
+    `${path}/.`,
+    path.toUpperCase(),
+    path.replace('/api', '/Api'),
+    path.replaceAll('/', '%2f').replace('%2f', '/'),
+    path.replace('/v1/', '/v1%2F'),
+    `${path};a=b`,
+    `${path}%00`,
+    `${path}?x=/livez`,
+    `/livez/..${path}`,
+    `/livez/..;${path}`,
+    `${path}%2f..%2f..%2flivez`,
+    `/hooks/..%2f${path}`,
+    `${path}/configs`,
+    `${path}.json`,
+  ];
+}
+
+test('every mounted route is declared with its access', () => {
+  const { app } = createTestApp();
+  const declared = app.routes.map(({ method, path }) => `${method} ${path}`).sort();
+  const mounted = app.mounted.map(({ method, path }) => `${method} ${path}`).sort();
+  expect(mounted).toEqual(declared);
+  expect(mounted.length).toBeGreaterThan(18);
+});
+
+test('only health is open and only hooks answer for themselves', () => {
+  const { app } = createTestApp();
+  const special = app.routes.filter(({ access }) => access === 'open' || access === 'source');
+  expect(special.map(({ path, access }) => `${path} ${access}`)).toEqual([
+    '/hooks/:trigger source',
+    '/livez open',
+    '/readyz open',
+  ]);
+});
+
+test.each(createTestApp().app.routes.filter(({ access }) => access !== 'open'))(
+  'without a token $method $path is 401 in every spelling',
+  async ({ method, path }) => {
+    const { app } = createTestApp();
+    for (const spelling of variants(real(path))) {
+      for (const headers of [
+        {},
+        { authorization: 'Basic cm9vdDpyb290' },
+        { authorization: 'Bearer wrong' },
+      ]) {
+        const request = new Request(`http://gateway.test${spelling}`, {
+          method: method === 'ALL' ? 'POST' : method,
+          headers: headers as Record<string, string>,
+        });
+        const response = await app.fetch(request, { remoteAddress: '127.0.0.1' });
+        expect({ spelling, status: response.status }).toEqual({ spelling, status: 401 });
+        expect(response.headers.get('www-authenticate')).toBe('Bearer');
+      }
+    }
+  },
+);
+
+test.each(createTestApp().app.routes.filter(({ access }) => PERMISSIONS.some((p) => p === access)))(
+  '$method $path asks for $access and takes no other permission',
+  async ({ method, path, access }) => {
+    const others = PERMISSIONS.filter((permission) => permission !== access).join(',');
+    const { call } = createTestApp();
+    const denied = await call(method, real(path), { headers: { authorization: `Bearer ${others}` } });
+    expect(denied.status).toBe(403);
+    expect(await denied.json()).toMatchObject({
+      code: 'PERMISSION_DENIED',
+      detail: expect.stringContaining(access),
+    });
+    const allowed = await call(method, real(path), { headers: { authorization: `Bearer ${access}` } });
+    expect([200, 404]).toContain(allowed.status);
+  },
+);
+
+test('a path that does not exist is 404 with a token and 401 without', async () => {
+  const { call } = createTestApp();
+  expect((await call('GET', '/api/v1/nothing')).status).toBe(404);
+  expect((await call('GET', '/api/v1/nothing', { headers: { authorization: '' } })).status).toBe(401);
+  expect((await call('PUT', '/api/v1/jobs')).status).toBe(404);
+});
+
+test('API answers are not stored, not sniffed and not shared with other origins', async () => {
+  const { call } = createTestApp();
+  for (const path of ['/api/v1/jobs', '/api/v1/jobs/none']) {
+    const { headers } = await call('GET', path, { headers: { origin: 'http://evil.test' } });
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('access-control-allow-origin')).toBeNull();
+  }
+});

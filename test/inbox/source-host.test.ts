@@ -1,0 +1,173 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
+import { Inbox } from '../../src/inbox/inbox.ts';
+import { SourceHost } from '../../src/inbox/source-host.ts';
+import type { HostedSource } from '../../src/inbox/source-host.ts';
+import { cloudEvent } from '../support/definitions.ts';
+import { FakeLog } from '../support/fake-log.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import { SeededIds } from '../support/seeded-ids.ts';
+
+class FakeSource implements Source {
+  starts = 0;
+  stops = 0;
+  setBack = 0;
+  failures: number;
+  context: SourceContext | undefined;
+  constructor(failures = 0) {
+    this.failures = failures;
+  }
+  async start(context: SourceContext): Promise<void> {
+    this.starts++;
+    if (this.failures-- > 0) throw new Error('nothing there');
+    this.context = context;
+  }
+  async stop(): Promise<void> {
+    this.stops++;
+  }
+  clockSetBack(): void {
+    this.setBack++;
+  }
+}
+class FakeEndpoint extends FakeSource {
+  async handle(request: Request, info: RequestInfo): Promise<Response> {
+    return new Response(`${request.method} from ${info.remoteAddress}`);
+  }
+}
+class FakeSchedule extends FakeSource {
+  preview(from: number, count: number): readonly number[] {
+    return Array.from({ length: count }, (_, i) => from + i);
+  }
+}
+
+let clock: ManualClock;
+let store: MemoryStore;
+let log: FakeLog;
+beforeEach(() => {
+  clock = new ManualClock();
+  store = new MemoryStore(clock);
+  log = new FakeLog();
+});
+
+function host(sources: Record<string, Source>, over: Partial<HostedSource> = {}): SourceHost {
+  const ids = new SeededIds();
+  const inbox = new Inbox({ store, ids, clock, route: async () => undefined });
+  const waitDecided = (uid: string, withinMs: number) =>
+    store.eventOutcome(uid).then((outcome) => (withinMs === 50 ? outcome : undefined));
+  return new SourceHost(
+    { inbox, store, waitDecided, clock, ids, log },
+    Object.entries(sources).map(([name, source]) => ({
+      name,
+      kind: 'fake',
+      origin: `trigger/${name}`,
+      trigger: name,
+      source,
+      ...over,
+    })),
+  );
+}
+const states = (of: SourceHost) => of.health().map(({ name, state }) => `${name} ${state}`);
+const request = () => new Request('http://localhost/hooks/x', { method: 'POST' });
+
+describe('the context of a source', () => {
+  it('is bound to its origin', async () => {
+    const a = new FakeSource();
+    const b = new FakeSource();
+    await host({ a, b }).start();
+    const accepted = await a.context?.accept({ events: [{ event: cloudEvent() }], state: [{ key: 'k', value: 7 }] });
+    expect(store.list()).toMatchObject([{ origin: 'trigger/a', trigger: 'a' }]);
+    expect(await a.context?.readState('k')).toMatchObject({ value: 7 });
+    expect(await b.context?.readState('k')).toBeUndefined();
+    expect(await a.context?.scanState('', null, 10)).toHaveLength(1);
+    const uid = accepted?.outcome === 'stored' ? (accepted.events[0]?.uid ?? '') : '';
+    expect(await a.context?.outcome(uid, { until: 'decided', withinMs: 50 })).toMatchObject({ decided: false });
+    expect(a.context?.newId()).not.toBe(b.context?.newId());
+    expect(a.context?.clock).toBe(clock);
+    expect(a.context?.verify).toBeUndefined();
+  });
+
+  it('shares one timer for all alarms, and passes on that the clock was set back', async () => {
+    const sources = { a: new FakeSource(), b: new FakeSource() };
+    await host(sources).start();
+    const rung: string[] = [];
+    sources.a.context?.alarms.at(clock.now() + 5000, () => rung.push('a'));
+    sources.b.context?.alarms.at(clock.now() + 60_000, () => rung.push('b'));
+    expect(clock.pending).toBe(1);
+    await clock.advance(5000);
+    expect(rung).toEqual(['a']);
+    clock.set(clock.now() - 3_600_000);
+    await clock.advance(30_000);
+    expect([sources.a.setBack, sources.b.setBack]).toEqual([1, 1]);
+  });
+});
+
+describe('starts', () => {
+  it('are tried again with a growing pause, one source not holding up another', async () => {
+    const bad = new FakeSource(8);
+    const good = new FakeSource();
+    const sources = host({ bad, good });
+    expect(states(sources)).toEqual(['bad stopped', 'good stopped']);
+    await sources.start();
+    expect(sources.health()).toMatchObject([{ state: 'failed', message: 'nothing there' }, { state: 'running', message: null }]);
+    const seen = [clock.now()];
+    let starts = bad.starts;
+    while (bad.starts < 9) {
+      await clock.advance(1000);
+      if (bad.starts > starts) seen.push(clock.now());
+      starts = bad.starts;
+    }
+    expect(seen.slice(1).map((at, i) => (at - (seen[i] ?? 0)) / 1000)).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+    expect(sources.health()[0]).toMatchObject({ name: 'bad', kind: 'fake', state: 'running', message: null, since: clock.now() });
+    expect(log.lines).toHaveLength(8);
+  });
+
+  it('end with stop, which is legal at any time and twice', async () => {
+    const bad = new FakeSource(99);
+    const sources = host({ bad });
+    await sources.stop();
+    await sources.start();
+    await sources.stop();
+    await sources.stop();
+    await clock.advance(120_000);
+    expect(bad.starts).toBe(1);
+    expect(states(sources)).toEqual(['bad stopped']);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('stop while a start is under way wins', async () => {
+    let go = (): void => undefined;
+    const slow = new FakeSource();
+    slow.start = () => new Promise<void>((resolve) => (go = resolve));
+    const sources = host({ slow });
+    const starting = sources.start();
+    expect(states(sources)).toEqual(['slow starting']);
+    await sources.stop();
+    go();
+    await starting;
+    expect(states(sources)).toEqual(['slow stopped']);
+  });
+});
+
+describe('requests and previews', () => {
+  it('reach the named source only', async () => {
+    const sources = host({ hook: new FakeEndpoint(), tick: new FakeSchedule() });
+    await sources.start();
+    const answer = await sources.handle('hook', request(), { remoteAddress: '::1' });
+    expect(await answer?.text()).toBe('POST from ::1');
+    expect(sources.handle('tick', request(), { remoteAddress: '::1' })).toBeUndefined();
+    expect(sources.handle('nobody', request(), { remoteAddress: '::1' })).toBeUndefined();
+    expect(sources.preview('tick', 10, 2)).toEqual([10, 11]);
+    expect(sources.preview('hook', 10, 2)).toBeUndefined();
+    expect(sources.preview('nobody', 10, 2)).toBeUndefined();
+  });
+
+  it('are refused with a time to come back while the source is not running', async () => {
+    const sources = host({ hook: new FakeEndpoint(1) });
+    await sources.start();
+    await expect(sources.handle('hook', request(), { remoteAddress: '::1' })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      fields: { retryAfter: 2 },
+    });
+  });
+});

@@ -1,0 +1,212 @@
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import { SEGMENT_BYTES } from '../../src/logs/file-log-writer.ts';
+import { FileLogSink } from '../../src/logs/file-log-sink.ts';
+import { collect, textOf } from '../contract/log-sink.contract.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+const KEY = { execution: 'report-0123456789', index: 2, attempt: 1 };
+
+let dir: string;
+let clock: ManualClock;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tappet-logs-'));
+  clock = new ManualClock();
+});
+/** Writers that a test gives up as a crash would; only their file descriptors are given back. */
+const crashed: LogWriter[] = [];
+afterEach(async () => {
+  await rm(dir, { recursive: true, force: true });
+  await Promise.allSettled(crashed.splice(0).map((writer) => writer.close()));
+});
+
+const sink = (): FileLogSink => new FileLogSink({ dir, clock });
+async function openToCrash(): Promise<LogWriter> {
+  const writer = await sink().open(KEY);
+  crashed.push(writer);
+  return writer;
+}
+const folder = (): string => join(dir, KEY.execution, '2-1');
+const segments = async (): Promise<string[]> => (await readdir(folder())).sort();
+
+describe('files', () => {
+  it('are named after their first position and hold at most 8 MiB', async () => {
+    const writer = await openToCrash();
+    const block = Buffer.alloc(1_500_000, 'x');
+    for (let i = 0; i < 16; i++) await writer.write(i % 2 === 0 ? 'stdout' : 'stderr', block);
+    await writer.close();
+    const names = await segments();
+    expect(names.length).toBeGreaterThanOrEqual(3);
+    let next = 0;
+    for (const name of names) {
+      expect(name).toBe(`${String(next).padStart(15, '0')}.log`);
+      const { size } = await stat(join(folder(), name));
+      // A checkpoint with both tails may stand before the frames.
+      expect(size).toBeLessThanOrEqual(SEGMENT_BYTES + 10_000);
+      next += size;
+    }
+    const chunks = await collect(sink(), KEY);
+    expect(chunks.reduce((sum, c) => sum + c.data.length, 0)).toBe(24_000_000);
+    const middle = chunks[Math.floor(chunks.length / 2)];
+    const rest = await collect(sink(), KEY, { after: middle?.position ?? 0 });
+    expect(rest[0]?.position).toBe(chunks[Math.floor(chunks.length / 2) + 1]?.position);
+  });
+
+  it('tell the cursor from the last one alone', async () => {
+    const writer = await openToCrash();
+    await writer.write('stderr', Buffer.from('once'));
+    for (let i = 0; i < 12; i++) await writer.write('stdout', Buffer.alloc(1_000_000, 'y'));
+    const names = await segments();
+    expect(names.length).toBeGreaterThan(1);
+    for (const name of names.slice(0, -1)) await rm(join(folder(), name));
+    const again = await openToCrash();
+    expect(again.cursor().stdout.bytes).toBe(12_000_000);
+    expect(Buffer.from(again.cursor().stderr.tail).toString()).toBe('once');
+  });
+
+  it('stamp chunks with the time at which they were taken', async () => {
+    const writer = await openToCrash();
+    await writer.write('stdout', Buffer.from('a'));
+    await clock.advance(1500);
+    await writer.write('stdout', Buffer.from('b'));
+    const times = (await collect(sink(), KEY)).map((c) => c.time);
+    expect(times).toEqual([clock.now() - 1500, clock.now()]);
+  });
+});
+
+describe('what a crash leaves', () => {
+  it('is a prefix of each stream with a cursor that fits, at whatever byte it came', async () => {
+    const write = fc.record({
+      stream: fc.constantFrom<LogStream>('stdout', 'stderr'),
+      data: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 4000, maxLength: 6000 })),
+    });
+    const rounds = fc.array(fc.record({ writes: fc.array(write, { maxLength: 12 }), cut: fc.nat() }), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    await fc.assert(
+      fc.asyncProperty(rounds, fc.boolean(), async (all, zeros) => {
+        await rm(folder(), { recursive: true, force: true });
+        let truth = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+        for (const { writes, cut } of all) {
+          const writer = await openToCrash();
+          await checkCursor(writer.cursor(), truth);
+          for (const { stream, data } of writes) {
+            await writer.write(stream, data);
+            truth[stream] = Buffer.concat([truth[stream], data]);
+          }
+          truth = await cutLast(cut, zeros, truth);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  /** Cuts the newest file (or, as a power cut may, leaves empty pages behind the cut); gives what must be left. */
+  async function cutLast(cut: number, zeros: boolean, truth: Streams): Promise<Streams> {
+    const last = (await segments().catch(() => [])).at(-1);
+    if (last !== undefined) {
+      const path = join(folder(), last);
+      const { size } = await stat(path);
+      const at = cut % (size + 1);
+      await truncate(path, at);
+      if (zeros) await appendFile(path, Buffer.alloc(size - at));
+    }
+    const left = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+    for (const chunk of await collect(sink(), KEY)) {
+      expect(chunk.offset).toBe(left[chunk.stream].length);
+      left[chunk.stream] = Buffer.concat([left[chunk.stream], chunk.data]);
+    }
+    for (const stream of ['stdout', 'stderr'] as const) {
+      expect(truth[stream].subarray(0, left[stream].length).equals(left[stream])).toBe(true);
+    }
+    return left;
+  }
+
+  async function checkCursor(cursor: Awaited<ReturnType<typeof cursorOf>>, truth: Streams): Promise<void> {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      expect(cursor[stream].bytes).toBe(truth[stream].length);
+      expect(Buffer.from(cursor[stream].tail).equals(truth[stream].subarray(-4096))).toBe(true);
+    }
+  }
+  const cursorOf = async () => (await openToCrash()).cursor();
+  interface Streams {
+    stdout: Buffer<ArrayBuffer>;
+    stderr: Buffer<ArrayBuffer>;
+  }
+
+  it('may be a file that got nothing, which does not hide the one before', async () => {
+    const writer = await openToCrash();
+    await writer.write('stdout', Buffer.from('kept'));
+    const { size } = await stat(join(folder(), (await segments())[0] ?? ''));
+    await writeFile(join(folder(), `${String(size).padStart(15, '0')}.log`), 'T');
+    const again = await openToCrash();
+    expect(again.cursor().stdout.bytes).toBe(4);
+    await again.write('stdout', Buffer.from('!'));
+    expect(textOf(await collect(sink(), KEY))).toBe('kept!');
+  });
+
+  it('is not added to by a process that was thought dead', async () => {
+    const zombie = await openToCrash();
+    await zombie.write('stdout', Buffer.from('a'));
+    const heir = await openToCrash();
+    await heir.write('stdout', Buffer.from('b'));
+    await zombie.write('stdout', Buffer.from('zzz'));
+    await heir.write('stdout', Buffer.from('c'));
+    await zombie.close();
+    expect(textOf(await collect(sink(), KEY))).toBe('abc');
+    expect((await openToCrash()).cursor().stdout.bytes).toBe(3);
+  });
+});
+
+describe('following', () => {
+  it('sees what another process writes, within a second', async () => {
+    const writer = await openToCrash();
+    await writer.write('stdout', Buffer.from('a'));
+    const reader = sink().read(KEY, { follow: true })[Symbol.asyncIterator]();
+    expect((await reader.next()).done).toBe(false);
+    const next = reader.next();
+    await writer.write('stdout', Buffer.from('b'));
+    let seen: string | undefined;
+    void next.then((result) => (seen = result.done === true ? '' : textOf([result.value])));
+    for (let i = 0; i < 50 && seen === undefined; i++) await clock.advance(100);
+    expect(seen).toBe('b');
+    await reader.return?.(undefined);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('goes through many files while they are written', async () => {
+    const shared = sink();
+    const writer = await shared.open(KEY);
+    const following = collect(shared, KEY, { follow: true, stream: 'stdout' });
+    for (let i = 0; i < 40; i++) await writer.write('stdout', Buffer.alloc(500_000, String(i % 10)));
+    await writer.close();
+    const chunks = await following;
+    expect(chunks.reduce((sum, c) => sum + c.data.length, 0)).toBe(20_000_000);
+    expect((await segments()).length).toBeGreaterThan(2);
+  });
+});
+
+it('says that the disk refused, takes nothing then, and goes on when there is room again', async () => {
+  const writer = await openToCrash();
+  // A file where the folder should be: the write fails as it does on a broken disk.
+  await mkdir(join(dir, KEY.execution), { recursive: true });
+  await writeFile(folder(), '');
+  const refused = await Promise.allSettled([
+    writer.write('stdout', Buffer.from('a')),
+    writer.write('stdout', Buffer.from('b')),
+  ]);
+  for (const result of refused) {
+    expect(result).toMatchObject({ status: 'rejected', reason: { code: 'STORE_UNAVAILABLE' } });
+  }
+  await rm(folder());
+  expect(writer.cursor().stdout.bytes).toBe(0);
+  await writer.write('stdout', Buffer.from('ab'));
+  await writer.close();
+  expect(textOf(await collect(sink(), KEY))).toBe('ab');
+  expect((await readFile(join(folder(), (await segments())[0] ?? ''))).length).toBeGreaterThan(2);
+});

@@ -1,0 +1,169 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { StoredEvent } from '../../src/core/event.ts';
+import { Inbox } from '../../src/inbox/inbox.ts';
+import { Router } from '../../src/routing/router.ts';
+import { byName, cloudEvent, job, storedEvent, trigger } from '../support/definitions.ts';
+import { FakeLog } from '../support/fake-log.ts';
+import { ManualClock, settle } from '../support/manual-clock.ts';
+import { MemoryStore, refused } from '../support/memory-store.ts';
+import { SeededIds } from '../support/seeded-ids.ts';
+
+let clock: ManualClock;
+let store: MemoryStore;
+let log: FakeLog;
+let woken: number;
+let router: Router;
+const triggers = byName(
+  trigger({ name: 'a', origin: 'connection/s' }),
+  trigger({ name: 'b', origin: 'connection/s', when: 'event.data.n > 1' }),
+  trigger({ name: 'call' }),
+);
+beforeEach(() => {
+  clock = new ManualClock();
+  store = new MemoryStore(clock);
+  log = new FakeLog();
+  woken = 0;
+  const limits = { maxTasks: 100, maxParallelism: 10 };
+  const jobs = byName(job());
+  router = new Router({
+    store,
+    clock,
+    ids: new SeededIds(9),
+    triggers: () => triggers,
+    jobs: () => jobs,
+    limits,
+    onExecutions: () => woken++,
+    log,
+  });
+});
+
+/** As the inbox does, or as a gateway that died right after the accept. */
+async function accept(route: (events: readonly StoredEvent[]) => Promise<void>, n = 1, origin = 'connection/s'): Promise<string> {
+  const inbox = new Inbox({ store, ids: new SeededIds(n), clock, route });
+  const named = origin === 'connection/s' ? null : 'call';
+  const result = await inbox.accept(origin, named, { events: [{ event: cloudEvent({ id: `e-${n}`, data: { n } }) }] });
+  return result.outcome === 'stored' ? (result.events[0]?.uid ?? '') : '';
+}
+const decideNow = (events: readonly StoredEvent[]) => router.decideNow(events);
+const nobody = async () => undefined;
+
+describe('decideNow', () => {
+  it('queues one decide per event before it returns', async () => {
+    const uid = await accept(decideNow);
+    expect(store.commits).toEqual([['accept', 'decide']]);
+    expect(store.decisions(uid)?.map(({ trigger: name, outcome }) => [name, outcome])).toEqual([
+      ['a', 'matched'],
+      ['b', 'filtered'],
+    ]);
+    expect(woken).toBe(1);
+  });
+
+  it('decides with nothing where nobody listens, and wakes nobody', async () => {
+    await store.acceptEvents({ origin: 'api/x', state: [], events: [{ uid: 'u', trigger: 'gone', event: cloudEvent(), claims: null, verdict: null, rememberMs: 1 }] });
+    await router.decideNow([storedEvent({ uid: 'u', trigger: 'gone' })]);
+    expect(store.decisions('u')).toEqual([]);
+    expect(woken).toBe(0);
+  });
+
+  it('wakes nobody for an event that is gone', async () => {
+    await router.decideNow([storedEvent({ uid: 'never stored' })]);
+    expect(woken).toBe(0);
+  });
+
+  it('answers even where a definition makes it throw', async () => {
+    const broken = { ...trigger(), when: { text: 'x', evaluate: () => { throw new Error('bug'); } } };
+    const other = new Router({
+      store, clock, ids: new SeededIds(), triggers: () => byName(broken), jobs: () => byName(job()),
+      limits: { maxTasks: 1, maxParallelism: 1 }, onExecutions: () => woken++, log,
+    });
+    const uid = await accept((events) => other.decideNow(events), 1, 'trigger/call');
+    expect(store.decisions(uid)).toMatchObject([{ outcome: 'failed', reason: 'internal error: bug' }]);
+    expect(log.lines).toMatchObject([{ level: 'error' }]);
+  });
+});
+
+describe('the poll', () => {
+  it('finds what was accepted and never decided, at the start and within a second', async () => {
+    const before = await accept(nobody, 1);
+    await router.start();
+    expect(store.decisions(before)).toHaveLength(2);
+    const later = await accept(nobody, 2);
+    expect(store.decisions(later)).toBeNull();
+    await clock.advance(1000);
+    expect(store.decisions(later)).toHaveLength(2);
+    await router.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('goes on through an outage and tells of it once', async () => {
+    await router.start();
+    const uid = await accept(nobody);
+    store.refuse = refused();
+    await clock.advance(5000);
+    expect(store.decisions(uid)).toBeNull();
+    store.refuse = undefined;
+    await clock.advance(1000);
+    expect(store.decisions(uid)).toHaveLength(2);
+    expect(log.lines).toHaveLength(1);
+    await router.stop();
+  });
+
+  it('takes a long backlog page by page without a pause', async () => {
+    const events = Array.from({ length: 1200 }, (_, i) => ({
+      uid: `u${i}`, trigger: 'gone', event: cloudEvent({ id: `e${i}` }), claims: null, verdict: null, rememberMs: 1,
+    }));
+    await store.acceptEvents({ origin: 'api/x', events, state: [] });
+    await router.start();
+    await clock.advance(10);
+    expect(await store.undecidedEvents(1)).toEqual([]);
+    await router.stop();
+  });
+
+  it('may be stopped before it starts, and started twice', async () => {
+    await router.stop();
+    await router.start();
+    await router.start();
+    expect(clock.pending).toBe(1);
+    await router.stop();
+    await router.stop();
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('waitDecided', () => {
+  it('answers at once what is decided, and undefined for what is not stored', async () => {
+    const uid = await accept(decideNow);
+    expect(await router.waitDecided(uid, 0)).toMatchObject({ decided: true });
+    expect(await router.waitDecided('nothing', 1000)).toBeUndefined();
+  });
+
+  it('is woken by the decision, not by the clock', async () => {
+    const uid = await accept(nobody);
+    const waiting = router.waitDecided(uid, 60_000);
+    await settle();
+    await router.decideNow(store.list());
+    expect(await waiting).toMatchObject({ decided: true });
+    expect(clock.pending).toBe(0);
+  });
+
+  it("finds another gateway's decision by looking", async () => {
+    const uid = await accept(nobody);
+    const waiting = router.waitDecided(uid, 60_000);
+    await store.decide({ event: uid, decisions: [] });
+    await clock.advance(250);
+    expect(await waiting).toMatchObject({ decided: true });
+  });
+
+  it('gives up after the time', async () => {
+    const uid = await accept(nobody);
+    let answer: unknown = 'none';
+    const waiting = router.waitDecided(uid, 600).then((outcome) => (answer = outcome));
+    await settle();
+    await clock.advance(599);
+    expect(answer).toBe('none');
+    await clock.advance(1);
+    await waiting;
+    expect(answer).toBeUndefined();
+    expect(clock.pending).toBe(0);
+  });
+});

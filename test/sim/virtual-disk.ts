@@ -1,0 +1,78 @@
+import { openConnection } from '../../src/stores/sqlite/driver.ts';
+import type { Connection, OpenConnection, Statement } from '../../src/stores/sqlite/driver.ts';
+
+export type DiskFault = 'full' | 'io-error' | 'busy';
+const CODES = { full: 'SQLITE_FULL', 'io-error': 'SQLITE_IOERR_FSYNC', busy: 'SQLITE_BUSY' } as const;
+
+/**
+ * A database in memory that outlives the gateways: they get a connection that does not close. What a gateway had not
+ * committed when it died was queued in its own memory, or is rolled back by `crash`. What a disk loses is not
+ * simulated here.
+ */
+export class VirtualDisk {
+  readonly #connection = openConnection(':memory:');
+  readonly #statements = new Map<string, Statement>();
+  #fault: DiskFault | undefined;
+  #times = 0;
+  /** How many calls were refused so far. */
+  refused = 0;
+
+  readonly connect: OpenConnection = () => {
+    const connection = this.#connection;
+    const wrapped: Connection = {
+      get inTransaction() {
+        return connection.inTransaction;
+      },
+      prepare: (sql) => this.#prepare(sql),
+      exec: (sql) => connection.exec(sql),
+      close: () => undefined,
+    };
+    return wrapped;
+  };
+
+  /** The next `times` commits fail; `busy`: the next begins, as while another process writes. */
+  fail(fault: DiskFault, times: number): void {
+    this.#fault = fault;
+    this.#times = times;
+  }
+
+  heal(): void {
+    this.#times = 0;
+  }
+
+  crash(): void {
+    if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #prepare(sql: string): Statement {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#connection.prepare(sql);
+    const made = sql === 'COMMIT' || sql === 'BEGIN IMMEDIATE' ? this.#failing(sql, statement) : statement;
+    this.#statements.set(sql, made);
+    return made;
+  }
+
+  #failing(sql: string, statement: Statement): Statement {
+    return {
+      run: (...params) => {
+        this.#failIf(sql);
+        return statement.run(...params);
+      },
+      get: (...params) => statement.get(...params),
+      all: (...params) => statement.all(...params),
+    };
+  }
+
+  #failIf(sql: string): void {
+    if (this.#times === 0 || this.#fault === undefined) return;
+    if ((this.#fault === 'busy') !== (sql === 'BEGIN IMMEDIATE')) return;
+    this.#times--;
+    this.refused++;
+    throw Object.assign(new Error(`simulated: ${this.#fault}`), { code: CODES[this.#fault] });
+  }
+}

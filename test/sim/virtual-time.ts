@@ -1,0 +1,78 @@
+import type { Clock } from '../../src/core/clock.ts';
+
+interface Timer {
+  readonly at: number;
+  readonly seq: number;
+  readonly fn: () => void;
+}
+
+/** Elapsed time, on which timers run, and the time of day beside it, which jumps. Moves only when told. */
+export class VirtualTime {
+  #wall: number;
+  #elapsed = 0;
+  #seq = 0;
+  readonly #timers = new Set<Timer>();
+
+  constructor(start: number) {
+    this.#wall = start;
+  }
+
+  now(): number {
+    return this.#wall;
+  }
+
+  jump(ms: number): void {
+    this.#wall += ms;
+  }
+
+  setTimer(ms: number, fn: () => void): () => void {
+    const timer = { at: this.#elapsed + Math.max(0, ms), seq: this.#seq++, fn };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** The clock of one process: its timers die with it. */
+  clockOf(process: { readonly alive: boolean }): Clock {
+    return {
+      now: () => this.now(),
+      setTimer: (ms, fn) =>
+        this.setTimer(ms, () => {
+          if (process.alive) fn();
+        }),
+    };
+  }
+
+  /** Lets `ms` pass; after each timer that fires, whatever `after` does comes first. */
+  async advance(ms: number, after: () => Promise<void>): Promise<void> {
+    const end = this.#elapsed + ms;
+    for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
+      this.#timers.delete(timer);
+      this.#pass(timer.at - this.#elapsed);
+      timer.fn();
+      await after();
+    }
+    this.#pass(end - this.#elapsed);
+  }
+
+  #next(end: number): Timer | undefined {
+    let best: Timer | undefined;
+    for (const timer of this.#timers) {
+      if (timer.at > end) continue;
+      if (best === undefined || timer.at < best.at || (timer.at === best.at && timer.seq < best.seq)) best = timer;
+    }
+    return best;
+  }
+
+  #pass(ms: number): void {
+    this.#elapsed += ms;
+    this.#wall += ms;
+  }
+}
+
+/**
+ * Resolves when every promise callback that could run has run. Nothing under simulation does real I/O, so one
+ * turn of the event loop is enough: all microtasks run before it ends.
+ */
+export function quiesce(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

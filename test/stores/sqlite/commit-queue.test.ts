@@ -1,0 +1,236 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openConnection } from '../../../src/stores/sqlite/driver.ts';
+import type { Connection, OpenConnection } from '../../../src/stores/sqlite/driver.ts';
+import { Bench, expectCode } from '../../contract/store/fixture.ts';
+import { ManualClock, settle } from '../../support/manual-clock.ts';
+import { SeededIds } from '../../support/seeded-ids.ts';
+import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
+import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
+
+/** Connections that tell what ran on them, and fail where a test says so, as a disk does. */
+class Wire {
+  readonly connections: Connection[] = [];
+  readonly log: string[] = [];
+  fail: ((sql: string) => string | undefined) | null = null;
+
+  readonly connect: OpenConnection = (path) => {
+    const connection = openConnection(path);
+    this.connections.push(connection);
+    return {
+      get inTransaction() {
+        return connection.inTransaction;
+      },
+      exec: (sql) => connection.exec(sql),
+      close: () => connection.close(),
+      prepare: (sql) => {
+        const statement = connection.prepare(sql);
+        const before = (): void => {
+          this.log.push(sql);
+          const code = this.fail?.(sql);
+          if (code !== undefined) throw Object.assign(new Error('the disk says no'), { code });
+        };
+        return {
+          run: (...params) => (before(), statement.run(...params)),
+          get: (...params) => (before(), statement.get(...params)),
+          all: (...params) => (before(), statement.all(...params)),
+        };
+      },
+    };
+  };
+
+  count(sql: string): number {
+    return this.log.filter((entry) => entry === sql).length;
+  }
+}
+
+let wire = new Wire();
+const bench = new Bench(() => {
+  wire = new Wire();
+  return makeSqliteFixture({ connect: wire.connect });
+});
+const origin = 'trigger/a';
+const accept = (id: string) => {
+  const event = bench.event(id);
+  return { uid: event.uid, done: bench.store.acceptEvents({ origin, events: [event], state: [] }) };
+};
+
+describe('group commit', () => {
+  it('is one transaction without savepoints for all calls of a turn', async () => {
+    wire.log.length = 0;
+    const calls = Array.from({ length: 20 }, (_, i) => accept(String(i)));
+    await Promise.all(calls.map(({ done }) => done));
+    expect([wire.count('BEGIN IMMEDIATE'), wire.count('COMMIT')]).toEqual([1, 1]);
+    expect(wire.count('SAVEPOINT operation')).toBe(0);
+  });
+
+  it('undoes only the call that fails, and keeps the order of the others', async () => {
+    await bench.created({}, { name: 'work-taken' });
+    wire.log.length = 0;
+    const settled: string[] = [];
+    const note = (name: string) => () => void settled.push(name);
+    const stranger = bench.execution({}, { name: 'work-taken' });
+    const [before, after] = [bench.execution(), bench.execution()];
+    const calls = [
+      bench.store.createExecution(before).then(note('before')),
+      expectCode(bench.store.createExecution(stranger), 'CONFLICT').then(note('taken')),
+      bench.store.createExecution(after).then(note('after')),
+    ];
+    await Promise.all(calls);
+    expect(wire.count('COMMIT')).toBe(1);
+    expect(settled.toSorted()).toEqual(['after', 'before', 'taken']);
+    const { items } = await bench.store.listExecutions({}, { size: 10 });
+    expect(items.map(({ name }) => name)).toEqual([after.name, before.name, 'work-taken']);
+  });
+
+  it('runs synchronous=FULL in WAL mode with foreign keys, on a file of its owner alone', async () => {
+    const [connection] = wire.connections;
+    const pragma = (name: string): unknown => connection?.prepare(`PRAGMA ${name}`).get();
+    expect(pragma('synchronous')).toEqual({ synchronous: 2 });
+    expect(pragma('journal_mode')).toEqual({ journal_mode: 'wal' });
+    expect(pragma('foreign_keys')).toEqual({ foreign_keys: 1 });
+    expect(pragma('busy_timeout')).toEqual({ timeout: 0 });
+    const path = connection?.prepare('PRAGMA database_list').get() as { file: string };
+    await bench.accepted('1');
+    expect(statSync(path.file).mode & 0o777).toBe(0o600);
+    expect(statSync(`${path.file}-wal`).mode & 0o777).toBe(0o600);
+    expect(statSync(join(path.file, '..')).mode & 0o777).toBe(0o700);
+  });
+
+  it('shows nothing of what a crash keeps from being committed', async () => {
+    let lost: (() => void) | undefined;
+    const doomed = new SqliteStore({
+      path: (wire.connections[0]?.prepare('PRAGMA database_list').get() as { file: string }).file,
+      clock: bench.clock,
+      ids: bench.fixture.ids,
+      schedule: (flush) => void (lost = flush),
+    });
+    await doomed.open();
+    const event = bench.event('1');
+    void doomed.acceptEvents({ origin, events: [event], state: [] });
+    await settle();
+    expect(lost).toBeDefined();
+    expect(await doomed.getEvent(event.uid)).toBeUndefined();
+    expect(await bench.store.getEvent(event.uid)).toBeUndefined();
+    await doomed.close();
+  });
+});
+
+describe('a database that another process writes to', () => {
+  const rival = (): Connection => {
+    const path = wire.connections[0]?.prepare('PRAGMA database_list').get() as { file: string };
+    const connection = openConnection(path.file);
+    connection.exec('BEGIN IMMEDIATE');
+    return connection;
+  };
+
+  it('is tried again without blocking, and what came meanwhile commits with the rest', async () => {
+    const other = rival();
+    const first = accept('1');
+    await settle();
+    await bench.clock.advance(50);
+    const second = accept('2');
+    expect(await bench.store.getEvent(first.uid)).toBeUndefined();
+    wire.log.length = 0;
+    other.exec('COMMIT');
+    await bench.clock.advance(5);
+    expect(await first.done).toMatchObject({ outcome: 'stored' });
+    expect(await second.done).toMatchObject({ outcome: 'stored' });
+    expect(wire.count('COMMIT')).toBe(1);
+    other.close();
+  });
+
+  it('is given up after ten seconds, with nothing stored, and works again afterwards', async () => {
+    const other = rival();
+    const { uid, done } = accept('1');
+    const refused = expectCode(done, 'STORE_UNAVAILABLE');
+    await settle();
+    for (let i = 0; i < 2001; i++) await bench.clock.advance(0).then(() => bench.clock.advance(5));
+    await refused;
+    other.exec('COMMIT');
+    other.close();
+    expect(await bench.store.getEvent(uid)).toBeUndefined();
+    expect(await accept('1').done).toMatchObject({ outcome: 'stored' });
+  });
+});
+
+describe('a disk that fails', () => {
+  it('at COMMIT rejects the whole batch, stores nothing, and the next call finds a fresh connection', async () => {
+    wire.fail = (sql) => (sql === 'COMMIT' ? 'SQLITE_IOERR_FSYNC' : undefined);
+    const calls = [accept('1'), accept('2')];
+    for (const { done } of calls) {
+      await expect(done).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', fields: { retryAfter: 5 } });
+    }
+    wire.fail = null;
+    expect(wire.connections).toHaveLength(1);
+    for (const { uid } of calls) expect(await bench.store.getEvent(uid)).toBeUndefined();
+    expect(wire.connections).toHaveLength(2);
+    expect(wire.log).toContain('PRAGMA quick_check(1)');
+    expect(await accept('1').done).toMatchObject({ outcome: 'stored' });
+  });
+
+  it('in the middle of a batch rejects all of it', async () => {
+    wire.fail = (sql) => (sql.startsWith('INSERT INTO event_keys') ? 'SQLITE_IOERR_WRITE' : undefined);
+    const created = bench.store.createExecution(bench.execution());
+    const { done } = accept('1');
+    await expectCode(done, 'STORE_UNAVAILABLE');
+    await expectCode(created, 'STORE_UNAVAILABLE');
+    wire.fail = null;
+    expect((await bench.store.listExecutions({}, { size: 1 })).items).toEqual([]);
+  });
+
+  it('and cannot be opened again answers STORE_UNAVAILABLE until it can', async () => {
+    wire.fail = () => 'SQLITE_IOERR';
+    await expectCode(accept('1').done, 'STORE_UNAVAILABLE');
+    await expectCode(accept('1').done, 'STORE_UNAVAILABLE');
+    await expectCode(bench.store.counts(), 'STORE_UNAVAILABLE');
+    wire.fail = null;
+    expect(await accept('1').done).toMatchObject({ outcome: 'stored' });
+  });
+
+  it('is full: refused in words, readers go on, and it goes on by itself once there is room', async () => {
+    const uid = await bench.accepted('0');
+    const [connection] = wire.connections;
+    const pages = connection?.prepare('PRAGMA page_count').get() as { page_count: number };
+    connection?.exec(`PRAGMA max_page_count = ${pages.page_count}`);
+    const big = bench.event('1', { cloud: { data: 'x'.repeat(100_000) } });
+    const refused = bench.store.acceptEvents({ origin, events: [big], state: [] });
+    await expect(refused).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringContaining('the disk is full') as string,
+    });
+    expect(await bench.store.getEvent(uid)).toBeDefined();
+    connection?.exec('PRAGMA max_page_count = 1000000');
+    const again = await bench.store.acceptEvents({ origin, events: [big], state: [] });
+    expect(again).toMatchObject({ outcome: 'stored', events: [{ uid: big.uid }] });
+    expect(wire.connections).toHaveLength(1);
+  });
+});
+
+describe('opening', () => {
+  let folder: string | undefined;
+  afterEach(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true });
+    folder = undefined;
+  });
+
+  it('refuses use before it and gives up on a file that stays locked', async () => {
+    folder = mkdtempSync(join(tmpdir(), 'tappet-open-'));
+    const path = join(folder, 'tappet.db');
+    const clock = new ManualClock();
+    const store = new SqliteStore({ path, clock, ids: new SeededIds() });
+    await expectCode(store.counts(), 'STORE_UNAVAILABLE');
+    await expectCode(store.decide({ event: 'x', decisions: [] }), 'STORE_UNAVAILABLE');
+    const rival = openConnection(path);
+    rival.exec('BEGIN EXCLUSIVE');
+    const opened = expectCode(store.open(), 'DATA_FOLDER_UNUSABLE');
+    for (let i = 0; i < 2001; i++) await clock.advance(5);
+    await opened;
+    rival.close();
+    await store.open();
+    expect(await store.counts()).toMatchObject({ undecidedEvents: 0 });
+    await store.close();
+  });
+});

@@ -1,0 +1,89 @@
+import { expect, it } from 'vitest';
+import { openConnection } from '../../../src/stores/sqlite/driver.ts';
+import type { Connection } from '../../../src/stores/sqlite/driver.ts';
+import { Bench, ENGINE } from '../../contract/store/fixture.ts';
+import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
+
+const prepared = new Set<string>();
+let connection: Connection;
+const bench = new Bench(() =>
+  makeSqliteFixture({
+    connect: (path) => {
+      const opened = openConnection(path);
+      if (!path.includes('.owner-')) connection = opened;
+      return {
+        get inTransaction() {
+          return opened.inTransaction;
+        },
+        exec: (sql) => opened.exec(sql),
+        close: () => opened.close(),
+        prepare: (sql) => {
+          prepared.add(sql);
+          return opened.prepare(sql);
+        },
+      };
+    },
+  }),
+);
+
+/** Every subset of a filter's fields. */
+function subsets<T extends object>(filter: T): Partial<T>[] {
+  return Object.entries(filter).reduce<Partial<T>[]>(
+    (all, [key, value]) => all.flatMap((some) => [some, { ...some, [key]: value as unknown }]),
+    [{}],
+  );
+}
+
+async function everyStatement(): Promise<void> {
+  const { store } = bench;
+  const page = { size: 1 };
+  const event = await bench.accepted('1');
+  await bench.accepted('1');
+  const cause = { kind: 'event', event, trigger: 't' } as const;
+  const execution = bench.execution({}, { cause });
+  const decision = { trigger: 't', outcome: 'matched', reason: 'x', execution } as const;
+  await store.decide({ event, decisions: [decision] });
+  await bench.attempt(bench.exit(1));
+  await store.undecidedEvents(1);
+  await store.eventOutcome(event);
+  await store.scanState('o', 'p', null, 1);
+  await store.scanState('o', 'p', 'pa', 1);
+  for (const some of subsets({ origin: 'o', trigger: 't', type: 'y' })) await store.listEvents(some, page);
+  for (const some of subsets({ event, trigger: 't' })) await store.listDecisions(some, page);
+  const filter = { job: 'work', state: 'FAILED', trigger: 't', event } as const;
+  for (const some of subsets(filter)) await store.listExecutions(some, page);
+  await store.listTasks(execution.name, page);
+  await store.listAttempts(execution.name, 0);
+  await store.counts();
+  await bench.claim();
+  await store.stopRequests(ENGINE);
+  await store.cancelExecution(execution.name, 'ann');
+  await bench.finish({ execution: execution.name, index: 0, attempt: 1 }, bench.broken('CANCELLED', 'x'));
+  await store.deleteExecution(execution.name);
+  await store.pruneExecutions(await store.expiredExecutions(1));
+  await store.pruneEvents(0, 1);
+}
+
+/** Whole-table reads that are meant: the configuration's own size, and lists without a filter, by rowid. */
+const MEANT = [/SCAN definitions$/, /SCAN [ed]$/, /SCAN events$/];
+
+it('no statement sorts, and none reads a whole table to find its rows', async () => {
+  await everyStatement();
+  const found: string[] = [];
+  let explained = 0;
+  for (const sql of prepared) {
+    if (!/^\s*(SELECT|UPDATE|DELETE)/.test(sql)) continue;
+    explained += 1;
+    const params = Array<number>(sql.split('?').length - 1).fill(0);
+    const plan = connection.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...params) as { detail: string }[];
+    for (const { detail } of plan) {
+      const unmeant = /^SCAN/.test(detail) && !/USING (COVERING )?INDEX/.test(detail);
+      const whole = unmeant && !MEANT.some((pattern) => pattern.test(detail));
+      // The first page of a list without a filter walks the rowids down and stops at its size.
+      const unlimited = unmeant && /SCAN (e|d|events)$/.test(detail) && !/LIMIT \?/.test(sql);
+      if (whole || unlimited || detail.includes('TEMP B-TREE')) found.push(`${detail}: ${sql}`);
+    }
+  }
+  expect(explained).toBeGreaterThan(40);
+  expect(found).toEqual([]);
+});

@@ -1,0 +1,384 @@
+import type { Clock } from '../../src/core/clock.ts';
+import { TappetError } from '../../src/core/errors.ts';
+import type { LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import type {
+  Capabilities,
+  ContainerSpec,
+  ContainerStatus,
+  Ensured,
+  Exit,
+  Hint,
+  ListedContainer,
+  PreparedImage,
+  Runner,
+} from '../../src/core/runner.ts';
+import { deferred } from '../../src/lib/deferred.ts';
+import type { Deferred } from '../../src/lib/deferred.ts';
+
+export type Method = Exclude<keyof Runner, 'engine' | 'hints'>;
+
+/** What a container does after its start; times in ms after it. Without `exitAt` it runs until it is told to end. */
+export interface Script {
+  readonly output?: readonly { readonly at?: number; readonly stream?: LogStream; readonly text: string }[];
+  readonly exitAt?: number;
+  readonly exit?: Partial<Exit>;
+  /** What SIGTERM does: an exit code after a delay; null = it is ignored. Default: 143 at once. */
+  readonly onTerm?: { readonly code: number; readonly afterMs: number } | null;
+  /** Survives SIGKILL too, as a process in an uninterruptible wait does. */
+  readonly unkillable?: boolean;
+}
+
+interface Container {
+  readonly spec: ContainerSpec;
+  readonly script: Script;
+  readonly createTime: number;
+  readonly output: { stream: LogStream; data: Buffer }[];
+  status: ContainerStatus;
+  /** Settles at the exit. */
+  readonly ended: Deferred<void>;
+  attached: Attachment | undefined;
+  timers: (() => void)[];
+  starts: number;
+}
+interface Attachment {
+  readonly log: LogWriter;
+  readonly captured: Deferred<boolean>;
+  /** Writes in order. */
+  last: Promise<void>;
+  broken: boolean;
+}
+
+/**
+ * A container engine in memory, driven by a clock. Containers live in it, not in who uses it: executors come and
+ * go. Behaves as the port says, down to refusing strangers; records what was asked.
+ */
+export class FakeRunner implements Runner {
+  readonly engine = 'fake';
+  readonly calls: { method: Method; name: string }[] = [];
+  /** How often each container was really started: more than once is a bug of the caller. */
+  readonly starts = new Map<string, number>();
+  /** Highest number of containers that ran at the same time. */
+  maxRunning = 0;
+  /** Highest number of `ensure` calls at the same time. */
+  maxStarting = 0;
+  missingImages = new Set<string>();
+  /** Sends no hints where false: the sweep must do. */
+  hinting = true;
+  script: (spec: ContainerSpec) => Script = () => ({});
+  readonly #clock: Clock;
+  readonly #containers = new Map<string, Container>();
+  readonly #listeners = new Set<(hint: Hint) => void>();
+  readonly #faults: { method: Method; error: TappetError; after: boolean; times: number }[] = [];
+  readonly #holds = new Map<Method, Deferred<void>>();
+  #down = false;
+  #starting = 0;
+  /** Settles when any container has put something out or ended. */
+  #moved: Deferred<void> = deferred();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  // ---- what a test does ---------------------------------------------------------------------------------------
+
+  /** The engine stops answering; attached streams break. Containers go on. */
+  goDown(): void {
+    this.#down = true;
+    for (const container of this.#containers.values()) this.#breakAttachment(container);
+    this.#move();
+  }
+  goUp(): void {
+    this.#down = false;
+    this.#hint({ kind: 'reconnected' });
+  }
+  /** The next `times` calls fail; with `after`, they do their work first (a broken answer). */
+  fail(method: Method, error: TappetError, { after = false, times = 1 } = {}): void {
+    this.#faults.push({ method, error, after, times });
+  }
+  /** Calls of `method` wait until the returned function is called. */
+  hold(method: Method): () => void {
+    const gate = deferred<void>();
+    this.#holds.set(method, gate);
+    return () => {
+      this.#holds.delete(method);
+      gate.resolve();
+    };
+  }
+  emit(name: string, stream: LogStream, text: string): void {
+    this.#output(this.#get(name), stream, Buffer.from(text));
+  }
+  exit(name: string, exit: Partial<Exit> = {}): void {
+    this.#exit(this.#get(name), exit);
+  }
+  /** The attached stream of a container breaks. */
+  cut(name: string): void {
+    this.#breakAttachment(this.#get(name));
+  }
+  /** Somebody else removes it. */
+  vanish(name: string): void {
+    this.#drop(name);
+  }
+  /** Somebody else made it. */
+  plant(spec: ContainerSpec, running: boolean): void {
+    const container = this.#create(spec);
+    if (running) this.#start(container);
+  }
+  names(): string[] {
+    return [...this.#containers.keys()].sort();
+  }
+  statusOf(name: string): ContainerStatus {
+    return this.#containers.get(name)?.status ?? { state: 'missing' };
+  }
+  specOf(name: string): ContainerSpec {
+    return this.#get(name).spec;
+  }
+  countOf(method: Method): number {
+    return this.calls.filter((call) => call.method === method).length;
+  }
+
+  // ---- the port -----------------------------------------------------------------------------------------------
+
+  capabilities(): Promise<Capabilities> {
+    const answer = { cpus: 2, memoryBytes: 8e9, description: 'Fake engine', warnings: [] };
+    return this.#call('capabilities', '', () => answer);
+  }
+
+  prepare(image: string): Promise<PreparedImage> {
+    return this.#call('prepare', image, () => {
+      if (this.missingImages.has(image)) throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${image}.`);
+      return { digest: `sha256:${image}` };
+    });
+  }
+
+  async ensure(spec: ContainerSpec, log: LogWriter): Promise<Ensured> {
+    this.#starting += 1;
+    this.maxStarting = Math.max(this.maxStarting, this.#starting);
+    try {
+      return await this.#call('ensure', spec.name, () => this.#ensure(spec, log));
+    } finally {
+      this.#starting -= 1;
+    }
+  }
+
+  async logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void> {
+    await this.#call('logs', name, () => undefined);
+    const container = this.#containers.get(name);
+    if (container === undefined) return;
+    const skip = { stdout: log.cursor().stdout.bytes, stderr: log.cursor().stderr.bytes };
+    for (let i = 0; !signal.aborted; i++) {
+      const part = container.output[i];
+      if (part === undefined) {
+        if (container.status.state !== 'running') return;
+        await this.#more(container, i, signal);
+        if (this.#down) throw unavailable();
+        i -= 1;
+        continue;
+      }
+      const passed = Math.min(skip[part.stream], part.data.length);
+      skip[part.stream] -= passed;
+      if (passed < part.data.length) await log.write(part.stream, part.data.subarray(passed));
+    }
+  }
+
+  inspect(name: string): Promise<ContainerStatus> {
+    return this.#call('inspect', name, () => this.statusOf(name));
+  }
+
+  stop(name: string, graceMs: number): Promise<void> {
+    return this.#call('stop', name, () => {
+      const container = this.#containers.get(name);
+      if (container?.status.state !== 'running') return;
+      const { onTerm = { code: 143, afterMs: 0 } } = container.script;
+      if (onTerm !== null) this.#later(container, onTerm.afterMs, () => this.#exit(container, { exitCode: onTerm.code }));
+      this.#later(container, graceMs, () => this.#killed(container));
+    });
+  }
+
+  kill(name: string): Promise<void> {
+    return this.#call('kill', name, () => {
+      const container = this.#containers.get(name);
+      if (container !== undefined) this.#killed(container);
+    });
+  }
+
+  remove(name: string): Promise<void> {
+    return this.#call('remove', name, () => this.#drop(name));
+  }
+
+  list(): Promise<ListedContainer[]> {
+    return this.#call('list', '', () =>
+      [...this.#containers.values()].map(({ spec, status, createTime }) => ({
+        name: spec.name,
+        key: spec.key,
+        epoch: spec.epoch,
+        running: status.state === 'running',
+        createTime,
+      })),
+    );
+  }
+
+  async *hints(signal: AbortSignal): AsyncGenerator<Hint> {
+    const queue: Hint[] = [];
+    let wake = deferred<void>();
+    const listener = (hint: Hint): void => {
+      queue.push(hint);
+      wake.resolve();
+    };
+    const end = (): void => wake.resolve();
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', end);
+    try {
+      while (!signal.aborted) {
+        yield* queue.splice(0);
+        await wake.promise;
+        wake = deferred();
+      }
+    } finally {
+      this.#listeners.delete(listener);
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  // ---- inside -------------------------------------------------------------------------------------------------
+
+  async #call<T>(method: Method, name: string, work: () => T): Promise<T> {
+    this.calls.push({ method, name });
+    await this.#holds.get(method)?.promise;
+    if (this.#down) throw unavailable();
+    const fault = this.#faults.find((candidate) => candidate.method === method && candidate.times > 0);
+    if (fault === undefined) return work();
+    fault.times -= 1;
+    if (fault.after) work();
+    throw fault.error;
+  }
+
+  #ensure(spec: ContainerSpec, log: LogWriter): Ensured {
+    if (this.missingImages.has(spec.image)) throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${spec.image}.`);
+    const container = this.#containers.get(spec.name) ?? this.#create(spec);
+    if (container.status.state !== 'created') return { outcome: 'adopted', status: container.status };
+    const attached: Attachment = { log, captured: deferred(), last: Promise.resolve(), broken: false };
+    container.attached = attached;
+    const startTime = this.#start(container);
+    return { outcome: 'started', startTime, captured: attached.captured.promise };
+  }
+
+  #create(spec: ContainerSpec): Container {
+    const container: Container = {
+      spec,
+      script: this.script(spec),
+      createTime: this.#clock.now(),
+      output: [],
+      status: { state: 'created' },
+      ended: deferred(),
+      attached: undefined,
+      timers: [],
+      starts: 0,
+    };
+    this.#containers.set(spec.name, container);
+    return container;
+  }
+
+  #start(container: Container): number {
+    const startTime = this.#clock.now();
+    container.status = { state: 'running', startTime };
+    this.starts.set(container.spec.name, (this.starts.get(container.spec.name) ?? 0) + 1);
+    this.maxRunning = Math.max(this.maxRunning, this.#running());
+    const { output = [], exitAt, exit } = container.script;
+    for (const { at = 0, stream = 'stdout', text } of output) {
+      this.#later(container, at, () => this.#output(container, stream, Buffer.from(text)));
+    }
+    if (exitAt !== undefined) this.#later(container, exitAt, () => this.#exit(container, exit ?? {}));
+    return startTime;
+  }
+
+  #running(): number {
+    return [...this.#containers.values()].filter(({ status }) => status.state === 'running').length;
+  }
+
+  #output(container: Container, stream: LogStream, data: Buffer): void {
+    if (container.status.state !== 'running') return;
+    container.output.push({ stream, data });
+    const attached = container.attached;
+    if (attached !== undefined && !attached.broken) {
+      attached.last = attached.last.then(async () => {
+        if (attached.broken) return;
+        try {
+          await attached.log.write(stream, data);
+        } catch {
+          this.#breakAttachment(container);
+        }
+      });
+    }
+    this.#move();
+  }
+
+  #exit(container: Container, exit: Partial<Exit>): void {
+    if (container.status.state !== 'running') return;
+    for (const cancel of container.timers.splice(0)) cancel();
+    container.status = {
+      state: 'exited',
+      startTime: container.status.startTime,
+      endTime: this.#clock.now(),
+      exit: { exitCode: exit.signal === undefined ? 0 : null, signal: null, oomKilled: false, error: null, ...exit },
+    };
+    const attached = container.attached;
+    if (attached !== undefined) void attached.last.then(() => attached.captured.resolve(!attached.broken));
+    container.ended.resolve();
+    this.#move();
+    this.#hint({ kind: 'container', name: container.spec.name });
+  }
+
+  #killed(container: Container): void {
+    if (container.script.unkillable !== true) this.#exit(container, { exitCode: 137 });
+  }
+
+  #drop(name: string): void {
+    const container = this.#containers.get(name);
+    if (container === undefined) return;
+    for (const cancel of container.timers.splice(0)) cancel();
+    this.#breakAttachment(container);
+    this.#containers.delete(name);
+    container.status = { state: 'missing' };
+    this.#move();
+    this.#hint({ kind: 'container', name });
+  }
+
+  #breakAttachment(container: Container): void {
+    const attached = container.attached;
+    if (attached === undefined) return;
+    attached.broken = true;
+    attached.captured.resolve(false);
+    container.attached = undefined;
+  }
+
+  #move(): void {
+    this.#moved.resolve();
+    this.#moved = deferred();
+  }
+
+  async #more(container: Container, from: number, signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    while (!signal.aborted && !this.#down && container.status.state === 'running' && container.output.length <= from) {
+      await Promise.race([this.#moved.promise, aborted]);
+    }
+  }
+
+  #later(container: Container, ms: number, fn: () => void): void {
+    if (ms === 0) queueMicrotask(fn);
+    else container.timers.push(this.#clock.setTimer(ms, fn));
+  }
+
+  #hint(hint: Hint): void {
+    if (this.hinting) for (const listener of this.#listeners) listener(hint);
+  }
+
+  #get(name: string): Container {
+    const container = this.#containers.get(name);
+    if (container === undefined) throw new Error(`there is no container ${name}`);
+    return container;
+  }
+}
+
+export function unavailable(): TappetError {
+  return new TappetError('ENGINE_UNAVAILABLE', 'The fake engine does not answer.');
+}

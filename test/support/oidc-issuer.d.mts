@@ -1,0 +1,14 @@
+import type { JsonWebKey } from 'node:crypto';
+import type { JsonObject } from '../../src/core/json.ts';
+
+export interface OidcIssuer {
+  readonly issuer: string;
+  readonly jwksUrl: string;
+  readonly keys: readonly (JsonWebKey & { readonly kid: string; readonly alg: string })[];
+  readonly requests: readonly string[];
+  readonly client: { readonly id: string; readonly secret: string };
+  /** An access token (`at+jwt`) of ten minutes; `claims` come last, so they may replace `exp`, `aud`, … */
+  token(wanted: { audience: string; claims?: JsonObject; algorithm?: 'RS256' | 'ES256' }): Promise<string>;
+  close(): Promise<void>;
+}
+export function startOidcIssuer(options?: { readonly port?: number }): Promise<OidcIssuer>;

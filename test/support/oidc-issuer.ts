@@ -1,0 +1,1 @@
+export { startOidcIssuer, type OidcIssuer } from './oidc-issuer.mjs';

@@ -1,0 +1,209 @@
+import type { Verify, VerifyResult } from '../../src/core/auth.ts';
+import type { SourceSpec } from '../../src/core/config.ts';
+import type { Decision } from '../../src/core/decision.ts';
+import { errorText, isTappetError, type ErrorCode } from '../../src/core/errors.ts';
+import type { NewEvent } from '../../src/core/event.ts';
+import type { JsonObject } from '../../src/core/json.ts';
+import type { RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
+import type { AcceptedEvent, EventOutcome } from '../../src/core/store.ts';
+import { callToEvents } from './event.ts';
+import { problemResponse, reject, type Result } from './problem.ts';
+
+/** The caller waits this long for the decision; it is normally committed with the event. */
+const DECISION_WAIT_MS = 5_000;
+/** Wrong calls are free to make: one line of log a second, with the number of the others. */
+const REFUSAL_LOG_MS = 1_000;
+
+type WebhookSpec = Extract<SourceSpec, { kind: 'webhook' }>;
+
+interface Running {
+  readonly context: SourceContext;
+  readonly verify: Verify;
+}
+
+/** What became of one event, as its sender hears it. */
+interface EventAnswer {
+  readonly event: string;
+  readonly duplicate: boolean;
+  /** false: stored, and the decision will follow. */
+  readonly decided: boolean;
+  readonly decisions: readonly DecisionAnswer[];
+  readonly executions: readonly string[];
+}
+interface DecisionAnswer {
+  readonly trigger: string;
+  readonly outcome: string;
+  readonly reason: string;
+  readonly clause?: string;
+  readonly values?: JsonObject;
+  readonly execution?: string;
+}
+
+export function createWebhookSource({ name }: { name: string; spec: WebhookSpec }): Source {
+  return new WebhookSource(name);
+}
+
+/**
+ * Takes calls to `/hooks/<trigger>`. Answers 202 with `{ event, duplicate, decided, decisions, executions }` (a list
+ * of these under `events` for a batch) once the event is durable; every refusal is RFC 9457 problem JSON.
+ */
+class WebhookSource implements Source {
+  readonly #name: string;
+  #running: Running | undefined;
+  #refusals = 0;
+  #refusalLogTime = -Infinity;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  async start(context: SourceContext): Promise<void> {
+    const { verify } = context;
+    // Never "no check configured, so let everyone in": `auth: none` has a verifier too.
+    if (verify === undefined) throw new TypeError(`the webhook trigger ${this.#name} has no verifier`);
+    this.#running = { context, verify };
+  }
+
+  async stop(): Promise<void> {
+    this.#running = undefined;
+  }
+
+  async handle(request: Request, info: RequestInfo): Promise<Response> {
+    const running = this.#running;
+    if (running === undefined) return unavailable('The trigger is not taking calls at the moment.', 1);
+    try {
+      return await this.#answer(request, info, running);
+    } catch (error) {
+      return failure(error, running.context, this.#name);
+    }
+  }
+
+  /** Who calls is settled first, so that a stranger does not even learn that the trigger exists. */
+  async #answer(request: Request, info: RequestInfo, { context, verify }: Running): Promise<Response> {
+    const body = await readBody(request);
+    if (!body.ok) return problemResponse(body);
+    const sender = await verify({ headers: request.headers, body: body.value });
+    if (sender.ok !== true) return this.#refuse(sender, info, context);
+    if (request.method !== 'POST') {
+      return problemResponse(reject(405, 'Send the event with POST.'), { allow: 'POST' });
+    }
+    const call = callToEvents({
+      trigger: this.#name,
+      headers: request.headers,
+      body: body.value,
+      now: context.clock.now(),
+      newId: () => context.newId(),
+    });
+    if (!call.ok) return problemResponse(call);
+    const claims = Object.keys(sender.claims).length === 0 ? {} : { claims: sender.claims };
+    const events = call.value.events.map((event): NewEvent => ({ event, ...claims }));
+    const accepted = await context.accept({ events });
+    if (accepted.outcome === 'conflict')
+      return unavailable('The event could not be stored. Send it again.', 1);
+    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context)));
+    return Response.json(call.value.batch ? { events: answers } : answers[0], { status: 202 });
+  }
+
+  #refuse(result: Exclude<VerifyResult, { ok: true }>, info: RequestInfo, context: SourceContext): Response {
+    this.#logRefusal(result.reason, info, context);
+    if (result.ok === false) return problemResponse(UNAUTHENTICATED, { 'www-authenticate': 'Bearer' });
+    const detail = 'The credentials cannot be checked at the moment. Send the event again later.';
+    return unavailable(detail, result.retryAfter, 'UNAUTHENTICATED');
+  }
+
+  #logRefusal(reason: string, info: RequestInfo, context: SourceContext): void {
+    const now = context.clock.now();
+    const since = now - this.#refusalLogTime;
+    // Below zero: the clock was set back.
+    if (since >= 0 && since < REFUSAL_LOG_MS) {
+      this.#refusals++;
+      return;
+    }
+    const others = this.#refusals === 0 ? {} : { othersSinceLastLine: this.#refusals };
+    this.#refusals = 0;
+    this.#refusalLogTime = now;
+    const fields = { trigger: this.#name, reason, remoteAddress: info.remoteAddress, ...others };
+    context.log.warn('a webhook call was refused', fields);
+  }
+}
+
+/** One text for every cause, and the same that an unknown trigger gets. */
+const UNAUTHENTICATED = reject(401, 'The credentials are missing or wrong.');
+
+async function readBody(request: Request): Promise<Result<Uint8Array>> {
+  try {
+    return { ok: true, value: new Uint8Array(await request.arrayBuffer()) };
+  } catch (error) {
+    if (isTappetError(error, 'PAYLOAD_TOO_LARGE')) return reject(413, error.message);
+    return reject(400, 'The body could not be read to its end.');
+  }
+}
+
+/** The event is durable by now, so whatever goes wrong here, the answer says that it was taken. */
+async function answerFor(accepted: AcceptedEvent, context: SourceContext): Promise<EventAnswer> {
+  const uid = accepted.duplicateOf ?? accepted.uid;
+  const duplicate = accepted.duplicateOf !== undefined;
+  const outcome = await waitDecided(uid, context);
+  return {
+    event: uid,
+    duplicate,
+    decided: outcome?.decided ?? false,
+    decisions: (outcome?.decisions ?? []).map((decision) => decisionAnswer(decision, duplicate)),
+    executions: Object.keys(outcome?.executions ?? {}),
+  };
+}
+
+async function waitDecided(uid: string, context: SourceContext): Promise<EventOutcome | undefined> {
+  try {
+    return await context.outcome(uid, { until: 'decided', withinMs: DECISION_WAIT_MS });
+  } catch (error) {
+    context.log.warn('the decision on an event could not be read', { event: uid, error: errorText(error) });
+    return undefined;
+  }
+}
+
+function decisionAnswer(decision: Decision, duplicate: boolean): DecisionAnswer {
+  const { trigger, outcome, reason, clause, execution } = decision;
+  const values = sendersOwn(decision.values, duplicate);
+  return {
+    trigger,
+    outcome,
+    reason,
+    ...(clause === null ? {} : { clause }),
+    ...(values === undefined ? {} : { values }),
+    ...(execution === null ? {} : { execution }),
+  };
+}
+
+/**
+ * Only what this very sender sent goes back: not the trigger's labels, and nothing for a duplicate, whose first
+ * sender may have been someone else who is allowed to call the same trigger.
+ */
+function sendersOwn(values: JsonObject | null, duplicate: boolean): JsonObject | undefined {
+  if (values === null || duplicate) return undefined;
+  const own = Object.entries(values).filter(([path]) => /^(?:event|claims)(?:[.[]|$)/.test(path));
+  return own.length === 0 ? undefined : Object.fromEntries(own);
+}
+
+function unavailable(detail: string, retryAfter: number, code: ErrorCode = 'STORE_UNAVAILABLE'): Response {
+  const seconds = String(Math.max(1, Math.ceil(retryAfter)));
+  return problemResponse({ ...reject(503, detail), code }, { 'retry-after': seconds });
+}
+
+function failure(error: unknown, context: SourceContext, trigger: string): Response {
+  if (isTappetError(error, 'STORE_UNAVAILABLE')) {
+    return unavailable('The event could not be stored. Send it again later.', error.fields.retryAfter ?? 1);
+  }
+  if (isTappetError(error, 'TOO_MANY_REQUESTS')) {
+    return problemResponse(reject(429, error.message), {
+      'retry-after': String(error.fields.retryAfter ?? 1),
+    });
+  }
+  if (isTappetError(error, 'PAYLOAD_TOO_LARGE')) return problemResponse(reject(413, error.message));
+  if (isTappetError(error, 'INVALID_ARGUMENT'))
+    return problemResponse(reject(422, error.message, error.fields.path));
+  context.log.error('a webhook call failed', { trigger, error: errorText(error) });
+  return problemResponse(
+    reject(500, 'The call failed for a reason of ours; the log of the gateway says which.'),
+  );
+}
