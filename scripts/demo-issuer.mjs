@@ -26,7 +26,7 @@ const metadata = {
 async function token(form) {
   const known = form.get('client_id') === 'demo' && form.get('client_secret') === secret;
   if (!known) return { status: 401, body: { error: 'invalid_client' } };
-  const jwt = new SignJWT({ email: 'caller@demo.example', email_verified: true })
+  const jwt = new SignJWT({ email: 'demo@example.com', email_verified: true })
     .setProtectedHeader({ alg: 'RS256', kid: KEY_ID, typ: 'JWT' })
     .setIssuer(issuer ?? '')
     .setSubject('demo')

@@ -2,17 +2,20 @@
 // `npm run demo [-- --once] [--yes]`: the set-up, a gateway with config.example.json, and what became of each example.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { command } from './lib/command.mjs';
-import { EXAMPLES, nextEvent } from './lib/demo-examples.mjs';
+import { CLOCK, EXAMPLES, nextEvent } from './lib/demo-examples.mjs';
 import { startDemoGateway } from './lib/demo-gateway.mjs';
 import { DEMO_IMAGE } from './lib/images.mjs';
-import { SetupError } from './lib/say.mjs';
+import { SetupError, seconds } from './lib/say.mjs';
 import { setUp } from './setup.mjs';
 
 /**
  * @typedef {import('./lib/demo-gateway.mjs').DemoGateway} DemoGateway
- * @typedef {import('../src/core/api.ts').EventDetailResource} EventDetail
+ * @typedef {{ id: string, type: string, source: string, subject?: string }} Envelope
+ * @typedef {Omit<import('../src/core/api.ts').EventDetailResource, 'event'> & { event: Envelope }} EventDetail
  * @typedef {import('../src/core/api.ts').ExecutionResource} Execution
- * @typedef {{ event: EventDetail, execution: Execution, output: string }} Outcome
+ * @typedef {import('../src/core/api.ts').DecisionResource} Decision
+ * @typedef {import('./lib/demo-examples.mjs').Example} Example
+ * @typedef {{ event: EventDetail, decision: Decision, execution?: Execution, output: string }} Outcome
  */
 
 /** For one example from its setting off to its last byte of output; the clock alone may take ten seconds of it. */
@@ -29,7 +32,8 @@ await command(async () => {
     print(`   ${example.tell}`);
     try {
       const uid = await within(DEADLINE_MS, example.setOff(gateway), 'no event came');
-      show(await within(DEADLINE_MS, follow(gateway, uid, example.trigger), 'its execution did not end'));
+      const outcome = await within(DEADLINE_MS, follow(gateway, uid, example), 'its execution did not end');
+      show(outcome);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failures.push(`${example.trigger}: ${reason}`);
@@ -67,30 +71,28 @@ async function within(ms, work, complaint) {
  * From an event to what its container wrote. Throws with the reason where it did not come to that.
  * @param {DemoGateway} gateway
  * @param {string} uid
- * @param {string} trigger
+ * @param {Pick<Example, 'trigger' | 'filtered'>} example
  * @returns {Promise<Outcome>}
  */
-async function follow(gateway, uid, trigger) {
+async function follow(gateway, uid, { trigger, filtered }) {
   /** @type {EventDetail} */
   let event;
   while ((event = await gateway.get(`/events/${uid}`)).decideTime === null) await sleep(100);
   const decision = event.decisions.find((one) => one.trigger === trigger);
-  if (decision?.outcome !== 'matched' || decision.execution === null) {
-    throw new Error(
-      `the decision was "${decision?.outcome ?? 'none'}": ${decision?.reason ?? 'no trigger considered it'}`,
-    );
+  if (decision === undefined) throw new Error('no trigger considered the event');
+  if (filtered && decision.outcome === 'filtered') return { event, decision, output: '' };
+  if (filtered || decision.outcome !== 'matched') {
+    throw new Error(`the decision was "${decision.outcome}": ${decision.reason}`);
   }
   /** @type {Execution} */
   let execution;
   while ((execution = await gateway.get(`/executions/${decision.execution}`)).completionTime === null)
     await sleep(100);
   const output = await outputOf(gateway, execution);
-  if (execution.state !== 'SUCCEEDED') {
-    throw new Error(
-      `${execution.name} is ${execution.state}: ${execution.message ?? execution.reason}${output && `\n${output}`}`,
-    );
-  }
-  return { event, execution, output };
+  if (execution.state === 'SUCCEEDED') return { event, decision, execution, output };
+  throw new Error(
+    `${execution.name} is ${execution.state}: ${execution.message ?? execution.reason}\n${output}`.trimEnd(),
+  );
 }
 
 /**
@@ -106,30 +108,24 @@ async function outputOf(gateway, execution) {
 }
 
 /** @param {Outcome} outcome */
-function show({ event, execution, output }) {
-  const decision = event.decisions.find((one) => one.execution === execution.name);
+function show({ event, decision, execution, output }) {
   const { type, id, source, subject } = event.event;
+  row('event', `${type}, id ${id}${subject === undefined ? '' : `, subject ${subject}`}`);
+  row('', `from ${source}, let in as ${event.origin}`);
+  row('decision', `${decision.outcome}: ${decision.reason}`);
+  if (execution === undefined) return;
+  const ms = Date.parse(execution.completionTime ?? '') - Date.parse(event.receiveTime);
   const tasks = execution.taskCount === 1 ? '1 task' : `${execution.taskCount} tasks`;
-  const rows = [
-    ['event', `${type}  id ${id}${subject === undefined ? '' : `  subject ${subject}`}`],
-    ['', `from ${source}, let in as ${event.origin}`],
-    ['decision', `${decision?.outcome}: ${decision?.reason}`],
-    [
-      'execution',
-      `${execution.name}  ${execution.state}  ${tasks} of job ${execution.job}, ${duration(event, execution)}`,
-    ],
-    ...output.split('\n').map((line, index) => [index === 0 ? 'container' : '', `│ ${line}`]),
-  ];
-  for (const [name = '', text = ''] of rows) print(`   ${name.padEnd(12)}${text}`);
+  row('execution', `${execution.name}, ${tasks}: ${execution.state}, ${seconds(ms)} after the event came`);
+  output.split('\n').forEach((line, index) => row(index === 0 ? 'container' : '', `│ ${line}`));
 }
 
 /**
- * @param {EventDetail} event
- * @param {Execution} execution
+ * @param {string} name
+ * @param {string} text
  */
-function duration(event, execution) {
-  const ms = Date.parse(execution.completionTime ?? '') - Date.parse(event.receiveTime);
-  return `${(ms / 1000).toFixed(1)} s from the event to the end`;
+function row(name, text) {
+  print(`   ${name.padEnd(12)}${text}`);
 }
 
 /**
@@ -155,11 +151,11 @@ async function watchTheClock(gateway) {
   const seen = new Set();
   const since = Date.now();
   for (;;) {
-    const uid = await nextEvent(gateway, 'every-10-seconds', seen, since);
+    const uid = await nextEvent(gateway, CLOCK, seen, since);
     seen.add(uid);
     try {
-      const { event, execution, output } = await follow(gateway, uid, 'every-10-seconds');
-      print(`   ${event.event['id']}  ${execution.name}  ${execution.state}  │ ${output.split('\n').at(-1)}`);
+      const { event, execution, output } = await follow(gateway, uid, { trigger: CLOCK });
+      print(`   ${event.event.id}  ${execution?.name}  ${execution?.state}  │ ${output.split('\n').at(-1)}`);
     } catch (error) {
       print(`   ${error instanceof Error ? error.message : String(error)}`);
     }

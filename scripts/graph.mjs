@@ -46,6 +46,7 @@ async function roomImports() {
   } catch (cause) {
     throw new Error(`dependency-cruiser failed:\n${tail(result.output)}`, { cause });
   }
+  /** @type {Set<string>} */
   const pairs = new Set();
   for (const { source, dependencies } of cruised.modules) {
     for (const { resolved } of dependencies) {

@@ -54,13 +54,14 @@ export class EngineLink {
     this.#executor?.wake();
   }
 
+  /** The engine's runner, while this process is in charge of the engine. */
   get runner(): Runner | undefined {
-    return this.#runner;
+    return this.#executor?.holdsEngine() === true ? this.#runner : undefined;
   }
 
   status(): JsonObject {
     if (this.#executor === undefined) return { state: 'none', message: this.#problem };
-    return this.#executor.status();
+    return { ...this.#executor.status(), warnings: [...this.#executor.status().warnings] };
   }
 
   async #look(): Promise<void> {

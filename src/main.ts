@@ -1,8 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import type { AuthSpec } from './core/auth.ts';
 import type { Config } from './core/config.ts';
 import { TappetError, errorText } from './core/errors.ts';
-import type { Log } from './core/log.ts';
 import type { Runner } from './core/runner.ts';
 import type { DefinitionRow, Store } from './core/store.ts';
 import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
@@ -13,20 +13,234 @@ import { EngineLink } from './engine-link.ts';
 import { Executor } from './executor/executor.ts';
 import { createExpressions } from './expr/expressions.ts';
 import { createApp } from './http/app.ts';
-import { listen } from './http/server.ts';
+import { listen, type RunningServer } from './http/server.ts';
 import { fireTrigger } from './inbox/fire.ts';
 import { Inbox } from './inbox/inbox.ts';
 import { SourceHost, type HostedSource } from './inbox/source-host.ts';
-import { createLog } from './lib/gateway-log.ts';
+import { createLog, type GatewayLog } from './lib/gateway-log.ts';
 import { SystemClock } from './lib/system-clock.ts';
 import { SystemIds } from './lib/system-ids.ts';
 import { FileLogSink } from './logs/file-log-sink.ts';
 import { Maintenance } from './maintenance/maintenance.ts';
-import { Router } from './routing/router.ts';
 import { planExecution } from './routing/plan-execution.ts';
+import { Router } from './routing/router.ts';
 import { DockerRunner } from './runners/docker/docker-runner.ts';
 import { createSecrets } from './secrets/secret-reader.ts';
 import { SqliteStore } from './stores/sqlite/store.ts';
 import { createSource } from '../triggers/index.ts';
 
 export { diagnose } from './diagnose.ts';
+
+/** The one engine of a gateway, by its name in the store. */
+const ENGINE = 'local';
+
+export interface GatewayOptions {
+  readonly configPath: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly dataDir?: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** One line for the person who started it. */
+  print(line: string): void;
+  /** Puts something around a port: how tests end the process between two steps. */
+  readonly wrap?: PortWrappers;
+}
+export interface PortWrappers {
+  store?(store: Store): Store;
+  runner?(runner: Runner): Runner;
+}
+export interface RunningGateway {
+  readonly url: string;
+  /** Takes no more work, leaves containers running, closes the store. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** What stops in the reverse order of its start. */
+interface Stoppable {
+  stop(): Promise<void>;
+}
+
+/**
+ * The composition root: builds everything, starts it in order, and stops it in reverse. Nothing is half-started: a
+ * failure stops what had started. Errors: CONFIG_INVALID, DATA_FOLDER_UNUSABLE, CONFLICT (address taken).
+ */
+export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const started: Stoppable[] = [];
+  const stop = once(() => stopAll(started));
+  try {
+    const url = await compose(options, started);
+    return { url, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function compose(options: GatewayOptions, started: Stoppable[]): Promise<string> {
+  const { env, wrap } = options;
+  const clock = new SystemClock();
+  const ids = new SystemIds();
+  const log = createLog(process.stderr.isTTY ? 'text' : 'json');
+  const config = await loadConfig(options.configPath, { env });
+  for (const warning of config.warnings) log.warn(warning);
+  const dataDir = resolve(options.dataDir ?? config.server.dataDir);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const { token, created } = await ensureToken(dataDir);
+  const sqlite = new SqliteStore({ path: join(dataDir, 'tappet.db'), clock, ids });
+  await sqlite.open();
+  started.push({ stop: () => sqlite.close() });
+  const store = wrap?.store?.(sqlite) ?? sqlite;
+  const definitions = await syncDefinitions(store, config);
+  const expressions = createExpressions();
+  const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock });
+
+  const engine = new EngineLink({
+    env,
+    clock,
+    log,
+    makeRunner: ({ endpoint }) => {
+      const instance = store.instance();
+      const runner = new DockerRunner({ endpoint, engine: ENGINE, instance, network: instance, clock, log });
+      return wrap?.runner?.(runner) ?? runner;
+    },
+    makeExecutor: (runner) => {
+      const { maxRunningTasks, limits } = config.server;
+      const settings = { maxRunningTasks, maxParallelism: limits.maxParallelism };
+      return new Executor({ store, runner, logs, clock, ids, settings, expressions, log });
+    },
+  });
+  const jobs = new Map([...config.jobs].map(([name, job]) => [name, { ...job, generation: definitions.get(`job/${name}`)?.generation ?? 1 }]));
+  const { limits } = config.server;
+  const router = new Router({
+    store,
+    clock,
+    ids,
+    triggers: () => config.triggers,
+    jobs: () => jobs,
+    limits,
+    onExecutions: () => engine.wake(),
+    log,
+  });
+  // Text may grow when it is written as JSON; what the HTTP side let in must not be refused here.
+  const maxDataBytes = 2 * config.server.maxBodyBytes;
+  const inbox = new Inbox({ store, ids, clock, log, maxDataBytes, route: (events) => router.decideNow(events) });
+  const issuers = new Issuers({ specs: config.issuers, fetch: (url, init) => fetch(url, init), clock, log });
+  const secrets = createSecrets({ env, baseDir: config.folder });
+  const waitDecided = router.waitDecided.bind(router);
+  const hosted = await hostedSources(config, (auth) => compileVerify(auth, { issuers, secrets, clock, expressions }));
+  const sources = new SourceHost({ inbox, store, waitDecided, clock, ids, log }, hosted);
+  const maintenance = new Maintenance({
+    store,
+    logs,
+    clock,
+    log,
+    eventRetentionMs: () => config.server.eventRetentionMs,
+    runner: () => engine.runner,
+  });
+
+  await router.start();
+  started.push(router);
+  await engine.start();
+  started.push(engine);
+  await maintenance.start();
+  started.push(maintenance);
+  await issuers.start();
+  started.push(issuers);
+  await sources.start();
+  started.push(sources);
+  let ready = true;
+  started.push({ stop: async () => void (ready = false) });
+  const app = createApp({
+    store,
+    auth: new TokenAuth(token),
+    logs,
+    clock,
+    ids,
+    log,
+    config: () => config,
+    definitions: (kind, name) => definitions.get(`${kind}/${name}`),
+    hooks: { handle: async (name, request, info) => sources.handle(name, request, info) },
+    preview: (trigger, from, count) => sources.preview(trigger, from, count) ?? [],
+    fire: (trigger, { data, idempotencyKey, principal }) =>
+      fireTrigger({ inbox, sources, waitDecided, clock, ids }, { trigger, data, idempotencyKey, principal: principal.name }),
+    status: async () => ({
+      instance: store.instance(),
+      engine: { ...engine.status() },
+      sources: summary(sources),
+      ...(await store.counts()),
+    }),
+    ready: () => ready,
+    onWork: () => engine.wake(),
+    planExecution,
+  });
+  const host = options.host ?? config.server.host;
+  const server = await listen({ app, host, port: options.port ?? config.server.port, clock });
+  started.push({ stop: () => server.close() });
+  await announce({ options, server, dataDir, created, started, log });
+  return server.url;
+}
+
+async function syncDefinitions(store: Store, config: Config): Promise<ReadonlyMap<string, DefinitionRow>> {
+  const keys = [
+    ...[...config.jobs.values()].map(({ name, etag }) => ({ kind: 'job', name, etag }) as const),
+    ...[...config.triggers.values()].map(({ name, etag }) => ({ kind: 'trigger', name, etag }) as const),
+  ];
+  const rows = await store.syncDefinitions(keys);
+  return new Map(rows.map((row) => [`${row.kind}/${row.name}`, row]));
+}
+
+async function hostedSources(
+  config: Config,
+  verifier: (auth: AuthSpec) => ReturnType<typeof compileVerify>,
+): Promise<HostedSource[]> {
+  const hosted: HostedSource[] = [];
+  for (const { name, source: spec, origin } of config.triggers.values()) {
+    const base = { name, kind: spec.kind, origin, trigger: name, source: createSource(name, spec) };
+    hosted.push(spec.kind === 'webhook' ? { ...base, verify: await verifier(spec.auth) } : base);
+  }
+  return hosted;
+}
+
+/** Ten thousand healthy sources are a number; those that failed are named. */
+function summary(sources: SourceHost) {
+  const health = sources.health();
+  const failed = health.filter(({ state }) => state === 'failed');
+  return { running: health.filter(({ state }) => state === 'running').length, failed: failed.map((one) => ({ ...one })) };
+}
+
+interface Announcement {
+  readonly options: GatewayOptions;
+  readonly server: RunningServer;
+  readonly dataDir: string;
+  readonly created: boolean;
+  readonly started: Stoppable[];
+  readonly log: GatewayLog;
+}
+
+/** Tells the person, and the command line on this machine, where the gateway is. */
+async function announce({ options, server, dataDir, created, started, log }: Announcement): Promise<void> {
+  const path = join(dataDir, 'server.json');
+  await writeFile(path, `${JSON.stringify({ url: server.url, pid: process.pid })}\n`);
+  started.push({ stop: () => rm(path, { force: true }) });
+  options.print(`Tappet listens on ${server.url}`);
+  options.print(`Data, logs and the API token are in ${dataDir}${created ? ' (the token was made just now)' : ''}.`);
+  log.info('started', { url: server.url, config: resolve(dirname(options.configPath)), pid: process.pid });
+}
+
+async function stopAll(started: Stoppable[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const one of started.reverse()) {
+    try {
+      await one.stop();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  started.length = 0;
+  if (failures.length > 0) throw new TappetError('INTERNAL', `Not everything stopped cleanly: ${failures.map(errorText).join('; ')}`);
+}
+
+function once<T>(fn: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => (result ??= fn());
+}

@@ -5,18 +5,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
  * @typedef {import('./demo-gateway.mjs').DemoGateway} DemoGateway
- * @typedef {{ trigger: string, title: string, tell: string, setOff: (gateway: DemoGateway) => Promise<string> }} Example
- * `setOff` resolves with the uid of the event.
+ * @typedef {object} Example
+ * @property {string} trigger
+ * @property {string} title
+ * @property {string} tell what to know about it, in a sentence
+ * @property {(gateway: DemoGateway) => Promise<string>} setOff resolves with the uid of the event
+ * @property {true} [filtered] it shows why something does not run
  */
+
+/** The trigger that nobody has to set off. */
+export const CLOCK = 'every-10-seconds';
 
 /** @type {readonly Example[]} */
 export const EXAMPLES = [
   {
     trigger: 'call',
     title: 'another system calls, with a token of its identity provider',
-    tell: 'The token is fetched from the demo issuer; the gateway checks it against the issuer’s published keys.',
+    tell: 'The gateway checked the token against its issuer’s keys; the same call without one got 401.',
     setOff: async (gateway) => {
-      const body = JSON.stringify({ customer: 'Ada', amount: 42 });
+      const body = JSON.stringify({ name: 'Ada' });
       const token = await fetchToken(gateway);
       await expectRefusal(gateway, body);
       return callHook(gateway, 'call', body, { authorization: `Bearer ${token}` });
@@ -24,24 +31,22 @@ export const EXAMPLES = [
   },
   {
     trigger: 'build-hook',
-    title: 'a webhook signed with a shared secret, as GitHub sends it',
+    title: 'a webhook signed with a shared secret, as GitHub signs',
     tell: 'The signature is HMAC-SHA256 over the raw bytes of the body.',
-    setOff: async (gateway) => {
-      const body = JSON.stringify({
-        ref: 'refs/heads/main',
-        after: '0f3c9a1',
-        repository: { name: 'tappet', full_name: 'demo/tappet' },
-        pusher: { name: 'ada' },
-      });
-      const digest = createHmac('sha256', gateway.secrets.hmac).update(body).digest('hex');
-      return callHook(gateway, 'build-hook', body, { 'x-hub-signature-256': `sha256=${digest}` });
-    },
+    setOff: (gateway) => callBuildHook(gateway, 'success'),
   },
   {
-    trigger: 'every-10-seconds',
+    trigger: 'build-hook',
+    title: 'the same webhook for a build that failed: why nothing ran',
+    tell: 'Its trigger says: when the build is completed and its conclusion is success.',
+    filtered: true,
+    setOff: (gateway) => callBuildHook(gateway, 'failure'),
+  },
+  {
+    trigger: CLOCK,
     title: 'the clock: a schedule falls due every ten seconds',
     tell: 'Nobody sets this one off: the demo only waits for the next slot.',
-    setOff: (gateway) => nextEvent(gateway, 'every-10-seconds', new Set()),
+    setOff: (gateway) => nextEvent(gateway, CLOCK, new Set()),
   },
 ];
 
@@ -64,6 +69,16 @@ export async function nextEvent(gateway, trigger, seen, since = startTime) {
 
 const startTime = Date.now();
 
+/**
+ * @param {DemoGateway} gateway
+ * @param {'success' | 'failure'} conclusion
+ */
+function callBuildHook(gateway, conclusion) {
+  const body = JSON.stringify({ action: 'completed', conclusion, number: 42, repository: 'tappet' });
+  const digest = createHmac('sha256', gateway.secrets.hmac).update(body).digest('hex');
+  return callHook(gateway, 'build-hook', body, { 'x-hub-signature-256': `sha256=${digest}` });
+}
+
 /** @param {DemoGateway} gateway */
 async function fetchToken({ config, issuer, secrets }) {
   const audience = [config.triggers.call.source.auth.oidc.audience].flat()[0];
@@ -76,7 +91,7 @@ async function fetchToken({ config, issuer, secrets }) {
   const response = await fetch(`${issuer}/token`, { method: 'POST', body: new URLSearchParams(form) });
   const answer = /** @type {Record<string, unknown>} */ (await response.json());
   if (!response.ok) throw new Error(`the demo issuer gave no token: ${JSON.stringify(answer)}`);
-  return String(answer.access_token);
+  return String(answer['access_token']);
 }
 
 /**

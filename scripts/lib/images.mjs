@@ -92,7 +92,7 @@ async function importImage(dockerHost, version, image, { tar, hash }) {
     for (const change of [`LABEL ${LABEL}=${hash}`, 'CMD ["/bin/sh"]', 'ENV PATH=/bin:/usr/bin']) {
       query.append('changes', change);
     }
-    const answer = await callEngine(dockerHost, `${version}/images/create?${query}`, {
+    const answer = await callEngine(dockerHost, `${version}/images/create?${query.toString()}`, {
       method: 'POST',
       body: tar,
     });

@@ -2,28 +2,8 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processIdentity } from './processes.mjs';
 import { SetupError, say } from './say.mjs';
-
-/**
- * A process for ever: its pid alone is given to others later, with the time it started it is not.
- * @param {number} pid
- * @returns {string | undefined} undefined where no such process lives
- */
-export function processIdentity(pid) {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EPERM') return undefined;
-  }
-  try {
-    // Field 22 of /proc/<pid>/stat; the name in field 2 may hold spaces, so count after its closing bracket.
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : `${pid} ${fields[19]}`;
-  } catch {
-    return `${pid}`;
-  }
-}
 
 /**
  * Whether the process that wrote its identity into this file still lives.

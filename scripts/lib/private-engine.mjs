@@ -20,7 +20,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeClone, freeSubnet, readRoutes } from './clone.mjs';
 import { callEngine, pingEngine } from './engine-api.mjs';
-import { ownerLives, processIdentity, withLock, writeIdentity } from './lock.mjs';
+import { ownerLives, withLock, writeIdentity } from './lock.mjs';
+import { endProcess, findByArguments, tryKill, withDescendants } from './processes.mjs';
 import { run, tail, withSbin } from './run.mjs';
 import { SetupError, say, step } from './say.mjs';
 
@@ -281,70 +282,7 @@ function strayProcesses(clone) {
   const shims = findByArguments(
     (args) => (args[0] ?? '').includes('containerd-shim') && args.includes(address),
   );
-  const parents = new Map(allPids().map((pid) => [pid, parentOf(pid)]));
-  const stray = new Set(shims);
-  for (let grown = true; grown;) {
-    grown = false;
-    for (const [pid, parent] of parents) {
-      if (parent === undefined || !stray.has(parent) || stray.has(pid)) continue;
-      stray.add(pid);
-      grown = true;
-    }
-  }
-  return [...stray];
-}
-
-/** @param {number} pid */
-function parentOf(pid) {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-  } catch {
-    return undefined;
-  }
-}
-
-function allPids() {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-}
-
-/** @param {(args: readonly string[]) => boolean} matches */
-function findByArguments(matches) {
-  return allPids().filter((pid) => {
-    try {
-      return matches(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0'));
-    } catch {
-      return false;
-    }
-  });
-}
-
-/**
- * @param {number} pid
- * @param {number} patienceMs between the polite signal and the other one
- */
-async function endProcess(pid, patienceMs) {
-  const identity = processIdentity(pid);
-  tryKill(pid, 'SIGTERM');
-  const until = Date.now() + patienceMs;
-  while (identity !== undefined && processIdentity(pid) === identity) {
-    if (Date.now() > until) tryKill(pid, 'SIGKILL');
-    await sleep(50);
-  }
-}
-
-/**
- * @param {number} pid
- * @param {NodeJS.Signals} signal
- */
-function tryKill(pid, signal) {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has ended by itself.
-  }
+  return withDescendants(shims);
 }
 
 /** @param {Clone} clone */

@@ -5,7 +5,7 @@ import type { Auth, Principal } from '../core/auth.ts';
 import { errorText, TappetError } from '../core/errors.ts';
 import { PERMISSIONS } from '../core/permissions.ts';
 import { SecretValue } from '../core/secrets.ts';
-import { bearerCredentials, secretComparer } from './shared-secret.ts';
+import { bearerCredentials, isSendable, secretComparer } from './shared-secret.ts';
 
 const TOKEN_BYTES = 32;
 /** For tokens that a user puts there by hand: 16 characters of hex are 64 bits, too many to try over HTTP. */
@@ -78,11 +78,12 @@ async function readToken(path: string): Promise<SecretValue> {
   const text = (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
   const fix = 'Delete it: the next start makes a new one.';
   if (text === '') throw unusable(path, 'is empty.', fix);
-  if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(text)) {
+  const token = new SecretValue(text);
+  if (!isSendable(token)) {
     throw unusable(path, 'holds something that no HTTP header can carry as one word.', fix);
   }
   if (text.length < MIN_LENGTH) throw unusable(path, `holds fewer than ${MIN_LENGTH} characters.`, fix);
-  return new SecretValue(text);
+  return token;
 }
 
 function unusable(path: string, what: string, fix: string, cause?: unknown): TappetError {

@@ -72,7 +72,7 @@ async function importKey(value: unknown, algorithms: readonly string[]): Promise
   const problem = keyProblem(jwk);
   if (problem !== undefined) return problem;
   const use = {
-    kty: String(jwk['kty']),
+    kty: text(jwk['kty']) ?? '',
     crv: text(jwk['crv']),
     alg: text(jwk['alg']),
     kid: text(jwk['kid']),

@@ -1,5 +1,6 @@
 import { createHash, createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import type { HmacSpec, Verify, VerifyResult } from '../core/auth.ts';
+import { TappetError } from '../core/errors.ts';
 import type { SecretValue } from '../core/secrets.ts';
 
 const DIGEST_BYTES = 32;
@@ -22,8 +23,17 @@ export function secretComparer(secret: SecretValue): (given: string) => boolean 
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
 
-/** Checks `Authorization: Bearer <secret>`. */
+/** What one word of a header can carry; commas join repeated headers. */
+const SENDABLE = /^[\x21-\x2b\x2d-\x7e]+$/;
+export const isSendable = (secret: SecretValue): boolean => SENDABLE.test(secret.reveal());
+
+/** Checks `Authorization: Bearer <secret>`. Errors: SECRET_UNREADABLE where no header can carry the secret. */
 export function bearerVerifier(secret: SecretValue): Verify {
+  if (!isSendable(secret)) {
+    const message =
+      'A bearer token holds spaces, commas or characters beyond ASCII, which no caller can send.';
+    throw new TappetError('SECRET_UNREADABLE', message, { fix: 'Choose a token of letters and digits.' });
+  }
   const matches = secretComparer(secret);
   return async ({ headers }) => {
     const given = bearerCredentials(headers);

@@ -62,6 +62,7 @@ export class Transport {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     const signal = this.#signal(params);
+    signal?.throwIfAborted();
     try {
       return await this.#fetch(url.href, {
         method,

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import type { Client } from '../client/client.ts';
-import { TappetError } from '../core/errors.ts';
+import { TappetError } from '../client/api.ts';
 import { connect } from './connection.ts';
 import type { ConnectionOptions } from './connection.ts';
 import type { CliIo } from './io.ts';

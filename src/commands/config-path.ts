@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { TappetError } from '../core/errors.ts';
+import { TappetError } from '../client/api.ts';
 import type { CliIo } from './io.ts';
 
 const NAMES = [

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
-import { errorText, TappetError } from '../core/errors.ts';
+import { errorText, TappetError } from '../client/api.ts';
 import type { CliIo } from './io.ts';
 
 export interface ConnectionOptions {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { isTappetError } from '../core/errors.ts';
+import { isTappetError } from '../client/api.ts';
 import { connectionOptions } from './api-command.ts';
 import { findConfig } from './config-path.ts';
 import { connect, dataDirOf } from './connection.ts';
@@ -42,7 +42,7 @@ export function addDoctor(program: Command, io: CliIo): void {
 }
 
 function lineOf({ name, ok, detail, fix }: Check): string {
-  const mend = ok || fix === undefined ? '' : ` To mend: ${clean(fix)}`;
+  const mend = ok || fix === undefined ? '' : ` Fix: ${clean(fix)}`;
   return `${ok ? 'ok  ' : 'FAIL'}  ${name}: ${clean(detail)}${mend}`;
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { DecisionResource, EventDetailResource, EventResource } from '../core/api.ts';
+import type { DecisionResource, EventDetailResource, EventResource } from '../client/api.ts';
 import { apiCommand, clientOf, pageOptions, pageQuery, tellMore } from './api-command.ts';
 import type { ApiOptions, PageOptions } from './api-command.ts';
 import type { CliIo } from './io.ts';

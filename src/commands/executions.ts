@@ -1,7 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import type { AttemptResource, ExecutionResource, TaskResource } from '../core/api.ts';
-import type { ExecutionState } from '../core/states.ts';
+import type { AttemptResource, ExecutionResource, ExecutionState, TaskResource } from '../client/api.ts';
 import {
   apiCommand,
   clientOf,

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../core/errors.ts';
+import type { ErrorCode } from '../client/api.ts';
 
 /** What scripts rely on; also in `--help` and `docs/cli.md`. 124 is timeout(1)'s, 130 the shell's for SIGINT. */
 export const EXIT = {

@@ -1,4 +1,4 @@
-import type { Fetch } from '../core/fetch.ts';
+import type { Fetch } from '../client/api.ts';
 import type { Pause } from '../client/client.ts';
 
 /** Everything that a command touches outside of itself, so that a test can run one in its own process. */

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import type { Client } from '../client/client.ts';
-import type { ExecutionResource, JobResource, OverridesResource } from '../core/api.ts';
+import type { ExecutionResource, JobResource, OverridesResource } from '../client/api.ts';
 import {
   apiCommand,
   clientOf,

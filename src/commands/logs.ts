@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { Client } from '../client/client.ts';
-import type { LogStream } from '../core/log-sink.ts';
+import type { LogStream } from '../client/api.ts';
 import { clientOf, connectionOptions, executionName, wholeNumber } from './api-command.ts';
 import type { ConnectionOptions } from './connection.ts';
 import type { CliIo } from './io.ts';

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { errorText, isTappetError } from '../core/errors.ts';
+import { errorText, isTappetError } from '../client/api.ts';
 import { addDoctor } from './doctor.ts';
 import { addEvents } from './events.ts';
 import { addExecutions } from './executions.ts';

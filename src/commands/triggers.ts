@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import type { FireResource, TriggerResource } from '../core/api.ts';
-import { errorText } from '../core/errors.ts';
-import type { Json } from '../core/json.ts';
+import { errorText } from '../client/api.ts';
+import type { FireResource, Json, TriggerResource } from '../client/api.ts';
 import { apiCommand, clientOf, pageOptions, pageQuery, tellMore, wholeNumber } from './api-command.ts';
 import type { ApiOptions, PageOptions } from './api-command.ts';
 import { EXIT } from './exit-codes.ts';

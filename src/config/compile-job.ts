@@ -65,7 +65,7 @@ function checkEnv(input: JobInput, path: readonly string[], context: CompileCont
   for (const [name, value] of Object.entries(input.env)) {
     const at = [...path, 'env', name];
     const refused = refusedJobEnvName(name) ?? envValueProblem(value);
-    if (refused !== null) context.problems.add(at, `${name} ${refused}`);
+    if (refused !== null) context.problems.addKey(at, `${name} ${refused}`);
     compileTemplate(context, value, ['task'], at);
   }
   const total = envTotalProblem(input.env);

@@ -81,7 +81,7 @@ function compileRun(input: TriggerInput['run'], path: Path, context: CompileCont
 
 function compileEnv(name: string, text: string, path: Path, context: CompileContext): Template | null {
   const refused = refusedEnvName(name) ?? envValueProblem(text);
-  if (refused !== null) context.problems.add(path, `${name} ${refused}`);
+  if (refused !== null) context.problems.addKey(path, `${name} ${refused}`);
   return compileTemplate(context, text, TASK_ROOTS, path);
 }
 

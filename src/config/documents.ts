@@ -17,8 +17,8 @@ export interface ConfigDocument {
   /** As the user would write it. */
   readonly file: string;
   readonly value: unknown;
-  /** Where a path stands: at its value, or at its key where the value is a map or a list, or as near as it comes. */
-  place(path: readonly PathSegment[]): Place;
+  /** Where a path stands: at its value, at its key where that is asked for or the value is a map or a list, or as near as it comes. */
+  place(path: readonly PathSegment[], at?: 'key'): Place;
   has(path: readonly PathSegment[]): boolean;
 }
 
@@ -89,8 +89,9 @@ function parseFile(file: string, text: string, problems: Problems): ConfigDocume
     const { line, col } = lines.linePos(offset);
     return { file, line, column: col };
   };
-  for (const error of document.errors)
+  for (const error of tellingErrors(document.errors)) {
     problems.addAt(placeAt(error.pos[0]), '', syntaxMessage(error, isJson));
+  }
   if (document.errors.length > 0) return undefined;
   const value = toValue(document);
   if (value instanceof Error) {
@@ -100,7 +101,7 @@ function parseFile(file: string, text: string, problems: Problems): ConfigDocume
   return {
     file,
     value,
-    place: (path) => placeAt(offsetOf(document, path)),
+    place: (path, at) => placeAt(offsetOf(document, path, at === 'key')),
     has: (path) => document.hasIn(path),
   };
 }
@@ -114,10 +115,17 @@ function toValue(document: Document): unknown {
   }
 }
 
+/** The first slip and every name that stands twice: what else a parser finds after a slip mostly comes from it. */
+function tellingErrors(errors: Document['errors']): Document['errors'] {
+  const slips = errors.filter((error) => error.code !== 'DUPLICATE_KEY').sort((a, b) => a.pos[0] - b.pos[0]);
+  const [slip] = slips;
+  return errors.filter((error) => error === slip || error.code === 'DUPLICATE_KEY');
+}
+
 function syntaxMessage(error: { code: string; message: string }, isJson: boolean): string {
   if (error.code === 'DUPLICATE_KEY') return 'this name stands twice here: remove or rename one of both';
-  const message = error.message.replace(/ at line \d+, column \d+:?[^]*$/, '');
-  return `this is not valid ${isJson ? 'JSON' : 'YAML'}: ${message}`;
+  if (isJson && error.code === 'BLOCK_IN_FLOW') return 'this is not valid JSON: a comma is missing before it';
+  return `this is not valid ${isJson ? 'JSON' : 'YAML'}: ${error.message}`;
 }
 
 /** `// …` and `/* … *\/` outside of strings become spaces, so that positions stay. */
@@ -128,16 +136,17 @@ function blankJsonComments(text: string): string {
 }
 
 /** The offset to point at for a path; 0 where the document is empty. */
-function offsetOf(document: Document, path: readonly PathSegment[]): number {
+function offsetOf(document: Document, path: readonly PathSegment[], atKey: boolean): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
-  for (const segment of path) {
+  for (const [i, segment] of path.entries()) {
     const container = isAlias(node) ? node.resolve(document) : node;
     if (isMap(container)) {
       const pair = container.items.find((item) => keyText(item) === String(segment));
       if (pair === undefined) return offset;
       node = pair.value;
-      const at = isScalar(node) && node.value !== null ? startOf(node) : startOf(pair.key);
+      const byKey = (atKey && i === path.length - 1) || !isScalar(node) || node.value === null;
+      const at = startOf(byKey ? pair.key : node);
       offset = at ?? offset;
     } else if (isSeq(container) && typeof segment === 'number') {
       node = container.items[segment];

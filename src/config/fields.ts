@@ -27,16 +27,16 @@ const custom = (input: unknown, message: string): z.core.$ZodRawIssue => ({ code
 export function duration(range: Range) {
   return z
     .string()
-    .transform(parsedWith(parseDuration, formatDuration, range))
-    .meta({ examples: ['90s', '10m', '1h30m', '30d'] });
+    .meta({ examples: ['90s', '10m', '1h30m', '30d'] })
+    .transform(parsedWith(parseDuration, formatDuration, range));
 }
 
 /** A text such as `512Mi`, or a number of bytes, to bytes in `range`. */
 export function size(range: Range) {
   return z
     .union([z.string(), z.number()])
-    .transform(parsedWith(parseSize, formatSize, range))
-    .meta({ examples: ['512Mi', '2Gi'] });
+    .meta({ examples: ['512Mi', '2Gi'] })
+    .transform(parsedWith(parseSize, formatSize, range));
 }
 
 export function formatSize(bytes: number): string {

@@ -83,7 +83,7 @@ function* named(values: JsonObject, section: string, problems: Problems): Iterab
   for (const [name, value] of Object.entries(values)) {
     if (!NAME_PATTERN.test(name)) {
       const rule = 'write lower-case letters, digits and dashes, a letter first and no dash last, at most 49';
-      problems.add([section, name], `"${name}" cannot be a name: ${rule}`);
+      problems.addKey([section, name], `"${name}" cannot be a name: ${rule}`);
     }
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) yield [name, value];
     else problems.add([section, name], 'must be a map of settings');

@@ -17,7 +17,7 @@ export interface Merged {
 
 /** Puts the files together; a name that stands in two of them is an error that names both places. */
 export function mergeDocuments(documents: readonly ConfigDocument[], problems: Problems): Merged {
-  problems.locateWith((path) => locate(documents, path));
+  problems.locateWith((path, at) => locate(documents, path, at));
   const merged = { server: undefined as Json | undefined, issuers: {}, jobs: {}, triggers: {} };
   const owners = new Map<string, Place>();
   for (const document of documents) {
@@ -37,7 +37,7 @@ export function mergeDocuments(documents: readonly ConfigDocument[], problems: P
 
 function checkKey(key: string, document: ConfigDocument, problems: Problems): void {
   if (KNOWN.includes(key)) return;
-  problems.addAt(document.place([key]), key, `unknown key "${key}": ${suggest(key, KNOWN.slice(1))}`);
+  problems.addAt(document.place([key], 'key'), key, `unknown key "${key}": ${suggest(key, KNOWN.slice(1))}`);
 }
 
 function addSection(
@@ -68,16 +68,16 @@ function owned(
 ): boolean {
   const key = path.join('.');
   const first = owners.get(key);
-  const place = document.place(path);
+  const place = document.place(path, 'key');
   if (first === undefined) owners.set(key, place);
   else problems.addAt(place, key, `stands in ${placeText(first)} already: remove or rename one of both`);
   return first === undefined;
 }
 
-function locate(documents: readonly ConfigDocument[], path: readonly PathSegment[]): Place {
+function locate(documents: readonly ConfigDocument[], path: readonly PathSegment[], at?: 'key'): Place {
   for (let length = Math.min(2, path.length); length > 0; length--) {
     const document = documents.find((candidate) => candidate.has(path.slice(0, length)));
-    if (document !== undefined) return document.place(path);
+    if (document !== undefined) return document.place(path, at);
   }
   return documents[0]?.place([]) ?? { file: '', line: 1, column: 1 };
 }

@@ -8,6 +8,8 @@ export interface Place {
   readonly column: number;
 }
 
+type Locate = (path: readonly PathSegment[], at?: 'key') => Place;
+
 interface Problem {
   readonly place: Place;
   readonly path: string;
@@ -17,15 +19,20 @@ interface Problem {
 /** Collects everything that is wrong, so that a reader mends it in one go. */
 export class Problems {
   readonly #found: Problem[] = [];
-  #locate: (path: readonly PathSegment[]) => Place = () => ({ file: '', line: 1, column: 1 });
+  #locate: Locate = () => ({ file: '', line: 1, column: 1 });
 
   /** How paths become places; known once the files are parsed. */
-  locateWith(locate: (path: readonly PathSegment[]) => Place): void {
+  locateWith(locate: Locate): void {
     this.#locate = locate;
   }
 
   add(path: readonly PathSegment[], message: string): void {
     this.addAt(this.#locate(path), pathText(path), message);
+  }
+
+  /** The same, where the key itself is what is wrong. */
+  addKey(path: readonly PathSegment[], message: string): void {
+    this.addAt(this.#locate(path, 'key'), pathText(path), message);
   }
 
   addAt(place: Place, path: string, message: string): void {
@@ -60,7 +67,7 @@ export class Problems {
     if (issue.code === 'unrecognized_keys') {
       // One line of the message per key: see `strictObject`.
       const lines = issue.message.split('\n');
-      issue.keys.forEach((key, i) => this.add([...path, key], lines[i] ?? issue.message));
+      issue.keys.forEach((key, i) => this.addKey([...path, key], lines[i] ?? issue.message));
       return;
     }
     const branch = issue.code === 'invalid_union' ? likeliestBranch(issue.errors) : undefined;

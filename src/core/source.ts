@@ -1,6 +1,7 @@
 import type { Verify } from './auth.ts';
 import type { Clock } from './clock.ts';
-import type { NewEvent } from './event.ts';
+import type { CloudEvent, NewEvent } from './event.ts';
+import type { Json } from './json.ts';
 import type { Log } from './log.ts';
 import type { AcceptResult, EventOutcome, StateRow, StateWrite } from './store.ts';
 
@@ -17,9 +18,13 @@ export interface Source {
   handle?(request: Request, info: RequestInfo): Promise<Response>;
   /** The next `count` times at or after `from` at which it would let an event in by itself. */
   preview?(from: number, count: number): readonly number[];
+  /** The event that a person fires by hand at `time`: of this source's own type, with `data` in or over its own. */
+  manual?(time: number, data: Json | undefined): ManualEvent;
   /** The clock was set back by `ms`: alarms that are set now wait too long. Only for sources that set any. */
   clockSetBack?(ms: number): void;
 }
+
+export type ManualEvent = Pick<CloudEvent, 'type' | 'source' | 'data'>;
 
 export interface RequestInfo {
   readonly remoteAddress: string;

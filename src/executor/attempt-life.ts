@@ -60,7 +60,11 @@ export class AttemptLife {
     this.#resumed = resumed;
     this.#onFinished = onFinished;
     this.#endOfSession = () => this.#bell.ring();
-    this.#stopper = new Stopper({ ...context, signal: context.session.signal, onAct: () => this.#bell.ring() });
+    this.#stopper = new Stopper({
+      ...context,
+      signal: context.session.signal,
+      onAct: () => this.#bell.ring(),
+    });
   }
 
   get name(): string {
@@ -100,7 +104,10 @@ export class AttemptLife {
     const { gate, runner, clock } = this.#context;
     await gate.through(() => runner.remove(this.name));
     const reason = this.#attempt.state === 'RUNNING' ? 'CONTAINER_LOST' : 'CONTAINER_START_FAILED';
-    await this.#store({ state: 'FAILED', reason, message, exitCode: null, signal: null, endTime: clock.now() }, null);
+    await this.#store(
+      { state: 'FAILED', reason, message, exitCode: null, signal: null, endTime: clock.now() },
+      null,
+    );
   }
 
   async #live(): Promise<void> {
@@ -136,7 +143,8 @@ export class AttemptLife {
       await this.#started(ensured.startTime, imageDigest);
       return this.#end(await this.#untilEnded());
     }
-    if (!hasStarted(ensured.status)) throw new Error(`${this.name} was to be started but is ${ensured.status.state}`);
+    if (!hasStarted(ensured.status))
+      throw new Error(`${this.name} was to be started but is ${ensured.status.state}`);
     await this.#started(ensured.status.startTime, imageDigest);
     if (ensured.status.state === 'exited') return this.#end(ensured.status);
     await capture.resume();
@@ -178,7 +186,8 @@ export class AttemptLife {
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
       this.#attempt = await session.write(() => store.requestStop(this.#key(), session.epoch, 'timeout'));
     }
-    if (this.#attempt.stopReason !== null) this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
+    if (this.#attempt.stopReason !== null)
+      this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
   }
 
   /** The container runs although its output has ended: looks again soon, and reads on where the stream was cut. */
@@ -212,7 +221,9 @@ export class AttemptLife {
 
   async #store(result: AttemptResult, logBytes: { stdout: number; stderr: number } | null): Promise<void> {
     const { session, store } = this.#context;
-    await session.write(() => store.finishAttempt({ key: this.#key(), epoch: session.epoch, result, logBytes }));
+    await session.write(() =>
+      store.finishAttempt({ key: this.#key(), epoch: session.epoch, result, logBytes }),
+    );
     this.#onFinished();
   }
 
@@ -253,6 +264,8 @@ export class AttemptLife {
   }
 }
 
-function hasStarted(status: ContainerStatus): status is Extract<ContainerStatus, { state: 'running' | 'exited' }> {
+function hasStarted(
+  status: ContainerStatus,
+): status is Extract<ContainerStatus, { state: 'running' | 'exited' }> {
   return status.state === 'running' || status.state === 'exited';
 }

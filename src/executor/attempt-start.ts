@@ -1,6 +1,13 @@
 import { isTappetError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
-import type { Attempt, AttemptKey, AttemptReason, AttemptResult, Execution, RenderedSpec } from '../core/execution.ts';
+import type {
+  Attempt,
+  AttemptKey,
+  AttemptReason,
+  AttemptResult,
+  Execution,
+  RenderedSpec,
+} from '../core/execution.ts';
 import type { ContainerSpec, Ensured, PreparedImage } from '../core/runner.ts';
 import { taskEnvironment } from './environment.ts';
 import type { LifeContext } from './life-context.ts';
@@ -94,7 +101,9 @@ async function create(params: StartParams, rendered: RenderedSpec, image: Prepar
 async function ensure(params: StartParams, rendered: RenderedSpec, digest: string): Promise<Started> {
   const { context, capture } = params;
   const spec = containerSpec(params, rendered, digest);
-  const ensured = await context.gate.through(async () => context.runner.ensure(spec, await capture.prepareAttach()));
+  const ensured = await context.gate.through(async () =>
+    context.runner.ensure(spec, await capture.prepareAttach()),
+  );
   return { outcome: 'runs', ensured, imageDigest: digest };
 }
 

@@ -73,7 +73,9 @@ export class EngineGate {
   #goDown(error: unknown): void {
     this.#problem = errorText(error);
     if (this.#down !== undefined) return;
-    this.#options.log.warn(`The container engine does not answer; tasks wait until it does: ${this.#problem}`);
+    this.#options.log.warn(
+      `The container engine does not answer; tasks wait until it does: ${this.#problem}`,
+    );
     this.#down = deferred();
     void this.#probe(this.#down);
   }

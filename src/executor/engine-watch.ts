@@ -18,7 +18,8 @@ export async function followHints(context: LifeContext, live: LiveAttempts): Pro
         else live.ringAll();
       }
     } catch (error) {
-      if (!session.signal.aborted) log.warn(`The engine's events broke off; looking every 10 s meanwhile: ${errorText(error)}`);
+      if (!session.signal.aborted)
+        log.warn(`The engine's events broke off; looking every 10 s meanwhile: ${errorText(error)}`);
     }
     await pause(clock, HINTS_PAUSE_MS, session.signal);
   }

@@ -76,7 +76,8 @@ export class Executor extends Service {
     super();
     this.#options = options;
     const { store, runner, ids, clock, log } = options;
-    this.#lease = runner === null ? null : new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
+    this.#lease =
+      runner === null ? null : new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
   }
 
   /** A hint: there may be something to start or to stop. Never throws. */
@@ -103,7 +104,8 @@ export class Executor extends Service {
 
   #stateNow(): Pick<ExecutorStatus, 'state' | 'message'> {
     if (this.#lease === null) {
-      const message = 'No container engine was found: everything works but containers. "tappet doctor" says what was tried.';
+      const message =
+        'No container engine was found: everything works but containers. "tappet doctor" says what was tried.';
       return { state: 'no-engine', message };
     }
     if (!this.#started) return { state: 'off', message: 'Not started.' };
@@ -116,7 +118,10 @@ export class Executor extends Service {
       return { state: 'connecting', message };
     }
     if (!this.#adopted) return { state: 'connecting', message: 'Connecting to the container engine.' };
-    return { state: 'ready', message: `Tasks run on ${gate.capabilities?.description ?? 'the container engine'}.` };
+    return {
+      state: 'ready',
+      message: `Tasks run on ${gate.capabilities?.description ?? 'the container engine'}.`,
+    };
   }
 
   protected async run(signal: AbortSignal): Promise<void> {
@@ -150,7 +155,16 @@ export class Executor extends Service {
     const context: LifeContext = { store, runner, logs, clock, expressions, log, session, gate, starts };
     const live = new LiveAttempts(context, () => this.wake());
     const engine = runner.engine;
-    const claims = new ClaimLoop({ store, engine, session, live, ...settings, clock, log, engineUp: () => gate.up });
+    const claims = new ClaimLoop({
+      store,
+      engine,
+      session,
+      live,
+      ...settings,
+      clock,
+      log,
+      engineUp: () => gate.up,
+    });
     this.#serving = { session, gate, context, live, claims };
     return this.#serving;
   }

@@ -43,7 +43,10 @@ export class Lease {
           this.#problem = null;
           return lease.epoch;
         }
-        this.#say(log, 'Another gateway is in charge of the container engine; this one takes over when that one ends.');
+        this.#say(
+          log,
+          'Another gateway is in charge of the container engine; this one takes over when that one ends.',
+        );
       } catch (error) {
         this.#say(log, `The container engine could not be reserved in the store: ${errorText(error)}`);
       }
@@ -71,7 +74,8 @@ export class Lease {
         if (isTappetError(error, 'STALE_EPOCH')) return session.lose('another gateway has taken over');
         silentMs += wait;
         wait = RETRY_MS;
-        if (silentMs >= LEASE_MS - RETRY_MS) return session.lose(`the lease could not be renewed: ${errorText(error)}`);
+        if (silentMs >= LEASE_MS - RETRY_MS)
+          return session.lose(`the lease could not be renewed: ${errorText(error)}`);
       }
     }
   }

@@ -64,12 +64,15 @@ export class LiveAttempts {
     const { session, clock, log } = this.#context;
     const name = first.attempt.containerName;
     let claim: Claim | undefined = first;
-    for (let crashes = 0; claim !== undefined; ) {
+    for (let crashes = 0; claim !== undefined;) {
       const life = new AttemptLife(this.#context, claim, resumed || crashes > 0, () => this.#free(name));
       this.#lives.set(name, life);
       try {
         if (crashes < MAX_CRASHES) await life.run();
-        else await life.fail('The gateway could not run this attempt because of an error of its own; see its log.');
+        else
+          await life.fail(
+            'The gateway could not run this attempt because of an error of its own; see its log.',
+          );
         break;
       } catch (error) {
         if (error instanceof SessionOver) break;

@@ -80,7 +80,7 @@ export class LogCapture {
    */
   async complete(): Promise<boolean> {
     if (this.#pump !== undefined && (await this.#untilStalled(this.#pump.done))) return true;
-    for (let tries = 0; tries < SWEEP_TRIES; ) {
+    for (let tries = 0; tries < SWEEP_TRIES;) {
       const before = this.#taken();
       await this.#giveUp();
       const pump = this.#resumed();
@@ -101,7 +101,9 @@ export class LogCapture {
     try {
       return await this.#options.writer.close();
     } catch (error) {
-      this.#options.log.warn(`The log of ${this.#options.name} may not outlast a power cut: ${errorText(error)}`);
+      this.#options.log.warn(
+        `The log of ${this.#options.name} may not outlast a power cut: ${errorText(error)}`,
+      );
       const { stdout, stderr } = this.#options.writer.cursor();
       return { stdout: stdout.bytes, stderr: stderr.bytes };
     }
@@ -127,7 +129,8 @@ export class LogCapture {
       .then(
         () => !abort.signal.aborted,
         (error: unknown) => {
-          if (!(error instanceof SessionOver)) log.warn(`The output of ${name} could not be read on: ${errorText(error)}`);
+          if (!(error instanceof SessionOver))
+            log.warn(`The output of ${name} could not be read on: ${errorText(error)}`);
           return false;
         },
       )

@@ -21,7 +21,8 @@ export function outcomeOf(attempt: StopFields, spec: SpecFields, ended: Ended, n
   const exit = ended.state === 'exited' ? ended.exit : null;
   const { stopReason, stopRequestTime } = attempt;
   // What ended before anybody asked is judged by its own end.
-  if (stopReason !== null && endTime >= (stopRequestTime ?? 0)) return stopped(stopReason, spec, exit, endTime);
+  if (stopReason !== null && endTime >= (stopRequestTime ?? 0))
+    return stopped(stopReason, spec, exit, endTime);
   if (exit === null) return failed('CONTAINER_LOST', LOST, null, endTime);
   return byExit(exit, spec, endTime);
 }
@@ -29,10 +30,20 @@ export function outcomeOf(attempt: StopFields, spec: SpecFields, ended: Ended, n
 const LOST = 'The container is gone, and nobody here removed it; its exit code is not known.';
 const UNKNOWN = 'The container ended, but the engine does not know how.';
 
-function stopped(reason: 'timeout' | 'cancel', spec: SpecFields, exit: Exit | null, endTime: number): AttemptResult {
+function stopped(
+  reason: 'timeout' | 'cancel',
+  spec: SpecFields,
+  exit: Exit | null,
+  endTime: number,
+): AttemptResult {
   const how = exit === null ? 'removed after SIGKILL' : howStopped(exit, spec);
   if (reason === 'timeout') {
-    return failed('TIMED_OUT', `It ran longer than ${formatDuration(spec.timeoutMs)}; ${how}.`, exit, endTime);
+    return failed(
+      'TIMED_OUT',
+      `It ran longer than ${formatDuration(spec.timeoutMs)}; ${how}.`,
+      exit,
+      endTime,
+    );
   }
   return { state: 'CANCELLED', reason: 'CANCELLED', message: `Cancelled; ${how}.`, ...codes(exit), endTime };
 }
@@ -56,7 +67,8 @@ function byExit(exit: Exit, spec: SpecFields, endTime: number): AttemptResult {
     const message = `Killed by the kernel: it used more than its ${memory} of memory; raise "memory" of the job.`;
     return failed('OOM_KILLED', message, exit, endTime);
   }
-  if (exit.signal !== null) return failed('SIGNALLED', withWords(`Ended by ${exit.signal}.`, exit), exit, endTime);
+  if (exit.signal !== null)
+    return failed('SIGNALLED', withWords(`Ended by ${exit.signal}.`, exit), exit, endTime);
   if (exit.exitCode === null) return failed('CONTAINER_LOST', withWords(UNKNOWN, exit), exit, endTime);
   const hint = EXIT_HINTS[exit.exitCode];
   const message = `Exit code ${exit.exitCode}${hint === undefined ? '.' : `: ${hint}.`}`;
@@ -86,11 +98,18 @@ function failed(reason: AttemptReason, message: string, exit: Exit | null, endTi
 
 function codes(exit: Exit | null): { exitCode: number | null; signal: string | null } {
   if (exit === null) return { exitCode: null, signal: null };
-  return exit.signal === null ? { exitCode: exit.exitCode, signal: null } : { exitCode: null, signal: exit.signal };
+  return exit.signal === null
+    ? { exitCode: exit.exitCode, signal: null }
+    : { exitCode: null, signal: exit.signal };
 }
 
 /** An attempt that ended before its container ran. */
-export function neverRan(state: 'FAILED' | 'CANCELLED', reason: AttemptReason, message: string, now: number): AttemptResult {
+export function neverRan(
+  state: 'FAILED' | 'CANCELLED',
+  reason: AttemptReason,
+  message: string,
+  now: number,
+): AttemptResult {
   return { state, reason, message, exitCode: null, signal: null, endTime: now };
 }
 

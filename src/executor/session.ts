@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../core/clock.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
@@ -35,6 +36,8 @@ export class Session {
     this.epoch = options.epoch;
     this.#clock = options.clock;
     this.#log = options.log;
+    // Every attempt listens, several times; a hundred of them are no leak.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   get signal(): AbortSignal {
@@ -49,9 +52,12 @@ export class Session {
   /** Ends it because another gateway has the engine, or may have it. */
   lose(why: string): void {
     if (this.signal.aborted) return;
-    this.#log.warn(`No longer in charge of the container engine: ${why}. Running containers are left alone.`, {
-      epoch: this.epoch,
-    });
+    this.#log.warn(
+      `No longer in charge of the container engine: ${why}. Running containers are left alone.`,
+      {
+        epoch: this.epoch,
+      },
+    );
     this.#abort.abort();
   }
 
@@ -75,7 +81,8 @@ export class Session {
         if (isTappetError(error, 'STALE_EPOCH')) this.lose('another gateway has taken over');
         this.throwIfOver();
         if (!isTappetError(error, 'STORE_UNAVAILABLE')) throw error;
-        if (!this.#storeFailing) this.#log.error(`What tasks do cannot be stored; trying again: ${errorText(error)}`);
+        if (!this.#storeFailing)
+          this.#log.error(`What tasks do cannot be stored; trying again: ${errorText(error)}`);
         this.#storeFailing = true;
         await pause(this.#clock, RETRY_MS, this.signal);
       }

@@ -83,18 +83,13 @@ export function checkSize(text: string): void {
 }
 
 function parseText(text: string, offset: number): Parsed {
-  const fault = findFault(text);
-  if (fault === undefined && !tooDeep(text)) {
-    try {
-      return parse(text);
-    } catch (error) {
-      throw invalid(parserMessage(error, text), offset + parserOffset(error), error);
-    }
+  if (tooDeep(text)) throw invalid(`more than ${MAX_BRACKETS} brackets stand in each other`, offset);
+  try {
+    return parse(text);
+  } catch (error) {
+    const fault = findFault(text) ?? { at: parserOffset(error), message: parserMessage(error, text) };
+    throw invalid(fault.message, offset + fault.at, error);
   }
-  throw invalid(
-    fault?.message ?? `more than ${MAX_BRACKETS} brackets stand in each other`,
-    offset + (fault?.at ?? 0),
-  );
 }
 
 function tooDeep(text: string): boolean {

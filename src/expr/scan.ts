@@ -117,18 +117,22 @@ export interface Fault {
   readonly message: string;
 }
 
-const WRONG_SIGNS: Readonly<Record<string, string>> = {
-  '=': 'use == to compare',
-  '===': 'use ==',
-  '!==': 'use !=',
-  '&': 'use && for "and"',
-  '|': 'use || for "or"',
-  ';': 'one expression, no semicolon',
-  '`': 'use single or double quotes',
-};
-const WRONG_WORDS: Readonly<Record<string, string>> = { and: 'use &&', or: 'use ||', not: 'use !' };
+const SLIPS = new Map<string, string>(
+  Object.entries({
+    '=': 'use == to compare',
+    '===': 'use ==',
+    '!==': 'use !=',
+    '&': 'use && for "and"',
+    '|': 'use || for "or"',
+    ';': 'one expression, no semicolon',
+    '`': 'use single or double quotes',
+    and: 'use &&',
+    or: 'use ||',
+    not: 'use !',
+  }),
+);
 
-/** Why a text is probably no expression: the common slips. The parser itself only knows how far it came. */
+/** Why the parser refused a text, where it is one of the common slips: the parser itself only knows how far it came. */
 export function findFault(text: string): Fault | undefined {
   const open: Token[] = [];
   let last: Token | undefined;
@@ -137,8 +141,7 @@ export function findFault(text: string): Fault | undefined {
     if (token.kind === 'space') continue;
     if (token.kind === 'unterminated')
       return { at: token.start, message: 'this string has no closing quote' };
-    const hint =
-      token.kind === 'sign' ? WRONG_SIGNS[part] : token.kind === 'word' ? WRONG_WORDS[part] : undefined;
+    const hint = SLIPS.get(part);
     if (hint !== undefined) return { at: token.start, message: `"${part}" is not CEL: ${hint}` };
     if (token.kind === 'sign' && OPEN.includes(part)) open.push(token);
     if (token.kind === 'sign' && CLOSE.includes(part)) {

@@ -5,7 +5,7 @@ const MAX_JSON_DEPTH = 100;
 
 const tooLarge = (limit: number): TappetError =>
   new TappetError('PAYLOAD_TOO_LARGE', `The body is larger than ${limit} bytes, the limit of this gateway.`, {
-    fix: 'Send less, or raise server.maxBodyBytes.',
+    fix: 'Send less, or raise server.maxBody.',
   });
 
 /**

@@ -2,9 +2,10 @@ import type { Verify } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
 import { TappetError, errorText } from '../core/errors.ts';
 import type { Origin } from '../core/event.ts';
+import type { Json } from '../core/json.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
-import type { Alarms, RequestInfo, Source, SourceAccept, SourceContext } from '../core/source.ts';
+import type { Alarms, ManualEvent, RequestInfo, Source, SourceAccept, SourceContext } from '../core/source.ts';
 import type { AcceptResult, EventOutcome, InboxStore, StateRow } from '../core/store.ts';
 import { HeapAlarms } from '../lib/alarms.ts';
 import type { Inbox } from './inbox.ts';
@@ -85,6 +86,11 @@ export class SourceHost {
   /** The next `count` times (epoch ms) from `from` on; undefined where the source has none of its own. */
   preview(name: string, from: number, count: number): readonly number[] | undefined {
     return this.#hosted.get(name)?.spec.source.preview?.(from, count);
+  }
+
+  /** undefined where there is no such source, or it has no event to fire by hand. */
+  manual(name: string, time: number, data: Json | undefined): ManualEvent | undefined {
+    return this.#hosted.get(name)?.spec.source.manual?.(time, data);
   }
 
   health(): SourceHealth[] {

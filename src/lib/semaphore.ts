@@ -5,7 +5,8 @@ export class Semaphore {
   readonly #waiting: (() => void)[] = [];
 
   constructor(permits: number) {
-    if (!Number.isInteger(permits) || permits < 1) throw new TypeError('a semaphore needs at least one permit');
+    if (!Number.isInteger(permits) || permits < 1)
+      throw new TypeError('a semaphore needs at least one permit');
     this.#permits = permits;
     this.#free = permits;
   }

@@ -153,7 +153,8 @@ export class FileLogWriter implements LogWriter {
     const file = this.#file ?? (await this.#newSegment());
     const at = this.#position - this.#fileFirst;
     // An earlier segment ended here: the new one starts with what opening would otherwise have to look for there.
-    const head = at === 0 && this.#position > 0 ? this.#frame(CHECKPOINT, 0, encodeCheckpoint(this.cursor())) : [];
+    const head =
+      at === 0 && this.#position > 0 ? this.#frame(CHECKPOINT, 0, encodeCheckpoint(this.cursor())) : [];
     await writeAll(file, [...head, ...buffers], at);
     this.#position += sizeOf(head) + bytes;
   }
@@ -205,7 +206,8 @@ export class FileLogWriter implements LogWriter {
   }
 }
 
-const sizeOf = (buffers: readonly Uint8Array[]): number => buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+const sizeOf = (buffers: readonly Uint8Array[]): number =>
+  buffers.reduce((sum, buffer) => sum + buffer.length, 0);
 
 /** Linux takes at most this many buffers at once (UIO_MAXIOV). */
 const MAX_BUFFERS = 1024;
@@ -226,7 +228,12 @@ async function writeAll(file: FileHandle, buffers: readonly Uint8Array[], positi
 async function writeRest(file: FileHandle, buffer: Buffer, done: number, position: number): Promise<number> {
   let written = done;
   while (written < buffer.length) {
-    const { bytesWritten } = await file.write(buffer, written, buffer.length - written, position + written - done);
+    const { bytesWritten } = await file.write(
+      buffer,
+      written,
+      buffer.length - written,
+      position + written - done,
+    );
     if (bytesWritten === 0) throw new Error('no space left');
     written += bytesWritten;
   }

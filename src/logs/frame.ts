@@ -66,7 +66,8 @@ export function decodeFrame(buffer: Buffer, at: number): Decoded {
   if (buffer.length - at < HEADER_BYTES) return { outcome: 'short', bytes: HEADER_BYTES };
   const kind = buffer.readUInt8(at + 1);
   const length = buffer.readUInt32BE(at + 4);
-  if (buffer.readUInt8(at) !== MAGIC || !isKind(kind) || length > MAX_PAYLOAD_BYTES) return { outcome: 'torn' };
+  if (buffer.readUInt8(at) !== MAGIC || !isKind(kind) || length > MAX_PAYLOAD_BYTES)
+    return { outcome: 'torn' };
   const bytes = HEADER_BYTES + length;
   if (buffer.length - at < bytes) return { outcome: 'short', bytes };
   const payload = buffer.subarray(at + HEADER_BYTES, at + bytes);

@@ -39,7 +39,10 @@ export function executionDir(dir: string, execution: string): string {
 export function attemptDir(dir: string, key: AttemptKey): string {
   for (const [name, value] of [['task index', key.index] as const, ['attempt', key.attempt] as const]) {
     if (Number.isSafeInteger(value) && value >= 0) continue;
-    throw new TappetError('INVALID_ARGUMENT', `${value} cannot be the number of a ${name}; it must be 0 or more.`);
+    throw new TappetError(
+      'INVALID_ARGUMENT',
+      `${value} cannot be the number of a ${name}; it must be 0 or more.`,
+    );
   }
   return join(executionDir(dir, key.execution), `${key.index}-${key.attempt}`);
 }
@@ -76,7 +79,11 @@ export interface PlacedFrame {
  * The whole frames of a segment from byte `at` to byte `limit`, a block at a time; ends at the first one that is
  * torn or not all there yet. Each block has its own memory, so payloads stay valid.
  */
-export async function* readFrames(file: FileHandle, at: number, limit: number): AsyncGenerator<PlacedFrame[]> {
+export async function* readFrames(
+  file: FileHandle,
+  at: number,
+  limit: number,
+): AsyncGenerator<PlacedFrame[]> {
   let from = at;
   let size = BLOCK_BYTES;
   for (;;) {

@@ -45,9 +45,17 @@ export class Maintenance extends Service {
     const events = new EventRetention({ store, retentionMs: () => options.eventRetentionMs() });
     const orphans = new OrphanContainers({ store, clock, log, runner: () => options.runner() });
     this.#duties = [
-      { what: 'remove old executions', everyMs: 10 * MINUTE, runOnce: (signal) => executions.runOnce(signal) },
+      {
+        what: 'remove old executions',
+        everyMs: 10 * MINUTE,
+        runOnce: (signal) => executions.runOnce(signal),
+      },
       { what: 'remove old events', everyMs: 10 * MINUTE, runOnce: (signal) => events.runOnce(signal) },
-      { what: 'remove orphaned containers', everyMs: 5 * MINUTE, runOnce: (signal) => orphans.runOnce(signal) },
+      {
+        what: 'remove orphaned containers',
+        everyMs: 5 * MINUTE,
+        runOnce: (signal) => orphans.runOnce(signal),
+      },
     ];
   }
 

@@ -45,12 +45,15 @@ test('a token put there by hand is taken, without the line end of an editor', as
   expect((await ensureToken(dir)).token.reveal()).toBe('my-own-token-of-some-length');
 });
 
-test.each([0o640, 0o604, 0o620, 0o644, 0o666])('mode %o is refused with the command that mends it', async (mode) => {
-  const path = await put('my-own-token-of-some-length', mode);
-  const refused = ensureToken(dir);
-  await expect(refused).rejects.toMatchObject({ code: 'DATA_FOLDER_UNUSABLE', fields: { path } });
-  await expect(refused).rejects.toThrow(`chmod 600 '${path}'`);
-});
+test.each([0o640, 0o604, 0o620, 0o644, 0o666])(
+  'mode %o is refused with the command that mends it',
+  async (mode) => {
+    const path = await put('my-own-token-of-some-length', mode);
+    const refused = ensureToken(dir);
+    await expect(refused).rejects.toMatchObject({ code: 'DATA_FOLDER_UNUSABLE', fields: { path } });
+    await expect(refused).rejects.toThrow(`chmod 600 '${path}'`);
+  },
+);
 
 test.each([
   ['empty', ''],
@@ -78,7 +81,9 @@ test('a data folder that is a file is an error with the path', async () => {
 const auth = new TokenAuth(new SecretValue('my-own-token-of-some-length'));
 
 test('the token makes its bearer admin, who may do everything', async () => {
-  const principal = await auth.authenticate(new Headers({ authorization: 'Bearer my-own-token-of-some-length' }));
+  const principal = await auth.authenticate(
+    new Headers({ authorization: 'Bearer my-own-token-of-some-length' }),
+  );
   expect(principal?.name).toBe('admin');
   expect([...(principal?.permissions ?? [])]).toEqual([...PERMISSIONS]);
 });

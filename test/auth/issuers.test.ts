@@ -76,13 +76,20 @@ test('when no key was ever read the answer is unavailable, only to a token that 
   const fetch = () => Promise.reject(new Error('unreachable'));
   const issuers = new Issuers({ specs: new Map([['main', issuerSpec()]]), fetch, clock, log: new FakeLog() });
   const oidc = { issuer: 'main', audience: AUDIENCE, require: 'claims.sub == "x"' };
-  const verify = await compileVerify({ oidc }, { issuers, secrets: nameIsValue, clock, expressions: createExpressions() });
+  const verify = await compileVerify(
+    { oidc },
+    { issuers, secrets: nameIsValue, clock, expressions: createExpressions() },
+  );
   const now = clock.now() / 1000;
   const present = (aud: string) => {
     const claims = JSON.stringify({ iss: ISSUER, aud, sub: 'x', iat: now, exp: now + 60 });
     const token = signRaw('{"alg":"ES256","kid":"one"}', claims, 'ES256', key.privateKey);
     return verify({ headers: new Headers({ authorization: `Bearer ${token}` }), body: new Uint8Array(0) });
   };
-  expect(await present(AUDIENCE)).toEqual({ ok: 'unavailable', reason: expect.stringContaining('unreachable'), retryAfter: 1 });
+  expect(await present(AUDIENCE)).toEqual({
+    ok: 'unavailable',
+    reason: expect.stringContaining('unreachable'),
+    retryAfter: 1,
+  });
   expect((await present('https://other.example')).ok).toBe(false);
 });

@@ -13,7 +13,14 @@ import { ALGS, encode, makeKey, signature, signRaw, type Alg, type TestKey } fro
 
 const clock = new ManualClock('2026-06-01T12:00:00Z');
 const NOW = clock.now() / 1000;
-const CLAIMS = { iss: ISSUER, aud: AUDIENCE, sub: 'caller', email: 'a@b.example', iat: NOW - 10, exp: NOW + 600 };
+const CLAIMS = {
+  iss: ISSUER,
+  aud: AUDIENCE,
+  sub: 'caller',
+  email: 'a@b.example',
+  iat: NOW - 10,
+  exp: NOW + 600,
+};
 const keys = new Map<Alg, TestKey>(ALGS.map((alg) => [alg, makeKey(alg, `key-${alg}`)]));
 const stranger = new Map<Alg, TestKey>(ALGS.map((alg) => [alg, makeKey(alg, `key-${alg}`)]));
 const connections: string[] = [];
@@ -24,7 +31,10 @@ function keyOf(alg: Alg): TestKey {
   return key;
 }
 
-async function verifier(change: Partial<IssuerSpec> = {}, require = 'claims.email == "a@b.example"'): Promise<Verify> {
+async function verifier(
+  change: Partial<IssuerSpec> = {},
+  require = 'claims.email == "a@b.example"',
+): Promise<Verify> {
   const spec = issuerSpec({ jwks: { keys: [...keys.values()].map((key) => key.jwk) }, ...change });
   const fetch = async (url: string): Promise<Response> => {
     connections.push(url);
@@ -58,12 +68,15 @@ const good = signed(() => {});
 const header = (change: JsonObject): Forge => signed((parts) => void Object.assign(parts.header, change));
 const claims = (change: JsonObject): Forge => signed((parts) => void Object.assign(parts.claims, change));
 const without = (name: string): Forge => signed((parts) => void delete parts.claims[name]);
-const text = (change: (header: string, payload: string) => [string, string]): Forge =>
+const rewritten = (change: (header: string, payload: string) => [string, string]): Forge =>
   function forge(key, parts) {
     const [head, payload] = change(JSON.stringify(parts.header), JSON.stringify(parts.claims));
     return signRaw(head, payload, key.alg, key.privateKey);
   };
-const altered = (change: (token: string, key: TestKey) => string): Forge => (key, parts) => change(good(key, parts), key);
+const altered =
+  (change: (token: string, key: TestKey) => string): Forge =>
+  (key, parts) =>
+    change(good(key, parts), key);
 const part = (token: string, index: number): string => token.split('.')[index] ?? '';
 
 function hs256(secret: string | Buffer): Forge {
@@ -87,15 +100,19 @@ const ATTACKS: Readonly<Record<string, Forge>> = {
   'alg in lower case': signed((p, key) => void (p.header['alg'] = key.alg.toLowerCase())),
   'alg with a space': signed((p, key) => void (p.header['alg'] = `${key.alg} `)),
   'alg of the prototype': header({ alg: '__proto__' }),
-  'alg of another family': signed((p, key) => void (p.header['alg'] = key.alg === 'ES256' ? 'RS256' : 'ES256')),
+  'alg of another family': signed(
+    (p, key) => void (p.header['alg'] = key.alg === 'ES256' ? 'RS256' : 'ES256'),
+  ),
   'alg outside the list': signed((p) => void (p.header['alg'] = 'RS512')),
   'HS256 with the public key as PEM': (key, p) => hs256(publicPem(key))(key, p),
-  'HS256 with the public key as DER': (key, p) => hs256(key.publicKey.export({ type: 'spki', format: 'der' }))(key, p),
+  'HS256 with the public key as DER': (key, p) =>
+    hs256(key.publicKey.export({ type: 'spki', format: 'der' }))(key, p),
   'HS256 with the JWK': (key, p) => hs256(JSON.stringify(key.jwk))(key, p),
   'HS256 with an empty secret': hs256(''),
-  'HS256 with n or x': (key, p) => hs256(String(key.jwk['n'] ?? key.jwk['x']))(key, p),
+  'HS256 with n or x': (key, p) => hs256(JSON.stringify(key.jwk['n'] ?? key.jwk['x']).slice(1, -1))(key, p),
   'another key under the same kid': (key, p) => good(stranger.get(key.alg) ?? key, p),
-  'an embedded jwk': (key, p) => header({ jwk: stranger.get(key.alg)?.jwk ?? {} })(stranger.get(key.alg) ?? key, p),
+  'an embedded jwk': (key, p) =>
+    header({ jwk: stranger.get(key.alg)?.jwk ?? {} })(stranger.get(key.alg) ?? key, p),
   'a jku': (key, p) => header({ jku: 'http://127.0.0.1:1/jwks' })(stranger.get(key.alg) ?? key, p),
   'an x5u': (key, p) => header({ x5u: 'http://127.0.0.1:1/cert' })(stranger.get(key.alg) ?? key, p),
   'kid unknown': header({ kid: 'other' }),
@@ -103,25 +120,27 @@ const ATTACKS: Readonly<Record<string, Forge>> = {
   'kid a path': header({ kid: '../../../../dev/null' }),
   'kid of the prototype': header({ kid: '__proto__' }),
   'kid empty': header({ kid: '' }),
-  'kid of another algorithm': signed((p, key) => void (p.header['kid'] = key.alg === 'ES256' ? 'key-RS256' : 'key-ES256')),
-  'crit': header({ crit: ['exp'] }),
+  'kid of another algorithm': signed(
+    (p, key) => void (p.header['kid'] = key.alg === 'ES256' ? 'key-RS256' : 'key-ES256'),
+  ),
+  crit: header({ crit: ['exp'] }),
   'crit empty': header({ crit: [] }),
   'b64 false': header({ b64: false, crit: ['b64'] }),
   'typ of a logout token': header({ typ: 'logout+jwt' }),
   'typ of a DPoP proof': header({ typ: 'dpop+jwt' }),
   'typ not a string': header({ typ: ['JWT'] }),
-  'header with a member twice': text((h, p) => [h.replace('{', '{"alg":"none",'), p]),
-  'header with an escaped member twice': text((h, p) => [h.replace('{', '{"\\u0061lg":"none",'), p]),
-  'header with a byte order mark': text((h, p) => [`\uFEFF${h}`, p]),
-  'header a list': text((_, p) => ['[]', p]),
-  'claims with a member twice': text((h, p) => [h, p.replace('{', '{"iss":"https://evil.example",')]),
-  'claims with a nested member twice': text((h, p) => [h, p.replace('{', '{"x":{"a":1,"a":2},')]),
-  'claims with a byte order mark': text((h, p) => [h, `\uFEFF${p}`]),
-  'claims a list': text((h) => [h, '[]']),
-  'claims null': text((h) => [h, 'null']),
-  'claims not JSON': text((h) => [h, 'iss=x']),
-  'claims deep': text((h, p) => [h, p.replace('{', `{"x":${'['.repeat(40)}${']'.repeat(40)},`)]),
-  'claims with a number beyond a double': text((h, p) => [h, p.replace('{', '{"x":1e400,')]),
+  'header with a member twice': rewritten((h, p) => [h.replace('{', '{"alg":"none",'), p]),
+  'header with an escaped member twice': rewritten((h, p) => [h.replace('{', '{"\\u0061lg":"none",'), p]),
+  'header with a byte order mark': rewritten((h, p) => [`\uFEFF${h}`, p]),
+  'header a list': rewritten((_, p) => ['[]', p]),
+  'claims with a member twice': rewritten((h, p) => [h, p.replace('{', '{"iss":"https://evil.example",')]),
+  'claims with a nested member twice': rewritten((h, p) => [h, p.replace('{', '{"x":{"a":1,"a":2},')]),
+  'claims with a byte order mark': rewritten((h, p) => [h, `\uFEFF${p}`]),
+  'claims a list': rewritten((h) => [h, '[]']),
+  'claims null': rewritten((h) => [h, 'null']),
+  'claims not JSON': rewritten((h) => [h, 'iss=x']),
+  'claims deep': rewritten((h, p) => [h, p.replace('{', `{"x":${'['.repeat(40)}${']'.repeat(40)},`)]),
+  'claims with a number beyond a double': rewritten((h, p) => [h, p.replace('{', '{"x":1e400,')]),
   'iss with a slash more': claims({ iss: `${ISSUER}/` }),
   'iss in upper case': claims({ iss: ISSUER.toUpperCase() }),
   'iss missing': without('iss'),
@@ -140,7 +159,7 @@ const ATTACKS: Readonly<Record<string, Forge>> = {
   'exp missing': without('exp'),
   'exp past': claims({ exp: NOW - 31 }),
   'exp a string': claims({ exp: String(NOW + 600) }),
-  'exp infinite': text((h, p) => [h, p.replace(/"exp":\d+/, '"exp":1e400')]),
+  'exp infinite': rewritten((h, p) => [h, p.replace(/"exp":\d+/, '"exp":1e400')]),
   'exp null': claims({ exp: null }),
   'exp negative': claims({ exp: -1 }),
   'exp in milliseconds': claims({ exp: (NOW + 600) * 1000 }),
@@ -156,8 +175,12 @@ const ATTACKS: Readonly<Record<string, Forge>> = {
   'sender in upper case': claims({ email: 'A@B.EXAMPLE' }),
   'sender missing': without('email'),
   'sender a list': claims({ email: ['a@b.example'] }),
-  'payload changed after signing': altered((t) => `${part(t, 0)}.${encode({ ...CLAIMS, sub: 'x' })}.${part(t, 2)}`),
-  'header changed after signing': altered((t) => `${encode({ alg: 'RS256', x: 1 })}.${part(t, 1)}.${part(t, 2)}`),
+  'payload changed after signing': altered(
+    (t) => `${part(t, 0)}.${encode({ ...CLAIMS, sub: 'x' })}.${part(t, 2)}`,
+  ),
+  'header changed after signing': altered(
+    (t) => `${encode({ alg: 'RS256', x: 1 })}.${part(t, 1)}.${part(t, 2)}`,
+  ),
   'no signature': altered((t) => `${part(t, 0)}.${part(t, 1)}.`),
   'no signature and no dot': altered((t) => `${part(t, 0)}.${part(t, 1)}`),
   'a zero signature': altered((t) => `${part(t, 0)}.${part(t, 1)}.${'A'.repeat(part(t, 2).length)}`),
@@ -171,10 +194,15 @@ const ATTACKS: Readonly<Record<string, Forge>> = {
   'padding in the header': altered((t) => t.replace('.', '=.')),
   'four parts': altered((t) => `${t}.AAAA`),
   'five parts, like a JWE': altered((t) => `${t}.AAAA.AAAA`),
-  'the JSON form': altered((t) => JSON.stringify({ payload: part(t, 1), protected: part(t, 0), signature: part(t, 2) })),
+  'the JSON form': altered((t) =>
+    JSON.stringify({ payload: part(t, 1), protected: part(t, 0), signature: part(t, 2) }),
+  ),
   'a DER signature': (key, p) => {
     const text = `${encode(p.header)}.${encode(p.claims)}`;
-    const der = Buffer.concat([Buffer.from([0x30, 0x44]), signature(Buffer.from(text), key.alg, key.privateKey)]);
+    const der = Buffer.concat([
+      Buffer.from([0x30, 0x44]),
+      signature(Buffer.from(text), key.alg, key.privateKey),
+    ]);
     return `${text}.${der.toString('base64url')}`;
   },
   'longer than 8 KiB': claims({ filler: 'x'.repeat(8192) }),
@@ -187,7 +215,10 @@ function strayBits(token: string): string {
   return `${token.slice(0, -1)}${alphabet.charAt(last ^ 1)}`;
 }
 
-const parts = (key: TestKey): Parts => ({ header: { alg: key.alg, kid: key.kid, typ: 'JWT' }, claims: { ...CLAIMS } });
+const parts = (key: TestKey): Parts => ({
+  header: { alg: key.alg, kid: key.kid, typ: 'JWT' },
+  claims: { ...CLAIMS },
+});
 
 describe.each(ALGS)('tokens signed with %s', (alg) => {
   const key = keyOf(alg);
@@ -253,7 +284,10 @@ test('a token that was good is refused once its time is over, also on a clock se
     log: new FakeLog(),
   });
   const deps = { issuers, secrets: nameIsValue, clock: own, expressions: createExpressions() };
-  const check = await compileVerify({ oidc: { issuer: 'main', audience: [AUDIENCE], require: 'claims.sub == "caller"' } }, deps);
+  const check = await compileVerify(
+    { oidc: { issuer: 'main', audience: [AUDIENCE], require: 'claims.sub == "caller"' } },
+    deps,
+  );
   const token = good(keyOf('RS256'), parts(keyOf('RS256')));
   expect((await present(token, check)).ok).toBe(true);
   own.set((NOW + 631) * 1000);
@@ -277,7 +311,10 @@ test('require that cannot be evaluated refuses', async () => {
 test('whatever is done to a good token: accepted means the same bytes', async () => {
   const token = good(keyOf('ES256'), parts(keyOf('ES256')));
   const place = fc.nat(token.length - 1);
-  const piece = fc.oneof(fc.string({ maxLength: 3 }), fc.constantFrom('=', '.', ' ', '\t', 'A', '-', '+', '/'));
+  const piece = fc.oneof(
+    fc.string({ maxLength: 3 }),
+    fc.constantFrom('=', '.', ' ', '\t', 'A', '-', '+', '/'),
+  );
   await fc.assert(
     fc.asyncProperty(place, fc.nat(3), piece, async (at, cut, insert) => {
       const mutated = token.slice(0, at) + insert + token.slice(at + cut);

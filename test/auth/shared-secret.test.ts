@@ -14,7 +14,11 @@ const fetch = () => Promise.reject(new Error('no network here'));
 const issuers = new Issuers({ specs: new Map(), fetch, clock, log: new FakeLog() });
 const deps = { issuers, secrets: nameIsValue, clock, expressions: createExpressions() };
 
-async function check(auth: AuthSpec, headers: HeadersInit, body: string | Uint8Array = ''): Promise<VerifyResult['ok']> {
+async function check(
+  auth: AuthSpec,
+  headers: Record<string, string>,
+  body: string | Uint8Array = '',
+): Promise<VerifyResult['ok']> {
   const verify = await compileVerify(auth, deps);
   return (await verify({ headers: new Headers(headers), body: Buffer.from(body) })).ok;
 }
@@ -28,7 +32,8 @@ function hmac(change: Partial<HmacSpec> = {}): AuthSpec {
   const spec = { header: 'x-hub-signature-256', prefix: 'sha256=', encoding: 'hex', ...change } as const;
   return { hmac: { secret: { env: SECRET }, ...spec } };
 }
-const digest = (body: string | Uint8Array, secret = SECRET): string => createHmac('sha256', secret).update(body).digest('hex');
+const digest = (body: string | Uint8Array, secret = SECRET): string =>
+  createHmac('sha256', secret).update(body).digest('hex');
 
 describe('HMAC-SHA256', () => {
   test("GitHub's published example passes, with empty claims", async () => {
@@ -66,7 +71,9 @@ describe('HMAC-SHA256', () => {
     ['an empty secret', `sha256=${digest(BODY, '')}`],
     ['another body', `sha256=${digest(`${BODY} `)}`],
   ])('refuses: %s', async (_name, value) => {
-    expect(await check(hmac(), value === undefined ? {} : { 'x-hub-signature-256': value }, BODY)).toBe(false);
+    expect(await check(hmac(), value === undefined ? {} : { 'x-hub-signature-256': value }, BODY)).toBe(
+      false,
+    );
   });
 
   test('hex in upper case is the same digest', async () => {
@@ -106,6 +113,15 @@ describe('bearer', () => {
   });
 });
 
+test.each(['two words', 'a,b', 'schlüssel'])(
+  'a bearer token that no header can carry (%s) is refused at once',
+  async (env) => {
+    await expect(compileVerify({ bearer: { token: { env } } }, deps)).rejects.toMatchObject({
+      code: 'SECRET_UNREADABLE',
+    });
+  },
+);
+
 test('none lets everyone in, with empty claims', async () => {
   const verify = await compileVerify('none', deps);
   expect(await verify({ headers: new Headers(), body: new Uint8Array(0) })).toEqual({ ok: true, claims: {} });
@@ -116,7 +132,9 @@ test.each<[string, AuthSpec]>([
   ['bearer', { bearer: { token: { env: 'x' } } }],
 ])('%s: a secret that cannot be read is an error, never "no check"', async (_name, auth) => {
   const secrets = { resolve: () => Promise.reject(new TappetError('SECRET_UNREADABLE', 'X is not set')) };
-  await expect(compileVerify(auth, { ...deps, secrets })).rejects.toMatchObject({ code: 'SECRET_UNREADABLE' });
+  await expect(compileVerify(auth, { ...deps, secrets })).rejects.toMatchObject({
+    code: 'SECRET_UNREADABLE',
+  });
 });
 
 test('an expression that is not valid is refused when it is compiled', async () => {

@@ -11,7 +11,11 @@ export interface LogSinkHarness {
 const KEY: AttemptKey = { execution: 'report-0123456789', index: 0, attempt: 0 };
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-export async function collect(sink: LogSink, key: AttemptKey, params: LogReadParams = {}): Promise<LogChunk[]> {
+export async function collect(
+  sink: LogSink,
+  key: AttemptKey,
+  params: LogReadParams = {},
+): Promise<LogChunk[]> {
   const chunks: LogChunk[] = [];
   for await (const chunk of sink.read(key, params)) chunks.push(chunk);
   return chunks;
@@ -180,12 +184,15 @@ export function logSinkContract(name: string, make: () => Promise<LogSinkHarness
       expect(textOf(await collect(sink, other))).toBe('a');
     });
 
-    it.each(['..', '.', '', '../up', 'a/b', '/etc', 'a\0b', 'x'.repeat(300)])('refuses the name %j', async (execution) => {
-      const key = { ...KEY, execution };
-      await expect(sink.open(key)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-      await expect(collect(sink, key)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-      await expect(sink.remove(execution)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    });
+    it.each(['..', '.', '', '../up', 'a/b', '/etc', 'a\0b', 'x'.repeat(300)])(
+      'refuses the name %j',
+      async (execution) => {
+        const key = { ...KEY, execution };
+        await expect(sink.open(key)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+        await expect(collect(sink, key)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+        await expect(sink.remove(execution)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      },
+    );
   });
 }
 

@@ -48,9 +48,8 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
       };
     }
 
-    async function start(spec: ContainerSpec, log = new MemoryLogWriter()): Promise<Promise<boolean>> {
-      const ensured = await harness.runner.ensure(spec, log);
-      return startedOf(ensured).captured;
+    async function start(spec: ContainerSpec, log = new MemoryLogWriter()): Promise<{ captured: Promise<boolean> }> {
+      return startedOf(await harness.runner.ensure(spec, log));
     }
 
     /** Runs it to its end and removes it. */
@@ -112,7 +111,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
     describe('a container that is there already', () => {
       it('is adopted while it runs and after its end, by another owner too', async () => {
         const spec = specOf('echo once; sleep 300');
-        const captured = await start(spec);
+        const { captured } = await start(spec);
         const again = await harness.another().ensure({ ...spec, epoch: 5 }, new MemoryLogWriter());
         expect(again).toMatchObject({ outcome: 'adopted', status: { state: 'running' } });
         await harness.runner.kill(spec.name);
@@ -174,7 +173,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         const spec = specOf('trap "echo bye; exit 9" TERM; echo ready; while :; do sleep 0.05; done');
         const log = new MemoryLogWriter();
         const ready = firstOutput(log);
-        const captured = await start(spec, log);
+        const { captured } = await start(spec, log);
         await ready;
         await harness.runner.stop(spec.name, 20_000);
         expect(await captured).toBe(true);
@@ -185,7 +184,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
 
       it('ends at once what does not handle SIGTERM', async () => {
         const spec = specOf('exec sleep 300');
-        const captured = await start(spec);
+        const { captured } = await start(spec);
         const before = Date.now();
         await harness.runner.stop(spec.name, 30_000);
         await captured;
@@ -198,7 +197,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         const spec = specOf('trap "" TERM; echo ready; while :; do sleep 0.05; done');
         const log = new MemoryLogWriter();
         const ready = firstOutput(log);
-        const captured = await start(spec, log);
+        const { captured } = await start(spec, log);
         await ready;
         const before = Date.now();
         await harness.runner.stop(spec.name, 2000);
@@ -218,7 +217,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         await harness.runner.remove(gone);
         expect(await harness.runner.inspect(gone)).toEqual({ state: 'missing' });
         const spec = specOf('true');
-        await (await start(spec));
+        await (await start(spec)).captured;
         await exitedStatus(harness.runner, spec.name);
         await harness.runner.stop(spec.name, 1000);
         await harness.runner.kill(spec.name);
@@ -241,7 +240,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         const seen: Hint[] = [];
         for await (const hint of harness.runner.hints(controller.signal)) {
           seen.push(hint);
-          if (hint.kind === 'reconnected') await (await start(spec));
+          if (hint.kind === 'reconnected') await (await start(spec)).captured;
           else if ((await harness.runner.inspect(spec.name)).state === 'exited') controller.abort();
         }
         expect(seen[0]).toEqual({ kind: 'reconnected' });
@@ -277,7 +276,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
           left -= data.length;
           if (left < 0) throw new Error('the disk is full');
         };
-        expect(await (await start(spec, log))).toBe(false);
+        expect(await (await start(spec, log)).captured).toBe(false);
         const taken = log.bytes('stdout') + log.bytes('stderr');
         expect(taken).toBeGreaterThan(0);
         expect(taken).toBeLessThan(3_000_001);

@@ -27,7 +27,7 @@ export interface Outcome {
 }
 
 const LATE_MS = 3_600_000;
-const MISSED_MAX = 1_000;
+const MISSED_MAX = 100;
 
 interface Rows {
   readonly events: readonly StoredEvent[];

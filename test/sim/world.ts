@@ -18,8 +18,19 @@ const HOUR = 60 * MINUTE;
 const STEPS = { advance: 34, post: 34, duplicate: 8, crash: 8, refuse: 6, refuseDecide: 4, jump: 6 };
 /** Longer than every pause of a retry (60 s) and one more look at the clock (30 s). */
 const QUIET_MS = 4 * MINUTE;
-/** A crash comes at one of this many boundaries from now: a turn of the microtask queue, a commit, a timer. */
-const CRASH_WITHIN = 40;
+/** Longer than the store waits where it is busy: at most 12 times 5 ms here. */
+const BUSY_OVER_MS = 100;
+const CRASH_PLACES = ['before a commit', 'after a commit', 'between two awaits'] as const;
+/** A crash lets pass this many places of its kind, at most. */
+const CRASH_SKIP = 3;
+/** Turns of the microtask queue after a call or a commit: the longest chain of awaits from there is shorter. */
+const CRASH_TICKS = 20;
+
+interface CrashPlan {
+  readonly where: (typeof CRASH_PLACES)[number];
+  readonly skip: number;
+  readonly ticks: number;
+}
 
 export interface RunResult {
   readonly findings: readonly Finding[];
@@ -52,8 +63,7 @@ class World {
   readonly #trace: string[] = [];
   readonly #tally: Record<string, number> = {};
   #gateway: SimGateway | undefined;
-  /** Boundaries left until the crash that is planned. */
-  #crashIn: number | undefined;
+  #crashPlan: CrashPlan | undefined;
   /** `decide` calls to refuse while the accept beside them goes through. */
   #refuseDecides = 0;
 
@@ -103,8 +113,7 @@ class World {
       case 'duplicate':
         return this.#act('duplicate', () => this.#sender.duplicate());
       case 'crash':
-        this.#crashIn = this.#random.between(0, CRASH_WITHIN);
-        return this.#note(`crash in ${this.#crashIn}`);
+        return this.#planCrash();
       case 'refuse':
         return this.#refuse();
       case 'refuseDecide':
@@ -115,6 +124,13 @@ class World {
     }
   }
 
+  #planCrash(): void {
+    const where = this.#random.pick(CRASH_PLACES);
+    const skip = this.#random.between(0, CRASH_SKIP);
+    this.#crashPlan = { where, skip, ticks: this.#random.between(0, CRASH_TICKS) };
+    this.#note(`plan a crash ${where}, after ${skip} others`);
+  }
+
   #refuse(): void {
     const fault = this.#random.pick<DiskFault>(['full', 'io-error', 'busy']);
     const times = this.#random.between(1, 12);
@@ -123,7 +139,9 @@ class World {
   }
 
   /** Mostly what a time server does, sometimes what an operator does. */
-  #jump(): void {
+  async #jump(): Promise<void> {
+    // A commit that waits for another process would carry the time of its call across the jump.
+    await this.#advance(BUSY_OVER_MS);
     const reach = this.#random.weighted({ [SECOND]: 3, [MINUTE]: 3, [2 * HOUR]: 3, [26 * HOUR]: 1 } as Record<string, number>);
     const ms = this.#random.between(-Number(reach), Number(reach));
     this.#time.jump(ms);
@@ -160,32 +178,37 @@ class World {
       await this.#microtasks();
       const flush = this.#gateway?.takeFlush();
       if (flush === undefined) return;
-      if (this.#boundary('before a commit')) return;
+      if (this.#crashPlan?.where === 'before a commit' && this.#planReached()) return;
       flush();
-      if (this.#boundary('after a commit')) return;
+      if (this.#crashPlan?.where === 'after a commit' && this.#planReached()) return;
     }
   }
 
-  /** While a crash is planned, in single steps, so that it can come between any two awaits. */
+  /** In single steps where a crash is planned between two awaits; else all at once. */
   async #microtasks(): Promise<void> {
-    for (let i = 0; i < CRASH_WITHIN && this.#crashIn !== undefined; i++) {
-      await Promise.resolve();
-      if (this.#boundary('between two awaits')) break;
+    if (this.#crashPlan?.where === 'between two awaits') {
+      for (let ticks = this.#crashPlan.ticks; ticks > 0; ticks--) await Promise.resolve();
+      this.#planReached();
     }
     await quiesce();
   }
 
-  #boundary(where: string): boolean {
-    if (this.#crashIn === undefined || this.#gateway === undefined) return false;
-    if (this.#crashIn-- > 0) return false;
-    this.#crash(where);
+  /** Counts a boundary of the planned kind; at the last one the gateway dies, and this returns true. */
+  #planReached(): boolean {
+    const plan = this.#crashPlan;
+    if (plan === undefined || this.#gateway === undefined) return false;
+    if (plan.skip > 0) {
+      this.#crashPlan = { ...plan, skip: plan.skip - 1 };
+      return false;
+    }
+    this.#crash(plan.where);
     return true;
   }
 
   #crash(where: string): void {
     this.#note(`crash ${where}`);
     this.#count(`crash ${where}`);
-    this.#crashIn = undefined;
+    this.#crashPlan = undefined;
     this.#gateway?.kill();
     this.#gateway = undefined;
     this.#disk.crash();
@@ -195,7 +218,7 @@ class World {
 
   /** No more faults, long enough for every retry; returns the gateway that runs then. */
   async #quiet(): Promise<SimGateway> {
-    this.#crashIn = undefined;
+    this.#crashPlan = undefined;
     this.#refuseDecides = 0;
     this.#sender.loss = 0;
     this.#disk.heal();

@@ -145,7 +145,8 @@ export class FakeRunner implements Runner {
 
   prepare(image: string): Promise<PreparedImage> {
     return this.#call('prepare', image, () => {
-      if (this.missingImages.has(image)) throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${image}.`);
+      if (this.missingImages.has(image))
+        throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${image}.`);
       return { digest: `sha256:${image}` };
     });
   }
@@ -189,7 +190,8 @@ export class FakeRunner implements Runner {
       const container = this.#containers.get(name);
       if (container?.status.state !== 'running') return;
       const { onTerm = { code: 143, afterMs: 0 } } = container.script;
-      if (onTerm !== null) this.#later(container, onTerm.afterMs, () => this.#exit(container, { exitCode: onTerm.code }));
+      if (onTerm !== null)
+        this.#later(container, onTerm.afterMs, () => this.#exit(container, { exitCode: onTerm.code }));
       this.#later(container, graceMs, () => this.#killed(container));
     });
   }
@@ -253,7 +255,8 @@ export class FakeRunner implements Runner {
   }
 
   #ensure(spec: ContainerSpec, log: LogWriter): Ensured {
-    if (this.missingImages.has(spec.image)) throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${spec.image}.`);
+    if (this.missingImages.has(spec.image))
+      throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${spec.image}.`);
     const container = this.#containers.get(spec.name) ?? this.#create(spec);
     if (container.status.state !== 'created') return { outcome: 'adopted', status: container.status };
     const attached: Attachment = { log, captured: deferred(), last: Promise.resolve(), broken: false };
@@ -319,7 +322,13 @@ export class FakeRunner implements Runner {
       state: 'exited',
       startTime: container.status.startTime,
       endTime: this.#clock.now(),
-      exit: { exitCode: exit.signal === undefined ? 0 : null, signal: null, oomKilled: false, error: null, ...exit },
+      exit: {
+        exitCode: exit.signal === undefined ? 0 : null,
+        signal: null,
+        oomKilled: false,
+        error: null,
+        ...exit,
+      },
     };
     const attached = container.attached;
     if (attached !== undefined) void attached.last.then(() => attached.captured.resolve(!attached.broken));
@@ -357,8 +366,15 @@ export class FakeRunner implements Runner {
   }
 
   async #more(container: Container, from: number, signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    while (!signal.aborted && !this.#down && container.status.state === 'running' && container.output.length <= from) {
+    const aborted = new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+    while (
+      !signal.aborted &&
+      !this.#down &&
+      container.status.state === 'running' &&
+      container.output.length <= from
+    ) {
       await Promise.race([this.#moved.promise, aborted]);
     }
   }

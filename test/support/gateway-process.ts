@@ -59,14 +59,14 @@ export class GatewayProcess {
   async #listening(child: ChildProcess): Promise<string> {
     const { stdout, stderr } = child;
     if (stdout === null || stderr === null) throw new TypeError('the gateway was started without pipes');
-    stderr.on('data', (data: Buffer) => (this.output += data.toString()));
     return new Promise((resolve, reject) => {
       child.once('exit', (code, signal) => reject(new Error(`the gateway ended (${code ?? signal}):\n${this.output}`)));
-      createInterface({ input: stdout }).on('line', (line) => {
+      const read = (line: string): void => {
         this.output += `${line}\n`;
         const found = /listens on (http:\/\/\S+)/.exec(line)?.[1];
         if (found !== undefined) resolve(found);
-      });
+      };
+      for (const input of [stdout, stderr]) createInterface({ input }).on('line', read);
     });
   }
 

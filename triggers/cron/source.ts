@@ -1,8 +1,8 @@
 import type { SourceSpec } from '../../src/core/config.ts';
-import type { Source, SourceContext } from '../../src/core/source.ts';
+import type { ManualEvent, Source, SourceContext } from '../../src/core/source.ts';
 import type { StateRow } from '../../src/core/store.ts';
 import type { Json } from '../../src/core/json.ts';
-import { LATE_MS, dueEvent } from './event.ts';
+import { DUE_TYPE, LATE_MS, dueEvent, manualData } from './event.ts';
 import type { DueSlot } from './event.ts';
 import { dueSlot } from './missed.ts';
 import { nextTime } from './schedule.ts';
@@ -74,6 +74,11 @@ class CronSource implements Source {
       next = nextTime(this.#cron, this.#zone, next);
     }
     return times;
+  }
+
+  manual(time: number, data: Json | undefined): ManualEvent {
+    const trigger = { cron: this.#cron, zone: this.#zone };
+    return { type: DUE_TYPE, source: `/triggers/${this.#name}`, data: manualData(trigger, time, data) };
   }
 
   clockSetBack(): void {

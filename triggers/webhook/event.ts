@@ -123,9 +123,9 @@ function defaultsOf(call: RawCall, id: string): Defaults {
   return { id, source: `/hooks/${call.trigger}`, type: EVENT_TYPE, time };
 }
 
-function idFromHeaders({ headers, newId }: RawCall): Result<string> {
+function idFromHeaders(call: RawCall): Result<string> {
   for (const name of ID_HEADERS) {
-    const value = headers.get(name);
+    const value = call.headers.get(name);
     if (value === null) continue;
     // The Idempotency-Key draft writes a structured-field string, in quotes; most senders write it bare.
     const id = /^"([^"\\]*)"$/.exec(value)?.[1] ?? value;
@@ -136,7 +136,7 @@ function idFromHeaders({ headers, newId }: RawCall): Result<string> {
       name,
     );
   }
-  return { ok: true, value: newId() };
+  return { ok: true, value: call.newId() };
 }
 
 function headerAttributes(headers: Headers): Result<Map<string, string>> {

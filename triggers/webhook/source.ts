@@ -3,10 +3,10 @@ import type { SourceSpec } from '../../src/core/config.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import { errorText, isTappetError, type ErrorCode } from '../../src/core/errors.ts';
 import type { NewEvent } from '../../src/core/event.ts';
-import type { JsonObject } from '../../src/core/json.ts';
-import type { RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
+import type { Json, JsonObject } from '../../src/core/json.ts';
+import type { ManualEvent, RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
 import type { AcceptedEvent, EventOutcome } from '../../src/core/store.ts';
-import { callToEvents } from './event.ts';
+import { callToEvents, EVENT_TYPE } from './event.ts';
 import { problemResponse, reject, type Result } from './problem.ts';
 
 /** The caller waits this long for the decision; it is normally committed with the event. */
@@ -55,6 +55,10 @@ class WebhookSource implements Source {
 
   constructor(name: string) {
     this.#name = name;
+  }
+
+  manual(_time: number, data: Json | undefined): ManualEvent {
+    return { type: EVENT_TYPE, source: `/hooks/${this.#name}`, data: data ?? null };
   }
 
   async start(context: SourceContext): Promise<void> {

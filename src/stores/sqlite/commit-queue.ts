@@ -41,7 +41,7 @@ export class CommitQueue {
   #closed = false;
   #waiting: Operation[] = [];
   #busyMs = 0;
-  #onIdle: (() => void)[] = [];
+  readonly #onIdle: (() => void)[] = [];
 
   constructor(options: CommitQueueOptions) {
     this.#options = options;
@@ -64,7 +64,8 @@ export class CommitQueue {
       this.#waiting.push({ perform, reject });
       if (this.#state !== 'idle') return;
       this.#state = 'scheduled';
-      this.#options.schedule(this.#flush);
+      // `close` may have flushed before the turn ends.
+      this.#options.schedule(() => this.#flushIf('scheduled'));
     });
   }
 
@@ -77,17 +78,21 @@ export class CommitQueue {
     await idle;
   }
 
-  readonly #flush = (): void => {
+  #flushIf(state: 'scheduled' | 'busy'): void {
+    if (this.#state === state) this.#flush();
+  }
+
+  #flush(): void {
     if (this.#waiting.length > 0 && !this.#commitAll()) {
       this.#state = 'busy';
       this.#busyMs += BUSY_PAUSE_MS;
-      this.#options.clock.setTimer(BUSY_PAUSE_MS, this.#flush);
+      this.#options.clock.setTimer(BUSY_PAUSE_MS, () => this.#flushIf('busy'));
       return;
     }
     this.#state = 'idle';
     this.#busyMs = 0;
     for (const resolve of this.#onIdle.splice(0)) resolve();
-  };
+  }
 
   /** false: another process writes, try again. Else every operation that waited has been answered. */
   #commitAll(): boolean {

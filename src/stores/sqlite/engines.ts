@@ -61,7 +61,8 @@ export function releaseEngine(tx: Tx, engine: string, epoch: number): void {
 export function requireEpoch(tx: Tx, engine: string, epoch: number): string {
   const row = findEngine(tx, engine);
   if (row !== undefined && row.owner !== null && row.epoch === epoch) return row.owner;
-  const now = row?.owner == null ? 'nobody holds it' : `${row.owner} holds it in epoch ${row.epoch}`;
+  const holder = row?.owner ?? null;
+  const now = holder === null ? 'nobody holds it' : `${holder} holds it in epoch ${row?.epoch ?? 0}`;
   throw new TappetError(
     'STALE_EPOCH',
     `Epoch ${epoch} of engine ${engine} is over: ${now}. This gateway must not touch its containers.`,

@@ -33,21 +33,22 @@ export function nextClaimable(tx: Tx, maxParallelism: number): ExecutionRow | un
 export function createExecution(tx: Tx, execution: NewExecution): Execution {
   const known = findExecution(tx, execution.name);
   if (known?.uid === execution.uid) return toExecution(known);
-  return toExecution(executionBySeq(tx, insertExecution(tx, execution)));
+  const seq = insertExecution(tx, execution);
+  const { cause } = execution;
+  if (cause.kind === 'event') tx.db.run('UPDATE events SET holds = holds + 1 WHERE uid = ?', cause.event);
+  return toExecution(executionBySeq(tx, seq));
 }
 
-/** Returns its `seq`. Errors: CONFLICT where the name is taken. */
+/** Returns its `seq`; the caller counts it in its event's `holds`. Errors: CONFLICT where the name is taken. */
 export function insertExecution(tx: Tx, execution: NewExecution): number {
-  const { cause, spec } = execution;
   const seq = insertRow(tx, execution);
   tx.db.run(
     'INSERT INTO execution_specs (execution, spec, context, labels) VALUES (?, ?, ?, ?)',
     seq,
-    JSON.stringify(spec),
+    JSON.stringify(execution.spec),
     JSON.stringify(execution.context),
     JSON.stringify(execution.labels),
   );
-  if (cause.kind === 'event') tx.db.run('UPDATE events SET holds = holds + 1 WHERE uid = ?', cause.event);
   return seq;
 }
 

@@ -120,14 +120,10 @@ function endTask(
 }
 
 function whatHappened(result: AttemptResult): string {
-  switch (result.reason) {
-    case 'NON_ZERO_EXIT_CODE':
-      return `exit code ${result.exitCode ?? 'unknown'}`;
-    case 'SIGNALLED':
-      return `ended by ${result.signal ?? 'a signal'}`;
-    default:
-      return result.message.replace(/\.$/, '');
-  }
+  const { reason, exitCode, signal, message } = result;
+  if (reason === 'NON_ZERO_EXIT_CODE') return `exit code ${exitCode ?? 'unknown'}`;
+  if (reason === 'SIGNALLED') return `ended by ${signal ?? 'a signal'}`;
+  return message.replace(/\.$/, '');
 }
 
 function afterRetries({ retries }: Pick<Task, 'retries'>): string {

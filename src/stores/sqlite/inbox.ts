@@ -125,7 +125,7 @@ export function scanState(
 
 /** The first text, in code point order, after all that start with `prefix`; null where there is none. */
 function prefixEnd(prefix: string): string | null {
-  const points = [...prefix].map((char) => char.codePointAt(0) ?? 0);
+  const points = Array.from(prefix, (char) => char.codePointAt(0) ?? 0);
   for (;;) {
     const last = points.pop();
     if (last === undefined) return null;

@@ -49,7 +49,10 @@ export class OwnerLocks {
     const prefix = `${basename(this.#base)}.owner-`;
     const held = new Set([...this.#held.keys()].map((owner) => `${prefix}${encodeURIComponent(owner)}`));
     for (const name of readdirSync(dirname(this.#base))) {
-      if (name.startsWith(prefix) && !held.has(name)) this.#sweepFile(join(dirname(this.#base), name));
+      const path = join(dirname(this.#base), name);
+      // Ours are empty; anything else of such a name is somebody's file.
+      const ours = name.startsWith(prefix) && statSync(path, { throwIfNoEntry: false })?.size === 0;
+      if (ours && !held.has(name)) this.#sweepFile(path);
     }
   }
 
@@ -78,7 +81,8 @@ export class OwnerLocks {
       createIfAbsent(path);
       const before = inode(path);
       connection = this.#connect(path);
-      connection.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+      // The journal in memory: on disk it would be a second file, left behind by whoever is killed.
+      connection.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
       if (before !== undefined && before === inode(path)) return connection;
       connection.close();
       return undefined;

@@ -13,11 +13,14 @@ export function undecidedEvents(tx: Tx, limit: number): StoredEvent[] {
     .map(toEvent);
 }
 
-/** `holds` counts the kept executions that name the event: it is not pruned before them. */
+/** Its executions hold the event: it is not pruned before them. */
 export function decide(tx: Tx, { event, decisions }: DecideParams): 'decided' | 'gone' {
+  const causes = decisions.flatMap(({ execution }) => execution?.cause ?? []);
   const row = tx.db.get<{ seq: number }>(
-    'UPDATE events SET decide_time = ? WHERE uid = ? AND decide_time IS NULL RETURNING seq',
+    `UPDATE events SET decide_time = ?, holds = holds + ?
+     WHERE uid = ? AND decide_time IS NULL RETURNING seq`,
     tx.now,
+    causes.filter((cause) => cause.kind === 'event' && cause.event === event).length,
     event,
   );
   if (row === undefined) return 'gone';

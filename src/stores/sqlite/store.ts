@@ -35,6 +35,8 @@ const BUSY_LIMIT_MS = 10_000;
 /** A neighbour that looks whether a name's owner lives holds its lock for less than a millisecond. */
 const LOCK_TRIES = 5;
 
+const endOfTurn = (flush: () => void): void => void setImmediate(flush);
+
 /** The store port on one SQLite file. Writes go through the commit queue; reads run at once, between commits. */
 export class SqliteStore implements Store {
   readonly #path: string;
@@ -46,7 +48,7 @@ export class SqliteStore implements Store {
   #instance: string | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor({ path, clock, ids, schedule = setImmediate, connect = openConnection }: SqliteStoreOptions) {
+  constructor({ path, clock, ids, schedule = endOfTurn, connect = openConnection }: SqliteStoreOptions) {
     this.#path = path;
     this.#clock = clock;
     this.#ids = ids;
@@ -54,7 +56,7 @@ export class SqliteStore implements Store {
     this.#locks = new OwnerLocks(path, connect);
     this.#queue = new CommitQueue({
       clock,
-      schedule: (flush) => void schedule(flush),
+      schedule,
       database: () => this.#database(),
       failed: (error) => this.#session.failed(error),
       transaction: (db) => this.#transaction(db),

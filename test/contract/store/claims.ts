@@ -35,9 +35,19 @@ export function claimsContract(bench: Bench): void {
         counters: { running: 1 },
       });
       expect(claim?.attempt).toMatchObject({
-        ...{ execution: name, index: 0, attempt: 0, state: 'STARTING', engine: ENGINE, createTime: now },
-        ...{ containerName: `${bench.store.instance()}-${name}-t0-a0`, startTime: null, deadline: null },
-        ...{ endTime: null, stopReason: null, rendered: null, logBytes: null },
+        execution: name,
+        index: 0,
+        attempt: 0,
+        state: 'STARTING',
+        engine: ENGINE,
+        createTime: now,
+        containerName: `${bench.store.instance()}-${name}-t0-a0`,
+        startTime: null,
+        deadline: null,
+        endTime: null,
+        stopReason: null,
+        rendered: null,
+        logBytes: null,
       });
       expect(await bench.store.getTask(name, 0)).toMatchObject({
         state: 'RUNNING',

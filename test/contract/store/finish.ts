@@ -19,12 +19,18 @@ export function finishContract(bench: Bench): void {
       await bench.clock.advance(1000);
       const { attempt } = await bench.running();
       const last = await bench.store.finishAttempt({
-        ...{ key: keyOf(attempt), epoch: await bench.epoch(), result: bench.exit(0) },
+        key: keyOf(attempt),
+        epoch: await bench.epoch(),
+        result: bench.exit(0),
         logBytes: { stdout: 12, stderr: 0 },
       });
       expect(last.attempt).toMatchObject({
-        ...{ state: 'SUCCEEDED', reason: 'EXITED_ZERO', exitCode: 0, signal: null },
-        ...{ logBytes: { stdout: 12, stderr: 0 }, endTime: bench.clock.now() },
+        state: 'SUCCEEDED',
+        reason: 'EXITED_ZERO',
+        exitCode: 0,
+        signal: null,
+        logBytes: { stdout: 12, stderr: 0 },
+        endTime: bench.clock.now(),
       });
       const counters = { running: 0, succeeded: 2, failed: 0, cancelled: 0, retried: 0 };
       const end = { state: 'SUCCEEDED', reason: null, message: 'All 2 tasks succeeded.', counters };
@@ -32,10 +38,16 @@ export function finishContract(bench: Bench): void {
       expect(await bench.store.getExecution(given.name)).toEqual(last.execution);
       expect(await ends()).toMatchObject([
         {
-          ...{ origin: 'execution', trigger: null, decideTime: null },
+          origin: 'execution',
+          trigger: null,
+          decideTime: null,
           event: {
-            ...{ id: given.uid, source: '/jobs/work', type: 'dev.tappet.execution.v1.succeeded' },
-            ...{ subject: given.name, time: '2026-01-01T00:00:01.000Z', datacontenttype: 'application/json' },
+            id: given.uid,
+            source: '/jobs/work',
+            type: 'dev.tappet.execution.v1.succeeded',
+            subject: given.name,
+            time: '2026-01-01T00:00:01.000Z',
+            datacontenttype: 'application/json',
             data: { execution: given.name, job: 'work', ...end, cause: given.cause },
           },
         },

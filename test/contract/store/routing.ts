@@ -39,12 +39,18 @@ export function routingContract(bench: Bench): void {
       const outcome = await bench.store.eventOutcome(event);
       expect(outcome).toMatchObject({ decided: true, executions: { [execution.name]: 'PENDING' } });
       expect(outcome?.decisions).toContainEqual({
-        ...{ event, ...filtered },
+        event,
+        ...filtered,
         execution: null,
         decideTime: bench.clock.now(),
       });
       expect(outcome?.decisions).toContainEqual({
-        ...{ event, trigger: 'a', outcome: 'matched', reason: 'when was true', clause: null, values: null },
+        event,
+        trigger: 'a',
+        outcome: 'matched',
+        reason: 'when was true',
+        clause: null,
+        values: null,
         execution: execution.name,
         decideTime: bench.clock.now(),
       });

@@ -45,10 +45,12 @@ describe('owner locks', () => {
     mine.take('alive');
     writeFileSync(`${base}.owner-dead`, '');
     writeFileSync(`${base}-other`, '');
+    writeFileSync(`${base}.owner-notes.txt`, 'mine');
     other.sweep();
     expect(existsSync(`${base}.owner-dead`)).toBe(false);
     expect(existsSync(`${base}.owner-alive`)).toBe(true);
     expect(existsSync(`${base}-other`)).toBe(true);
+    expect(existsSync(`${base}.owner-notes.txt`)).toBe(true);
     mine.sweep();
     expect(other.isDead('alive')).toBe(false);
     mine.releaseAll();
@@ -120,7 +122,7 @@ function lockingProcess(file: string) {
   const driver = createRequire(import.meta.url).resolve('better-sqlite3');
   const script = `
     const lock = require(${JSON.stringify(driver)})(${JSON.stringify(file)});
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    lock.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     console.log('locked');
     setInterval(() => {}, 1000);`;
   return spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });

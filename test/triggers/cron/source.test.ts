@@ -174,7 +174,7 @@ describe('when the clock is set', () => {
     expect(slots()).toEqual(['00:10 +9']);
     clock.set('2026-01-01T09:30:15Z');
     await clock.advance(30 * SECOND);
-    expect(slots()).toEqual(['00:10 +9', '09:30 +559']);
+    expect(slots()).toEqual(['00:10 +9', '09:30 +101']);
   });
 });
 

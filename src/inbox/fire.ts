@@ -1,0 +1,51 @@
+import type { Clock } from '../core/clock.ts';
+import { TappetError } from '../core/errors.ts';
+import type { Ids } from '../core/ids.ts';
+import type { Json } from '../core/json.ts';
+import type { EventOutcome } from '../core/store.ts';
+import type { Inbox } from './inbox.ts';
+import type { SourceHost } from './source-host.ts';
+
+const DECISION_WAIT_MS = 5_000;
+
+export interface FireDeps {
+  readonly inbox: Pick<Inbox, 'accept'>;
+  readonly sources: Pick<SourceHost, 'manual'>;
+  waitDecided(uid: string, withinMs: number): Promise<EventOutcome | undefined>;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+export interface FireRequest {
+  readonly trigger: string;
+  readonly data: Json | undefined;
+  /** The same key is the same event. */
+  readonly idempotencyKey: string | undefined;
+  /** Name of who asks; the event's origin. */
+  readonly principal: string;
+}
+
+/**
+ * An event of the trigger's own type, made by a person and stored like a real one; only that trigger considers it.
+ * Errors: NOT_FOUND, INVALID_ARGUMENT, STORE_UNAVAILABLE.
+ */
+export async function fireTrigger(
+  deps: FireDeps,
+  request: FireRequest,
+): Promise<{ uid: string; outcome: EventOutcome | undefined }> {
+  const now = deps.clock.now();
+  const manual = deps.sources.manual(request.trigger, now, request.data);
+  if (manual === undefined) throw new TappetError('NOT_FOUND', `There is no trigger "${request.trigger}" to fire.`);
+  const event = {
+    ...manual,
+    specversion: '1.0',
+    id: request.idempotencyKey ?? deps.ids.uid(),
+    time: new Date(now).toISOString(),
+    datacontenttype: 'application/json',
+  } as const;
+  const result = await deps.inbox.accept(`api/${request.principal}`, request.trigger, { events: [{ event }] });
+  const accepted = result.outcome === 'stored' ? result.events[0] : undefined;
+  // No state row was given, so that there is nothing to conflict with.
+  if (accepted === undefined) throw new TypeError('an accepted event has no answer');
+  const uid = accepted.duplicateOf ?? accepted.uid;
+  return { uid, outcome: await deps.waitDecided(uid, DECISION_WAIT_MS) };
+}

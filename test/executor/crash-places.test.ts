@@ -1,0 +1,85 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { DoomedPorts, Rig } from '../support/executor-rig.ts';
+
+/**
+ * The executor's process ends before or after the n-th call of each port, and another takes over on the same
+ * store, engine and logs. Whatever the place: every task ends once, with its true exit and its whole output, no
+ * container is started twice and none stays behind.
+ */
+const METHODS: readonly (readonly [method: string, counts: readonly number[]])[] = [
+  ['store.acquireEngine', [1]],
+  ['store.openAttempts', [1]],
+  ['store.claimAttempts', [1, 2, 3]],
+  ['store.attemptRendered', [1, 2]],
+  ['store.attemptStarted', [1, 2, 3]],
+  ['store.requestStop', [1]],
+  ['store.stopRequests', [1, 2]],
+  ['store.finishAttempt', [1, 2, 3]],
+  ['store.renewEngine', [1]],
+  ['runner.capabilities', [1]],
+  ['runner.list', [1, 2]],
+  ['runner.prepare', [1, 2]],
+  ['runner.ensure', [1, 2, 3]],
+  ['runner.inspect', [1, 2, 3]],
+  ['runner.stop', [1]],
+  ['runner.remove', [1, 2, 3]],
+  ['logs.open', [1, 2]],
+  ['writer.write', [1, 2, 5]],
+  ['writer.close', [1, 2]],
+];
+const PLACES = METHODS.flatMap(([method, counts]) =>
+  counts.flatMap((count) => [`${method}:before:${count}`, `${method}:after:${count}`]),
+);
+
+const LINES = ['one\n', 'two\n', 'unterminated'];
+
+describe('the end of the process', () => {
+  const hit: string[] = [];
+
+  it.each(PLACES)('%s', async (place) => {
+    const rig = await new Rig().open();
+    rig.runner.script = (spec) => {
+      const output = LINES.map((text, i) => ({ at: i * 3000, text: `${spec.env['N']} ${text}` }));
+      const index = spec.key.index;
+      // Task 0 succeeds, task 1 fails and succeeds at its retry, task 2 runs into its timeout.
+      if (index === 2) return { output, onTerm: { code: 143, afterMs: 1000 } };
+      return { output, exitAt: 7000, exit: { exitCode: index === 1 && spec.key.attempt === 0 ? 5 : 0 } };
+    };
+    const doomed = new DoomedPorts(rig, place);
+    const name = await rig.create({
+      env: { N: '${{ task.index }}.${{ task.attempt }}' },
+      taskCount: 3,
+      parallelism: 2,
+      maxRetries: 1,
+      timeoutMs: 12_000,
+    });
+    await rig.mortal(doomed.ports).start();
+    await rig.until(() => doomed.dead);
+    hit.push(place);
+    // Longer than the lease, and than a task takes: some end while nobody looks.
+    if (PLACES.indexOf(place) % 2 === 0) await rig.clock.advance(20_000);
+
+    const heir = rig.executor();
+    await heir.start();
+    expect(await rig.ended(name)).toMatchObject({ state: 'FAILED', counters: { succeeded: 2, failed: 1 } });
+    const ends = await Promise.all([0, 1, 2].map((index) => rig.store.listAttempts(name, index)));
+    expect(ends.map((attempts) => attempts.map(({ reason }) => reason))).toEqual([
+      ['EXITED_ZERO'],
+      ['NON_ZERO_EXIT_CODE', 'EXITED_ZERO'],
+      ['TIMED_OUT', 'TIMED_OUT'],
+    ]);
+    for (const attempt of ends.flat()) {
+      expect(rig.runner.starts.get(attempt.containerName), `${attempt.containerName} was started once`).toBe(
+        1,
+      );
+      const text = LINES.map((line) => `${attempt.index}.${attempt.attempt} ${line}`).join('');
+      expect(rig.logs.text(attempt)).toBe(text);
+      expect(attempt.logBytes).toEqual({ stdout: text.length, stderr: 0 });
+    }
+    expect(rig.runner.maxRunning).toBeLessThanOrEqual(2);
+    await rig.until(() => rig.runner.names().length === 0);
+    await rig.close();
+  });
+
+  afterAll(() => expect(hit.sort()).toEqual([...PLACES].sort()));
+});

@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DoomedPorts, Rig } from '../support/executor-rig.ts';
+import { settle } from '../support/manual-clock.ts';
+
+let rig: Rig;
+beforeEach(async () => {
+  rig = await new Rig().open();
+});
+afterEach(() => rig.close());
+
+describe('ownership of an engine', () => {
+  it('is kept by one executor; another waits and says so, then takes over when the first stops', async () => {
+    const first = await rig.started();
+    const second = rig.executor();
+    await second.start();
+    await rig.clock.advance(60_000);
+    expect(first.status().state).toBe('ready');
+    expect(second.status()).toMatchObject({ state: 'waiting' });
+    expect(second.status().message).toMatch(/Another gateway/);
+    expect(second.holdsEngine()).toBe(false);
+    expect(rig.logLines.filter((line) => line.includes('Another gateway'))).toHaveLength(1);
+    await first.stop();
+    await rig.until(() => second.status().state === 'ready');
+    expect(second.holdsEngine()).toBe(true);
+  });
+
+  it('that was lost ends everything at the first write: no container is touched, and it waits again', async () => {
+    const first = await rig.started();
+    const name = await rig.create();
+    await rig.running(name);
+    // Another gateway, for which the lease looked over.
+    await rig.store.releaseEngine('fake', 1);
+    const lease = await rig.store.acquireEngine('fake', 'other', 3_600_000);
+    expect(lease).toMatchObject({ held: true, epoch: 2 });
+    rig.runner.calls.length = 0;
+    rig.runner.exit(rig.container(name), { exitCode: 0 });
+    await rig.clock.advance(30_000);
+    expect(first.status().state).toBe('waiting');
+    expect(rig.runner.calls.filter(({ method }) => method !== 'inspect')).toEqual([]);
+    expect(await rig.attempt(name)).toMatchObject({ state: 'RUNNING' });
+    expect(rig.logLines.filter((line) => line.includes('No longer in charge'))).toHaveLength(1);
+    await rig.store.releaseEngine('fake', 2);
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(rig.runner.starts.get(rig.container(name))).toBe(1);
+  });
+
+  it('ends by itself where it cannot be renewed for a whole lease', async () => {
+    let failing = false;
+    const store = new Proxy(rig.store, {
+      get: (inner, key) => {
+        const value: unknown = Reflect.get(inner, key);
+        if (typeof value !== 'function') return value;
+        if (key === 'renewEngine' && failing) return () => Promise.reject(new Error('no disk'));
+        return value.bind(inner) as unknown;
+      },
+    });
+    const executor = await rig.started({ store });
+    failing = true;
+    await rig.clock.advance(10_000);
+    expect(executor.holdsEngine()).toBe(true);
+    await rig.until(() => !executor.holdsEngine());
+    expect(rig.logLines.some((line) => line.includes('could not be renewed'))).toBe(true);
+    failing = false;
+    await rig.until(() => executor.holdsEngine());
+  });
+});
+
+describe('a stop', () => {
+  it('leaves containers running, closes the logs and lets the next one adopt at once', async () => {
+    const first = await rig.started();
+    const names = await Promise.all(Array.from({ length: 10 }, () => rig.create()));
+    for (const name of names) await rig.running(name);
+    rig.runner.calls.length = 0;
+    await first.stop();
+    expect(rig.runner.calls.filter(({ method }) => ['stop', 'kill', 'remove'].includes(method))).toEqual([]);
+    for (const name of names) {
+      expect(rig.runner.statusOf(rig.container(name)).state).toBe('running');
+      expect(rig.logs.closed(await rig.attempt(name))).toBe(true);
+      rig.runner.emit(rig.container(name), 'stdout', 'meanwhile');
+    }
+    const before = rig.clock.now();
+    const second = rig.executor();
+    await second.start();
+    await rig.until(() => second.status().runningTasks === 10 && second.status().state === 'ready', 10);
+    expect(rig.clock.now() - before).toBeLessThan(1000);
+    for (const name of names) rig.runner.exit(rig.container(name), { exitCode: 0 });
+    for (const name of names) {
+      expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+      expect(rig.logs.text(await rig.attempt(name))).toBe('meanwhile');
+    }
+  });
+
+  it('takes less than five seconds although the engine hangs', async () => {
+    const executor = await rig.started();
+    const release = rig.runner.hold('prepare');
+    await rig.create();
+    await rig.until(() => rig.runner.countOf('prepare') === 1);
+    let stopped = false;
+    void executor.stop().then(() => (stopped = true));
+    await settle();
+    await rig.clock.advance(4900);
+    expect(stopped).toBe(true);
+    release();
+    await settle();
+    expect(rig.runner.countOf('ensure')).toBe(0);
+  });
+
+  it('before the start is legal', async () => {
+    const executor = rig.executor();
+    await executor.stop();
+    await executor.start();
+    await settle();
+    expect(executor.status().state).toBe('off');
+  });
+});
+
+describe('adoption', () => {
+  it('keeps the deadline of the first start', async () => {
+    const doomed = new DoomedPorts(rig, 'store.renewEngine:before:4');
+    await rig.mortal(doomed.ports).start();
+    const name = await rig.create({ timeoutMs: 60_000, maxRetries: 0 });
+    await rig.until(() => doomed.dead);
+    await rig.executor().start();
+    await rig.ended(name);
+    const attempt = await rig.attempt(name);
+    expect(attempt.reason).toBe('TIMED_OUT');
+    expect((attempt.endTime ?? 0) - (attempt.startTime ?? 0)).toBe(60_000);
+  });
+
+  it('stops what was to be stopped, and cancels what had not started', async () => {
+    const doomed = new DoomedPorts(rig, 'runner.ensure:before:2');
+    await rig.mortal(doomed.ports).start();
+    const runs = await rig.create();
+    await rig.running(runs);
+    const waits = await rig.create();
+    await rig.until(() => doomed.dead);
+    await rig.store.cancelExecution(runs, 'test');
+    await rig.store.cancelExecution(waits, 'test');
+    await rig.executor().start();
+    expect(await rig.ended(runs)).toMatchObject({ state: 'CANCELLED' });
+    expect(await rig.ended(waits)).toMatchObject({ state: 'CANCELLED' });
+    expect((await rig.attempt(waits)).message).toBe('Cancelled before it started.');
+    expect(rig.runner.starts.has(rig.container(waits))).toBe(false);
+  });
+
+  it('finds a lost container, and leaves one alone that runs without a row', async () => {
+    const doomed = new DoomedPorts(rig, 'store.renewEngine:before:2');
+    await rig.mortal(doomed.ports).start();
+    const name = await rig.create();
+    await rig.running(name);
+    const spec = rig.runner.specOf(rig.container(name));
+    await rig.until(() => doomed.dead);
+    rig.runner.vanish(rig.container(name));
+    for (const [execution, running] of [
+      ['strange-0', true],
+      ['ended-0', false],
+    ] as const) {
+      rig.runner.plant(
+        { ...spec, name: rig.container(execution), key: { execution, index: 0, attempt: 0 } },
+        running,
+      );
+    }
+    const heir = rig.executor();
+    await heir.start();
+    await rig.until(async () => (await rig.store.listAttempts(name, 0))[0]?.reason === 'CONTAINER_LOST');
+    await rig.until(() => !rig.runner.names().includes(rig.container('ended-0')));
+    expect(rig.runner.names()).toContain(rig.container('strange-0'));
+  });
+});

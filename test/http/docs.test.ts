@@ -1,0 +1,30 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { ERROR_CODES } from '../../src/core/errors.ts';
+import { PROBLEMS } from '../../src/http/problem.ts';
+import { createTestApp } from '../support/http-fakes.ts';
+
+const doc = (name: string): Promise<string> =>
+  readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+
+test('docs/errors.md has a row for every code, with its status, and no other', async () => {
+  const rows = [...(await doc('errors.md')).matchAll(/^\| `([A-Z_]+)` \| (\d{3}) \| (.+) \| (.+) \|$/gm)];
+  expect(rows.map(([, code, status]) => [code, Number(status)])).toEqual(
+    ERROR_CODES.map((code) => [code, PROBLEMS[code].status]),
+  );
+});
+
+test('docs/api.md has a row for every route, with its permission, and no other', async () => {
+  const rows = [
+    ...(await doc('api.md')).matchAll(/^\| (?:`(GET|POST|DELETE) (\S+)`|any `(\S+)`) \| ([^|]+) \|/gm),
+  ];
+  const documented = rows.map(([, method, path, any, access]) => {
+    const permission = /`([\w.]+)`/.exec(access ?? '')?.[1] ?? (access ?? '').trim();
+    return `${method ?? 'ALL'} ${path ?? any} ${any === undefined ? permission : 'source'}`;
+  });
+  const declared = createTestApp().app.routes.map(({ method, path, access }) => {
+    const shown = path.replace(/:(\w+)\{\[\^\/\]\+(:\w+)\}/, '{$1}$2').replace(/\/:(\w+)/g, '/{$1}');
+    return `${method} ${shown} ${access}`;
+  });
+  expect(documented.sort()).toEqual(declared.sort());
+});
