@@ -9,6 +9,7 @@ export const CAPABILITIES = /** @type {readonly string[]} */ ([
   'memory-limit',
   'pids-limit',
   'outbound-network',
+  'own-dockerd',
   'proc-filesystem',
 ]);
 

@@ -4,11 +4,11 @@ import type { CliIo } from './io.ts';
 export const FORMATS = ['table', 'json', 'yaml'] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** Data as asked for; `table` makes the text for people. */
-export async function print(io: CliIo, format: Format, value: unknown, table: () => string): Promise<void> {
+/** Data as asked for; `text` makes what people read. */
+export async function print(io: CliIo, format: Format, value: unknown, text: () => string): Promise<void> {
   if (format === 'json') await io.out(`${JSON.stringify(value, null, 2)}\n`);
   else if (format === 'yaml') await io.out(stringify(value));
-  else await io.out(`${table()}\n`);
+  else await io.out(`${text()}\n`);
 }
 
 /** Columns as wide as their widest cell; nothing after the last one. */
@@ -48,7 +48,7 @@ export function when(time: string | null, now: number): string {
   const ms = Date.parse(time);
   const distance = approximate(Math.abs(now - ms));
   const relative = ms <= now ? `${distance} ago` : `in ${distance}`;
-  return `${relative} (${time.replace(/\.000Z$/, 'Z')})`;
+  return `${relative} (${time.replace(/\.\d+Z$/, 'Z')})`;
 }
 
 function approximate(ms: number): string {
@@ -61,8 +61,8 @@ function approximate(ms: number): string {
 
 /** What others wrote must not move the cursor, clear the screen or forge a line. */
 export function clean(text: string): string {
-  // oxlint-disable-next-line no-control-regex
   return text.replace(
+    // oxlint-disable-next-line no-control-regex
     /[\u0000-\u001f\u007f-\u009f]/g,
     (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );

@@ -156,7 +156,7 @@ function offsetOf(document: Document, path: readonly PathSegment[], atKey: boole
   return offset;
 }
 
-function keyText(pair: Pair<unknown, unknown>): string {
+function keyText(pair: Pair): string {
   return String(isScalar(pair.key) ? pair.key.value : pair.key);
 }
 

@@ -104,7 +104,7 @@ export const jobSchema = strictObject({
   annotations: labels,
 }).describe('What to run.');
 
-export const runSchema = strictObject({
+const runSchema = strictObject({
   job: z.string().describe('A name under "jobs".'),
   env: z
     .record(z.string(), text)
@@ -117,7 +117,7 @@ export const runSchema = strictObject({
 
 /** Every kind of source, by its own `config.ts`. */
 const KINDS = ['cron', 'webhook'];
-export const sourceSchema = z.discriminatedUnion('kind', [cronSource, webhookSource], {
+const sourceSchema = z.discriminatedUnion('kind', [cronSource, webhookSource], {
   error: ({ code, input }) => (code === 'invalid_union' ? kindMessage(input) : undefined),
 });
 

@@ -21,7 +21,7 @@ export interface ClaimLoopOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Nothing is claimed while the engine is away: it would only wait with a slot taken. */
-  engineUp(): boolean;
+  readonly engineUp: () => boolean;
 }
 
 /** Brings attempts to life while there is room, and hands requests to stop to those that live. */

@@ -16,7 +16,7 @@ export interface EngineGateOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** The engine answers (again): whatever was missed meanwhile should be looked at. */
-  onUp(): void;
+  readonly onUp: () => void;
 }
 
 /**

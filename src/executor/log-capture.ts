@@ -22,7 +22,7 @@ export interface LogCaptureOptions {
   readonly log: Log;
   readonly signal: AbortSignal;
   /** A stream has ended: the container may have, too. */
-  onEnd(): void;
+  readonly onEnd: () => void;
 }
 
 /** One stream of output on its way into the log. */

@@ -19,7 +19,7 @@ export interface StopperOptions {
   readonly log: Log;
   readonly signal: AbortSignal;
   /** Something was done to the container: look at it. */
-  onAct(): void;
+  readonly onAct: () => void;
 }
 
 /**

@@ -36,16 +36,16 @@ export const environment = celEnv({
   funcs: [
     ...strings,
     celMethod('replace', STRING, [STRING, STRING], STRING, function (from, to) {
-      return replaceText(String(this), from, to, -1);
+      return replaceText(this, from, to, -1);
     }),
     celMethod('replace', STRING, [STRING, STRING, INT], STRING, function (from, to, limit) {
-      return replaceText(String(this), from, to, Number(limit));
+      return replaceText(this, from, to, Number(limit));
     }),
     celMethod('split', STRING, [STRING], listType(STRING), function (by) {
-      return celList(splitText(String(this), by, -1));
+      return celList(splitText(this, by, -1));
     }),
     celMethod('split', STRING, [STRING, INT], listType(STRING), function (by, limit) {
-      return celList(splitText(String(this), by, Number(limit)));
+      return celList(splitText(this, by, Number(limit)));
     }),
     celFunc('_+_', [listType(DYN), listType(DYN)], listType(DYN), concatLists),
     celFunc(TICK, [BOOL], BOOL, (goOn) => {

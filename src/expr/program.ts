@@ -13,13 +13,13 @@ import { blankComments, findFault } from './scan.ts';
 import { startWork } from './work.ts';
 
 /** Longest text of an expression or template, in bytes. */
-export const MAX_EXPRESSION_BYTES = 4 * 1024;
+const MAX_EXPRESSION_BYTES = 4 * 1024;
 /** `all` within `all` is the most: a third level over 120 items was measured at 0.25 s and more. */
 const MAX_MACRO_DEPTH = 2;
 /** A parser that calls itself for every bracket must not meet thousands of them. */
 const MAX_BRACKETS = 32;
 
-export type Outcome =
+type Outcome =
   { readonly ok: true; readonly value: CelValue } | { readonly ok: false; readonly error: string };
 
 /** One compiled CEL expression. */

@@ -47,7 +47,7 @@ function stringToken(text: string, start: number, quoteAt: number, raw: boolean)
   return { start, end: text.length, kind: 'unterminated' };
 }
 
-export function* tokens(text: string): Iterable<Token> {
+function* tokens(text: string): Iterable<Token> {
   for (let i = 0; i < text.length;) {
     const token = tokenAt(text, i);
     yield token;

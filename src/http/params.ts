@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { TappetError } from '../core/errors.ts';
-import type { PageParams } from '../core/store.ts';
+import { isTappetError, TappetError } from '../core/errors.ts';
+import type { Page, PageParams } from '../core/store.ts';
 import { parseDuration } from '../lib/duration.ts';
 import type { AppContext } from './permissions.ts';
 import { strictObject } from '../lib/strict-object.ts';
@@ -50,6 +50,22 @@ export function pageParams(query: {
   return query.pageToken === undefined || query.pageToken === ''
     ? { size }
     : { size, cursor: query.pageToken };
+}
+
+/** One page of a list. Errors: INVALID_ARGUMENT where the token is not from an earlier page. */
+export async function readPage<T>(
+  query: Parameters<typeof pageParams>[0],
+  read: (page: PageParams) => Promise<Page<T>>,
+): Promise<{ readonly items: readonly T[]; readonly nextPageToken: string }> {
+  try {
+    const { items, nextCursor } = await read(pageParams(query));
+    return { items, nextPageToken: nextCursor ?? '' };
+  } catch (error) {
+    // The store calls it a cursor; the caller knows it as the token.
+    if (!isTappetError(error, 'INVALID_ARGUMENT') || error.fields.path !== 'cursor') throw error;
+    const message = 'pageToken: is not from an earlier page of the same list.';
+    throw new TappetError('INVALID_ARGUMENT', message, { path: 'pageToken' }, error);
+  }
 }
 
 /** The query, strictly: an unknown or repeated name is a mistake worth hearing of. Errors: INVALID_ARGUMENT. */

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { HttpBindings } from '@hono/node-server';
 import { TappetError } from '../core/errors.ts';
@@ -32,7 +32,7 @@ export interface RunningServer {
   readonly url: string;
   readonly port: number;
   /** Takes no more connections, lets what is in flight finish (3 s at most), ends followed logs. Idempotent. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Serves the app. Errors: CONFLICT where the address is taken, INVALID_ARGUMENT where it is none of this machine. */
@@ -61,8 +61,8 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
   };
 }
 
-function requestListener(app: App) {
-  return getRequestListener(
+function requestListener(app: App): RequestListener {
+  const listener = getRequestListener(
     (request, env) => {
       const { incoming } = env as HttpBindings;
       return app.fetch(request, { remoteAddress: incoming.socket.remoteAddress ?? '' });
@@ -73,6 +73,8 @@ function requestListener(app: App) {
         problemResponse(new TappetError('INVALID_ARGUMENT', 'This is not a valid HTTP request.')),
     },
   );
+  // Settles after the answer; whatever goes wrong has become one.
+  return (incoming, outgoing) => void listener(incoming, outgoing);
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {

@@ -69,7 +69,7 @@ export class FileLogSink implements LogSink {
       if (this.#writers.get(dir) === writer) this.#writers.delete(dir);
     });
     this.#writers.set(dir, writer);
-    for (const fn of [...(this.#onOpen.get(dir) ?? [])]) fn();
+    for (const fn of this.#onOpen.get(dir) ?? []) fn();
     return writer;
   }
 

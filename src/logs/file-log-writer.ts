@@ -202,7 +202,7 @@ export class FileLogWriter implements LogWriter {
   }
 
   #changed(): void {
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of this.#listeners) listener();
   }
 }
 

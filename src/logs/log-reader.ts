@@ -16,9 +16,9 @@ export interface LogReaderOptions {
   readonly clock: Clock;
   readonly params: LogReadParams;
   /** The one who writes at the moment, in this process. */
-  writer(): FileLogWriter | undefined;
+  readonly writer: () => FileLogWriter | undefined;
   /** Calls `fn` when a writer comes; returns a function that takes it back. */
-  onOpen(fn: () => void): () => void;
+  readonly onOpen: (fn: () => void) => () => void;
 }
 
 /** One pass over an attempt's frames, in order, that can go on where it stopped. */

@@ -5,13 +5,13 @@ import type { Fetch } from '../../src/core/fetch.ts';
 import { createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
 
-const URL_ = 'http://gateway.test';
+const BASE = 'http://gateway.test';
 const fetchFrom =
   (t: TestApp): Fetch =>
   (url, init) =>
     t.app.fetch(new Request(url, init), { remoteAddress: '127.0.0.1' });
 const clientOf = (t: TestApp, token: string | undefined = ROOT_TOKEN) =>
-  createClient({ url: URL_, token, fetch: fetchFrom(t), pause: async () => undefined });
+  createClient({ url: BASE, token, fetch: fetchFrom(t), pause: async () => undefined });
 
 test('every resource can be read and every verb called', async () => {
   const t = createTestApp();
@@ -53,14 +53,14 @@ test("the server's code, message and fields arrive", async () => {
 test('a name cannot leave its place in the path', async () => {
   const seen: string[] = [];
   const client = createClient({
-    url: URL_,
+    url: BASE,
     fetch: async (url) => {
       seen.push(url);
       return Response.json({});
     },
   });
   await client.jobs.get('a/../../b?c#d');
-  expect(seen).toEqual([`${URL_}/api/v1/jobs/a%2F..%2F..%2Fb%3Fc%23d`]);
+  expect(seen).toEqual([`${BASE}/api/v1/jobs/a%2F..%2F..%2Fb%3Fc%23d`]);
 });
 
 test.each([
@@ -73,7 +73,7 @@ test.each([
   ['another server', () => Promise.resolve(new Response('<h1>nginx</h1>', { status: 404 })), '404'],
   ['a page instead of JSON', () => Promise.resolve(new Response('<h1>hi</h1>')), 'not JSON'],
 ])('%s names the address and what to do', async (_what, answer, reason) => {
-  const client = createClient({ url: `${URL_}/base/`, fetch: answer });
+  const client = createClient({ url: `${BASE}/base/`, fetch: answer });
   await expect(client.status()).rejects.toMatchObject({
     code: 'GATEWAY_UNREACHABLE',
     message: expect.stringMatching(new RegExp(`http://gateway\\.test/base: .*${reason}`)),
@@ -88,7 +88,7 @@ test.each(['', 'localhost:8080', 'ftp://x', 'not an address'])('refuses the addr
 test('an aborted call throws what it was aborted with', async () => {
   const reason = new Error('enough');
   const client = createClient({
-    url: URL_,
+    url: BASE,
     signal: AbortSignal.abort(reason),
     fetch: fetchFrom(createTestApp()),
   });
@@ -125,7 +125,7 @@ test('following takes up a broken stream where it broke, without loss or repetit
   const resumed: (string | null)[] = [];
   const pauses: number[] = [];
   const client = createClient({
-    url: URL_,
+    url: BASE,
     pause: async (ms) => void pauses.push(ms),
     fetch: async (_url, init) => {
       resumed.push(new Headers(init?.headers).get('last-event-id'));
@@ -140,7 +140,7 @@ test('following takes up a broken stream where it broke, without loss or repetit
 test('following gives up after several tries that brought nothing, and at once where the server says no', async () => {
   let calls = 0;
   const dead = createClient({
-    url: URL_,
+    url: BASE,
     pause: async () => undefined,
     fetch: async () => {
       calls++;
@@ -181,7 +181,7 @@ test('a reader that stops early closes the connection', async () => {
       cancelled = true;
     },
   });
-  const client = createClient({ url: URL_, fetch: async () => new Response(body) });
+  const client = createClient({ url: BASE, fetch: async () => new Response(body) });
   for await (const entry of client.logs.follow('e', 0)) {
     expect(entry.attempt).toBe(0);
     break;

@@ -19,7 +19,7 @@ test('docs/cli.md names every command', () => {
       .split('\n')
       .filter((line) => line.startsWith(`| \`tappet ${command.name()}`))
       .join('\n');
-    expect(lines, command.name()).not.toBe('');
+    expect(lines).toContain(`tappet ${command.name()}`);
     for (const verb of command.commands)
       expect(lines, `${command.name()} ${verb.name()}`).toContain(verb.name());
   }

@@ -1,9 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AttemptKey } from '../../src/core/execution.ts';
-import { containerName } from '../../src/core/execution.ts';
 import type { ContainerSpec, ContainerStatus, Ensured, Hint, Runner } from '../../src/core/runner.ts';
 import { MIB } from '../../src/core/job.ts';
+import { scriptSpec } from '../support/container-specs.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
 
 export interface RunnerHarness {
@@ -27,26 +25,8 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
     }, 60_000);
     afterAll(() => harness.close());
 
-    const newKey = (): AttemptKey => ({ execution: `job-${randomBytes(5).toString('hex')}`, index: 2, attempt: 1 });
-
-    function specOf(script: string, more: Partial<ContainerSpec> = {}): ContainerSpec {
-      const key = newKey();
-      return {
-        name: containerName(harness.instance, key),
-        key,
-        job: 'job',
-        epoch: 4,
-        image: harness.image,
-        digest,
-        command: ['sh', '-c', script],
-        env: {},
-        cpu: 1,
-        memoryBytes: 64 * MIB,
-        gracePeriodMs: 10_000,
-        binds: [],
-        ...more,
-      };
-    }
+    const specOf = (script: string, more: Partial<ContainerSpec> = {}) =>
+      scriptSpec({ instance: harness.instance, image: harness.image, digest }, script, more);
 
     async function start(spec: ContainerSpec, log = new MemoryLogWriter()): Promise<{ captured: Promise<boolean> }> {
       return startedOf(await harness.runner.ensure(spec, log));
@@ -211,7 +191,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
       });
 
       it('takes every order for what is not there or has ended', async () => {
-        const gone = containerName(harness.instance, newKey());
+        const gone = specOf('').name;
         await harness.runner.stop(gone, 1000);
         await harness.runner.kill(gone);
         await harness.runner.remove(gone);
@@ -288,17 +268,15 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
       });
 
       it('of a running container is followed to its end', async () => {
-        const spec = specOf('echo a; until [ -e /tmp/go ]; do sleep 0.05; done; echo b; echo c >&2; printf d', { epoch: 1 });
-        const first = new MemoryLogWriter();
-        const seen = firstOutput(first);
-        await start(spec, first);
-        await seen;
+        const spec = specOf('trap "echo b; echo c >&2; printf d; exit 0" TERM; echo a; while :; do sleep 0.05; done');
+        await start(spec);
         const log = new MemoryLogWriter();
         const done = harness.another().logs(spec.name, log, new AbortController().signal);
         await firstOutput(log);
-        expect(log.text('stdout')).toBe('a\n');
-        await harness.runner.stop(spec.name, 0);
+        await harness.runner.stop(spec.name, 10_000);
         await done;
+        expect(log.text('stdout')).toBe('a\nb\nd');
+        expect(log.text('stderr')).toBe('c\n');
         expect((await harness.runner.inspect(spec.name)).state).toBe('exited');
         await harness.runner.remove(spec.name);
       });
@@ -318,7 +296,7 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
 
       it('is empty where there is no container', async () => {
         const log = new MemoryLogWriter();
-        const gone = containerName(harness.instance, newKey());
+        const gone = specOf('').name;
         await harness.runner.logs(gone, log, new AbortController().signal);
         expect(await log.close()).toEqual({ stdout: 0, stderr: 0 });
       });

@@ -12,7 +12,7 @@ import { routingContract } from './store/routing.ts';
 
 /** What every store must do, as callers rely on it; each implementation runs this whole suite. */
 export function storeContract(name: string, makeStore: MakeStore): void {
-  describe(name, () => {
+  describe(`store: ${name}`, () => {
     const bench = new Bench(makeStore);
     lifeContract(bench);
     inboxContract(bench);

@@ -1,9 +1,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
-import { BUSYBOX, requireEngine } from '../support/engine.ts';
+import { TEST_IMAGE } from '../support/engine.ts';
+import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 
 /**
@@ -31,7 +32,7 @@ const config = (results: string): JsonObject => ({
   server: { allowedBinds: [results] },
   jobs: {
     mark: {
-      image: BUSYBOX,
+      image: TEST_IMAGE,
       command: ['/bin/sh', '-c'],
       args: ['echo "$CLOUD_RUN_TASK_ATTEMPT" >> "/results/$ID"; echo "ran $ID"'],
       timeout: '1m',
@@ -49,6 +50,8 @@ const config = (results: string): JsonObject => ({
 describe('kill -9 at each step between a call and its container', () => {
   const base = mkdtempSync(join(tmpdir(), 'tappet-places-'));
   const hit = new Set<string>();
+  let host = '';
+  beforeAll(async () => void (host = await engineHost()));
   afterAll(() => rmSync(base, { recursive: true, force: true }));
 
   it('runs 25 rounds', () => expect(ROUNDS).toHaveLength(25));
@@ -60,7 +63,7 @@ describe('kill -9 at each step between a call and its container', () => {
     const gateway = new GatewayProcess({
       dir,
       config: config(results),
-      env: { DOCKER_HOST: requireEngine(), CRASH: place, CRASH_RECORD: record },
+      env: { DOCKER_HOST: host, CRASH: place, CRASH_RECORD: record },
       program: join(import.meta.dirname, '../support/crash-gateway.mjs'),
     });
     await gateway.start();

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
-import { BUSYBOX, requireEngine } from '../support/engine.ts';
+import { TEST_IMAGE } from '../support/engine.ts';
+import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 
 const TASKS = 10;
@@ -40,10 +41,12 @@ describe('kill -9 of the gateway while 10 tasks run', () => {
   const results = join(base, 'results');
   const moments: { round: number; written: number; after: string }[] = [];
   let gateway: GatewayProcess;
+  let host = '';
 
   beforeAll(async () => {
+    host = await engineHost();
     execFileSync('mkdir', ['-p', results]);
-    gateway = new GatewayProcess({ dir: base, config: config(results), env: { DOCKER_HOST: requireEngine() } });
+    gateway = new GatewayProcess({ dir: base, config: config(results), env: { DOCKER_HOST: host } });
     await gateway.start();
   });
   afterAll(async () => {
@@ -73,7 +76,7 @@ describe('kill -9 of the gateway while 10 tasks run', () => {
     for (let index = 0; index < TASKS; index++) bytes += await checkTask(gateway, results, execution, index);
     expect(bytes).toBe(TASKS * 2 * BLOCKS * BLOCK);
     expect(bytes).toBeGreaterThanOrEqual(20_000_000);
-    await gateway.until('/api/v1/status', () => (containersOf(execution).length === 0 ? true : undefined));
+    await gateway.until('/api/v1/status', () => (containersOf(host, execution).length === 0 ? true : undefined));
   });
 
   it('killed at 10 different moments', () => {
@@ -87,7 +90,7 @@ function config(results: string): JsonObject {
     server: { allowedBinds: [results] },
     jobs: {
       talk: {
-        image: BUSYBOX,
+        image: TEST_IMAGE,
         command: ['/bin/sh', '-c', SCRIPT],
         taskCount: TASKS,
         parallelism: 0,
@@ -123,9 +126,9 @@ async function checkTask(gateway: GatewayProcess, results: string, execution: st
 }
 
 /** Asked of the engine itself, through its own client. */
-function containersOf(execution: string): string[] {
+function containersOf(host: string, execution: string): string[] {
   const filter = `label=dev.tappet.execution=${execution}`;
-  const out = execFileSync('docker', ['ps', '-aq', '--filter', filter], { env: { ...process.env, DOCKER_HOST: requireEngine() } });
+  const out = execFileSync('docker', ['ps', '-aq', '--filter', filter], { env: { ...process.env, DOCKER_HOST: host } });
   return out.toString().split('\n').filter(Boolean);
 }
 

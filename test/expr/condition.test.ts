@@ -4,7 +4,7 @@ import type { Json } from '../../src/core/json.ts';
 import type { ConditionResult } from '../../src/core/expression.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 
-const { condition } = createExpressions();
+const expressions = createExpressions();
 const ROOTS = ['event', 'claims', 'trigger'] as const;
 
 const event = {
@@ -14,7 +14,7 @@ const event = {
 };
 
 const ask = (text: string, data?: Json): ConditionResult =>
-  condition(text, ROOTS).evaluate({ event: data === undefined ? event : { ...event, data } });
+  expressions.condition(text, ROOTS).evaluate({ event: data === undefined ? event : { ...event, data } });
 
 describe('a condition that holds', () => {
   it.each([
@@ -118,8 +118,10 @@ describe('a text that is no condition', () => {
     [`event.x == '${'x'.repeat(4096)}'`, 'longer than 4 KiB'],
     ['google.protobuf.Duration{seconds: 1} == 1', 'message types are not available'],
   ])('%s: %s', (text, message) => {
-    expect(() => condition(text, ROOTS)).toThrow(expect.objectContaining({ code: 'EXPRESSION_INVALID' }));
-    expect(() => condition(text, ROOTS)).toThrow(message);
+    expect(() => expressions.condition(text, ROOTS)).toThrow(
+      expect.objectContaining({ code: 'EXPRESSION_INVALID' }),
+    );
+    expect(() => expressions.condition(text, ROOTS)).toThrow(message);
   });
 });
 
@@ -137,8 +139,8 @@ describe('work is bounded', () => {
 
   it('starts anew for every evaluation', () => {
     const items = Array.from({ length: 9_000 }, (_, i) => i);
-    const compiled = condition('event.data.items.all(x, x >= 0)', ROOTS);
-    for (let i = 0; i < 5; i++)
+    const compiled = expressions.condition('event.data.items.all(x, x >= 0)', ROOTS);
+    for (let i = 0; i < 4; i++)
       expect(compiled.evaluate({ event: { data: { items } } })).toMatchObject({ ok: true });
   });
 
@@ -161,7 +163,7 @@ it('never throws, whatever the event', () => {
     "event.data.size > 0 && event.data.name.startsWith('a')",
     'event.data.items.exists(i, i.n == event.data.size) || event.data[0] == 1',
     'event == event && size(event.data) > 1',
-  ].map((text) => condition(text, ROOTS));
+  ].map((text) => expressions.condition(text, ROOTS));
   const data = fc.oneof(
     fc.jsonValue(),
     fc.record({ size: fc.jsonValue(), name: fc.jsonValue(), items: fc.jsonValue() }),

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createExpressions } from '../../src/expr/expressions.ts';
 
-const { template } = createExpressions();
+const expressions = createExpressions();
 const ROOTS = ['event', 'claims', 'trigger', 'task'] as const;
 const scope = {
   event: {
@@ -11,7 +11,7 @@ const scope = {
   },
   task: { index: 4 },
 };
-const render = (text: string) => template(text, ROOTS).render(scope);
+const render = (text: string) => expressions.template(text, ROOTS).render(scope);
 
 describe('a template', () => {
   it.each([
@@ -52,12 +52,12 @@ describe('a template', () => {
   });
 
   it('lists the roots that it reads', () => {
-    expect(template("${{ event.x }} ${{ task.index + size('claims') }}", ROOTS).roots).toEqual([
+    expect(expressions.template("${{ event.x }} ${{ task.index + size('claims') }}", ROOTS).roots).toEqual([
       'event',
       'task',
     ]);
-    expect(template('plain', ROOTS).roots).toEqual([]);
-    expect(template('${{ [1].map(event, event) }}', ROOTS).roots).toEqual([]);
+    expect(expressions.template('plain', ROOTS).roots).toEqual([]);
+    expect(expressions.template('${{ [1].map(event, event) }}', ROOTS).roots).toEqual([]);
   });
 
   it.each([
@@ -66,11 +66,11 @@ describe('a template', () => {
     ['a ${{ }}', 'column 6: it is empty'],
     ['a ${{ event.x + }}', 'column 15: something is missing after "+"'],
   ])('%s is refused: %s', (text, message) => {
-    expect(() => template(text, ROOTS)).toThrow(message);
+    expect(() => expressions.template(text, ROOTS)).toThrow(message);
   });
 
   it('keeps every whole number that JSON has', () => {
-    const echo = template('${{ event.n }}', ROOTS);
+    const echo = expressions.template('${{ event.n }}', ROOTS);
     fc.assert(
       fc.property(fc.maxSafeInteger(), (n) => {
         expect(echo.render({ event: { n } })).toEqual({
@@ -80,17 +80,16 @@ describe('a template', () => {
         });
       }),
     );
-    const sum = template('${{ event.n + 1 }}', ROOTS);
+    const sum = expressions.template('${{ event.n + 1 }}', ROOTS);
     fc.assert(
-      fc.property(
-        fc.integer(),
-        (n) => void expect(sum.render({ event: { n } })).toMatchObject({ raw: n + 1 }),
-      ),
+      fc.property(fc.integer(), (n) => {
+        expect(sum.render({ event: { n } })).toMatchObject({ raw: n + 1 });
+      }),
     );
   });
 
   it('gives back any JSON value as it was', () => {
-    const echo = template('${{ event.v }}', ROOTS);
+    const echo = expressions.template('${{ event.v }}', ROOTS);
     const values = fc.jsonValue({ maxDepth: 4 }).filter((value) => value !== null);
     fc.assert(
       fc.property(values, (v) => {
@@ -113,14 +112,16 @@ describe('the result is bounded', () => {
     '${{ [1, 2].map(i, event.text) }}',
     '${{ event.list }}',
   ])('%s', (text) => {
-    expect(template(text, ROOTS).render(large)).toMatchObject({
+    expect(expressions.template(text, ROOTS).render(large)).toMatchObject({
       ok: false,
       error: expect.stringContaining('larger than 64 KiB'),
     });
   });
 
   it('refuses to write a text of gigabytes', () => {
-    expect(template("${{ event.text.replace('x', event.text) }}", ROOTS).render(large)).toMatchObject({
+    expect(
+      expressions.template("${{ event.text.replace('x', event.text) }}", ROOTS).render(large),
+    ).toMatchObject({
       ok: false,
       error: 'its result is too long',
     });
@@ -128,13 +129,15 @@ describe('the result is bounded', () => {
 
   it('maps thousands of items without nesting them', () => {
     const items = Array.from({ length: 8_000 }, (_, i) => i % 10);
-    const mapped = template('${{ event.items.map(x, x + 1) }}', ROOTS).render({ event: { items } });
-    expect(mapped).toMatchObject({ ok: true, raw: items.map((x) => x + 1) });
+    const mapped = expressions
+      .template('${{ event.items.map(x, x + 1) }}', ROOTS)
+      .render({ event: { items } });
+    expect(mapped).toMatchObject({ ok: true, value: JSON.stringify(items.map((x) => x + 1)) });
   });
 
   it('keeps lists apart that grew from the same one', () => {
     const text = '${{ [[1, 2].map(x, x)].map(a, [a + [3], a + [4], a]) }}';
-    expect(template(text, ROOTS).render({})).toMatchObject({
+    expect(expressions.template(text, ROOTS).render({})).toMatchObject({
       raw: [
         [
           [1, 2, 3],

@@ -122,7 +122,7 @@ test('close lets an answer in flight finish, and takes no new ones', async () =>
   const inFlight = fetch(`${url}/api/v1/status`, { headers: { authorization } });
   await arrived.promise;
   const closed = close();
-  await expect(fetch(`${url}/livez`)).rejects.toThrow();
+  await expect(fetch(`${url}/livez`)).rejects.toThrow('fetch failed');
   gate.resolve();
   expect(await (await inFlight).json()).toEqual({ done: true });
   await closed;
@@ -142,7 +142,7 @@ test('close ends followed logs at once, and a reader that goes away leaves nothi
   const left = await follow(leaving.signal);
   const stayed = await follow();
   leaving.abort();
-  await expect(left.text()).rejects.toThrow();
+  await expect(left.text()).rejects.toThrow(/abort/);
   const text = stayed.text();
   await close();
   expect(await text).toBe('retry: 1000\n\n');

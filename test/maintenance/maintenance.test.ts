@@ -66,7 +66,7 @@ describe('event retention', () => {
       return Promise.resolve(answers.shift() ?? 0);
     };
     expect(await new EventRetention({ store: { pruneEvents }, retentionMs: () => 7 }).runOnce()).toBe(1020);
-    expect(asked).toEqual(Array(4).fill([7, 500]));
+    expect(asked).toEqual([1, 2, 3, 4].map(() => [7, 500]));
   });
 });
 
@@ -123,7 +123,11 @@ describe('maintenance', () => {
       return rig.runner;
     };
     const maintenance = new Maintenance({
-      ...{ store: rig.store, logs: rig.logs, clock: rig.clock, runner, eventRetentionMs: () => 1000 },
+      store: rig.store,
+      logs: rig.logs,
+      clock: rig.clock,
+      runner,
+      eventRetentionMs: () => 1000,
       log: { ...log, warn: (message: string) => void warnings.push(message) },
     });
     await maintenance.start();

@@ -14,8 +14,8 @@ export interface Schedule {
   readonly periodMs: number;
 }
 export const SCHEDULES: readonly Schedule[] = [
-  { name: 'seconds', cron: '*/10 * * * * *', zone: 'UTC', periodMs: 10_000 },
-  { name: 'minutes', cron: '* * * * *', zone: 'America/New_York', periodMs: 60_000 },
+  { name: 'seconds', cron: '*/30 * * * * *', zone: 'UTC', periodMs: 30_000 },
+  { name: 'minutes', cron: '*/5 * * * *', zone: 'America/New_York', periodMs: 5 * 60_000 },
   { name: 'quarters', cron: '*/15 * * * *', zone: 'Europe/Berlin', periodMs: 15 * 60_000 },
 ];
 

@@ -15,11 +15,13 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 /** How often each thing happens. */
-const STEPS = { advance: 34, post: 34, duplicate: 8, crash: 8, refuse: 6, refuseDecide: 4, jump: 6 };
+const STEPS = { advance: 34, post: 34, duplicate: 8, crash: 8, refuse: 6, refuseDecide: 4, jump: 4 };
 /** Longer than every pause of a retry (60 s) and one more look at the clock (30 s). */
 const QUIET_MS = 4 * MINUTE;
 /** Longer than the store waits where it is busy: at most 12 times 5 ms here. */
 const BUSY_OVER_MS = 100;
+/** How far the clock jumps at most, either way, and how often each reach comes. */
+const JUMPS: Readonly<Record<string, number>> = { [SECOND]: 6, [MINUTE]: 6, [2 * HOUR]: 3, [26 * HOUR]: 1 };
 const CRASH_PLACES = ['before a commit', 'after a commit', 'between two awaits'] as const;
 /** A crash lets pass this many places of its kind, at most. */
 const CRASH_SKIP = 3;
@@ -142,7 +144,7 @@ class World {
   async #jump(): Promise<void> {
     // A commit that waits for another process would carry the time of its call across the jump.
     await this.#advance(BUSY_OVER_MS);
-    const reach = this.#random.weighted({ [SECOND]: 3, [MINUTE]: 3, [2 * HOUR]: 3, [26 * HOUR]: 1 } as Record<string, number>);
+    const reach = this.#random.weighted(JUMPS);
     const ms = this.#random.between(-Number(reach), Number(reach));
     this.#time.jump(ms);
     this.#note(`clock jumps ${ms} ms to ${new Date(this.#time.now()).toISOString()}`);
@@ -213,7 +215,7 @@ class World {
     this.#gateway = undefined;
     this.#disk.crash();
     // Some outages are short, some last hours; nothing of the gateway runs meanwhile, so this costs nothing.
-    if (this.#random.chance(0.2)) this.#time.jump(this.#random.between(0, 3 * HOUR));
+    if (this.#random.chance(0.15)) this.#time.jump(this.#random.between(0, 3 * HOUR));
   }
 
   /** No more faults, long enough for every retry; returns the gateway that runs then. */

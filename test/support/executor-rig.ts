@@ -58,7 +58,14 @@ export class Rig {
     const { store, runner, logs, clock, ids } = this;
     const expressions = createExpressions();
     return new Executor({
-      ...{ store, runner, logs, clock, ids, expressions, log: this.#log(), ...ports },
+      store,
+      runner,
+      logs,
+      clock,
+      ids,
+      expressions,
+      log: this.#log(),
+      ...ports,
       settings: { maxRunningTasks: 10, maxParallelism: 100, ...settings },
     });
   }
@@ -104,7 +111,7 @@ export class Rig {
     let row: Execution | undefined;
     await this.until(async () => {
       row = await this.store.getExecution(execution);
-      return row?.completionTime != null;
+      return typeof row?.completionTime === 'number';
     }, 500);
     if (row === undefined) throw new Error(`there is no ${execution}`);
     return row;
@@ -183,7 +190,7 @@ export class DoomedPorts {
     return target === 'logs.open' ? this.#wrap('writer', result as LogWriter) : result;
   }
 
-  async *#hints(hints: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+  async *#hints(hints: AsyncIterable<unknown>): AsyncGenerator {
     for await (const hint of hints) {
       if (this.dead) await NEVER;
       yield hint;

@@ -70,7 +70,7 @@ export class FakeHttpStore implements HttpStore {
   readonly decisions: Decision[] = [];
   readonly #clock: ManualClock;
   /** Thrown by the next call of `createExecution`. */
-  failure: unknown;
+  failure: Error | undefined;
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
@@ -274,9 +274,9 @@ export class FakeLogs implements LogSink {
     return chunks;
   }
   #changed(): void {
-    const { resolve } = this.#wake;
+    const before = this.#wake;
     this.#wake = deferred<void>();
-    resolve();
+    before.resolve();
   }
 }
 
@@ -289,9 +289,9 @@ export interface TestApp {
   /** Lines that went to the gateway's own log. */
   readonly logged: string[];
   /** How often the executor was woken. */
-  works(): number;
+  readonly works: () => number;
   /** A request with the token that may do everything, unless `headers` say otherwise. */
-  call(method: string, path: string, init?: CallInit): Promise<Response>;
+  readonly call: (method: string, path: string, init?: CallInit) => Promise<Response>;
 }
 export interface CallInit {
   readonly headers?: Record<string, string>;

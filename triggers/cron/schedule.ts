@@ -49,7 +49,8 @@ function isZone(zone: string): boolean {
   // An empty zone would silently be that of the machine; offsets are known to newer Node versions only.
   if (!/^[A-Za-z]/.test(zone)) return false;
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }) !== undefined;
+    new Intl.DateTimeFormat('en', { timeZone: zone }).format(0);
+    return true;
   } catch {
     return false;
   }

@@ -66,7 +66,7 @@ const authObject = strictObject({ oidc: oidc.optional(), hmac: hmac.optional(), 
   .meta({ minProperties: 1, maxProperties: 1 });
 
 /** Who may call; there is no default. */
-export const authSchema = z
+const authSchema = z
   .union([z.literal('none'), authObject], {
     error: ({ input }) =>
       input === undefined ? `is missing; a webhook must say who may call: ${CHOICES}` : CHOICES,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Decision } from '../../core/decision.ts';
 import type { HttpStore } from '../deps.ts';
-import { pageFields, pageParams, parseQuery } from '../params.ts';
+import { pageFields, parseQuery, readPage } from '../params.ts';
 import type { Routes } from '../permissions.ts';
 import { notFound } from '../problem.ts';
 import { eventDetailResource, eventResource } from '../resources.ts';
@@ -23,8 +23,8 @@ export function eventRoutes(routes: Routes): void {
       ...(trigger === undefined ? {} : { trigger }),
       ...(type === undefined ? {} : { type }),
     };
-    const { items, nextCursor } = await store.listEvents(filter, pageParams(query));
-    return c.json({ events: items.map(eventResource), nextPageToken: nextCursor ?? '' });
+    const { items, nextPageToken } = await readPage(query, (page) => store.listEvents(filter, page));
+    return c.json({ events: items.map(eventResource), nextPageToken });
   });
   routes.route('GET', '/api/v1/events/:uid', 'tappet.events.get', async (c) => {
     parseQuery(c, {});

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { TappetError } from '../../core/errors.ts';
 import type { ExecutionFilter } from '../../core/store.ts';
 import { readJson } from '../body.ts';
-import { pageFields, pageParams, parse, parseQuery } from '../params.ts';
+import { pageFields, parse, parseQuery, readPage } from '../params.ts';
 import type { Routes } from '../permissions.ts';
 import { notFound } from '../problem.ts';
 import { executionResource } from '../resources.ts';
@@ -22,8 +22,9 @@ export function executionRoutes(routes: Routes): void {
   const { store } = deps;
   routes.route('GET', '/api/v1/executions', 'run.executions.list', async (c) => {
     const query = parseQuery(c, FILTERS);
-    const { items, nextCursor } = await store.listExecutions(filterOf(query), pageParams(query));
-    return c.json({ executions: items.map(executionResource), nextPageToken: nextCursor ?? '' });
+    const filter = filterOf(query);
+    const { items, nextPageToken } = await readPage(query, (page) => store.listExecutions(filter, page));
+    return c.json({ executions: items.map(executionResource), nextPageToken });
   });
   routes.route('GET', '/api/v1/executions/:name', 'run.executions.get', async (c) => {
     parseQuery(c, {});

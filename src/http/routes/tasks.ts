@@ -1,6 +1,6 @@
 import type { Task } from '../../core/execution.ts';
 import type { HttpStore } from '../deps.ts';
-import { pageFields, pageParams, parseQuery } from '../params.ts';
+import { pageFields, parseQuery, readPage } from '../params.ts';
 import type { AppContext, Routes } from '../permissions.ts';
 import { notFound } from '../problem.ts';
 import { attemptResource, taskDetailResource, taskResource } from '../resources.ts';
@@ -11,8 +11,8 @@ export function taskRoutes(routes: Routes): void {
     const query = parseQuery(c, pageFields);
     const name = c.req.param('name') ?? '';
     if ((await store.getExecution(name)) === undefined) throw notFound('execution', name);
-    const { items, nextCursor } = await store.listTasks(name, pageParams(query));
-    return c.json({ tasks: items.map(taskResource), nextPageToken: nextCursor ?? '' });
+    const { items, nextPageToken } = await readPage(query, (page) => store.listTasks(name, page));
+    return c.json({ tasks: items.map(taskResource), nextPageToken });
   });
   routes.route('GET', '/api/v1/executions/:name/tasks/:index', 'run.tasks.get', async (c) => {
     parseQuery(c, {});

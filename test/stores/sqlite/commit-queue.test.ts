@@ -14,10 +14,12 @@ import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
 class Wire {
   readonly connections: Connection[] = [];
   readonly log: string[] = [];
+  file = '';
   fail: ((sql: string) => string | undefined) | null = null;
 
   readonly connect: OpenConnection = (path) => {
     const connection = openConnection(path);
+    this.file = path;
     this.connections.push(connection);
     return {
       get inTransaction() {
@@ -92,17 +94,16 @@ describe('group commit', () => {
     expect(pragma('journal_mode')).toEqual({ journal_mode: 'wal' });
     expect(pragma('foreign_keys')).toEqual({ foreign_keys: 1 });
     expect(pragma('busy_timeout')).toEqual({ timeout: 0 });
-    const path = connection?.prepare('PRAGMA database_list').get() as { file: string };
     await bench.accepted('1');
-    expect(statSync(path.file).mode & 0o777).toBe(0o600);
-    expect(statSync(`${path.file}-wal`).mode & 0o777).toBe(0o600);
-    expect(statSync(join(path.file, '..')).mode & 0o777).toBe(0o700);
+    expect(statSync(wire.file).mode & 0o777).toBe(0o600);
+    expect(statSync(`${wire.file}-wal`).mode & 0o777).toBe(0o600);
+    expect(statSync(join(wire.file, '..')).mode & 0o777).toBe(0o700);
   });
 
   it('shows nothing of what a crash keeps from being committed', async () => {
     let lost: (() => void) | undefined;
     const doomed = new SqliteStore({
-      path: (wire.connections[0]?.prepare('PRAGMA database_list').get() as { file: string }).file,
+      path: wire.file,
       clock: bench.clock,
       ids: bench.fixture.ids,
       schedule: (flush) => void (lost = flush),
@@ -120,8 +121,7 @@ describe('group commit', () => {
 
 describe('a database that another process writes to', () => {
   const rival = (): Connection => {
-    const path = wire.connections[0]?.prepare('PRAGMA database_list').get() as { file: string };
-    const connection = openConnection(path.file);
+    const connection = openConnection(wire.file);
     connection.exec('BEGIN IMMEDIATE');
     return connection;
   };

@@ -50,7 +50,7 @@ describe('migrate', () => {
     withDb((db) => {
       migrate(db, path);
       const broken = { name: 'broken', sql: 'CREATE TABLE half (x TEXT); CREATE TABLE colours nonsense' };
-      expect(() => migrate(db, path, [...MIGRATIONS, add, broken])).toThrow();
+      expect(() => migrate(db, path, [...MIGRATIONS, add, broken])).toThrow(/syntax error/);
       expect(version(db)).toBe(MIGRATIONS.length);
       expect(db.all(`SELECT name FROM sqlite_schema WHERE name IN ('colours', 'half')`)).toEqual([]);
     });

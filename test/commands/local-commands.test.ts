@@ -1,0 +1,91 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { pause } from '../../src/client/client.ts';
+import { deferred } from '../../src/lib/deferred.ts';
+import { cli } from '../support/cli-runner.ts';
+
+let folder: string;
+let config: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tappet-local-'));
+  config = join(folder, 'config.json');
+  await writeFile(
+    config,
+    JSON.stringify({ server: { port: 0 }, jobs: { hello: { image: 'x' } }, triggers: {} }),
+  );
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+test('validate says what it found, or every mistake with its place and 5', async () => {
+  expect(await cli(['validate', '-c', config])).toEqual({
+    code: 0,
+    out: '',
+    err: `${config} is valid: 1 job, 0 triggers.\n`,
+  });
+  await writeFile(
+    config,
+    '{\n  "jobs": { "a": { "imag": "x" }, "b": { "image": "x", "taskCount": "many" } }\n}',
+  );
+  const bad = await cli(['validate'], { env: { TAPPET_CONFIG: config } });
+  expect(bad).toMatchObject({ code: 5, out: '' });
+  expect(bad.err).toMatch(/config\.json:2:\d+ jobs\.a/);
+  expect(bad.err).toMatch(/config\.json:2:\d+ jobs\.b\.taskCount/);
+  expect((await cli(['validate', '-c', join(folder, 'none.json')])).code).toBe(5);
+});
+
+test('validate --print-schema prints JSON Schema and nothing else', async () => {
+  const { code, out, err } = await cli(['validate', '--print-schema']);
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  expect(JSON.parse(out)).toMatchObject({ $schema: expect.stringContaining('json-schema.org') });
+});
+
+const DEAD_ENGINE = { DOCKER_HOST: 'tcp://127.0.0.1:1' };
+
+test('doctor has a line for each check, with the fix, and exits 1 where one fails', async () => {
+  const { code, out } = await cli(['doctor', '-c', config, '--data-dir', join(folder, 'data')], {
+    env: DEAD_ENGINE,
+  });
+  expect(code).toBe(1);
+  expect(out).toMatch(/^ok {4}config: /m);
+  expect(out).toMatch(/^FAIL {2}gateway: .* Fix: .*tappet serve/m);
+});
+
+test('serve answers until it is interrupted, then exits 0 and leaves no address behind', async () => {
+  const interrupt = new AbortController();
+  const listening = deferred<string>();
+  const dataDir = join(folder, 'data');
+  const served = cli(['serve', '-c', config, '--port', '0', '--data-dir', dataDir], {
+    env: DEAD_ENGINE,
+    signal: interrupt.signal,
+    pause,
+    err: (line) => {
+      const url = /listens on (\S+)/.exec(line)?.[1];
+      if (url !== undefined) listening.resolve(url);
+    },
+  });
+  const url = await Promise.race([listening.promise, served.then(({ code }) => `ended with ${code}`)]);
+  expect(await (await fetch(`${url}/livez`)).text()).toBe('ok\n');
+  const io = { fetch: (address: string, init?: RequestInit) => fetch(address, init) };
+  // The address is written after the first line is printed.
+  await expect.poll(() => readdir(dataDir)).toContain('server.json');
+  expect(await cli(['jobs', 'list', '--data-dir', dataDir], io)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('hello'),
+  });
+  expect((await cli(['doctor', '--data-dir', dataDir], { ...io, env: DEAD_ENGINE })).out).toMatch(
+    /^ok {4}gateway/m,
+  );
+  interrupt.abort();
+  expect((await served).code).toBe(0);
+  expect(await readdir(dataDir)).not.toContain('server.json');
+});
+
+test('serve says what is wrong before it listens', async () => {
+  await writeFile(config, '{ "jobs": 1 }');
+  const bad = await cli(['serve', '-c', config, '--data-dir', join(folder, 'data')]);
+  expect(bad.code).toBe(5);
+  expect(bad.err).toContain('jobs');
+  expect((await cli(['serve', '--port', '70000'])).code).toBe(2);
+});
