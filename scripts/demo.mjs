@@ -21,32 +21,38 @@ import { setUp } from './setup.mjs';
 /** For one example from its setting off to its last byte of output; the clock alone may take ten seconds of it. */
 const DEADLINE_MS = 120_000;
 
-await command(async () => {
-  const once = process.argv.includes('--once');
-  await setUp([DEMO_IMAGE]);
-  const gateway = await startDemoGateway();
-  print(`\nTappet runs with ${gateway.configFile}. ${EXAMPLES.length} examples follow.`);
-  const failures = [];
-  for (const example of EXAMPLES) {
-    print(`\n── ${example.trigger}: ${example.title}`);
-    print(`   ${example.tell}`);
-    try {
-      const uid = await within(DEADLINE_MS, example.setOff(gateway), 'no event came');
-      const outcome = await within(DEADLINE_MS, follow(gateway, uid, example), 'its execution did not end');
-      show(outcome);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      failures.push(`${example.trigger}: ${reason}`);
-      print(`   failed      ${reason}`);
+let watching = false;
+
+await command(
+  async () => {
+    const once = process.argv.includes('--once');
+    await setUp([DEMO_IMAGE]);
+    const gateway = await startDemoGateway();
+    print(`\nTappet runs with ${gateway.configFile}. ${EXAMPLES.length} examples follow.`);
+    const failures = [];
+    for (const example of EXAMPLES) {
+      print(`\n── ${example.trigger}: ${example.title}`);
+      print(`   ${example.tell}`);
+      try {
+        const uid = await within(DEADLINE_MS, example.setOff(gateway), 'no event came');
+        const outcome = await within(DEADLINE_MS, follow(gateway, uid, example), 'its execution did not end');
+        show(outcome);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        failures.push(`${example.trigger}: ${reason}`);
+        print(`   failed      ${reason}`);
+      }
     }
-  }
-  if (failures.length > 0)
-    throw new SetupError(`The demo failed:\n  ${failures.join('\n  ')}\nMore in .tappet/demo/gateway.log.`);
-  print(`\nAll ${EXAMPLES.length} examples succeeded.`);
-  tellHowToGoOn(gateway, once);
-  if (!once) await watchTheClock(gateway);
-  return 0;
-});
+    if (failures.length > 0)
+      throw new SetupError(`The demo failed:\n  ${failures.join('\n  ')}\nMore in .tappet/demo/gateway.log.`);
+    print(`\nAll ${EXAMPLES.length} examples succeeded.`);
+    tellHowToGoOn(gateway, once);
+    watching = !once;
+    if (watching) await watchTheClock(gateway);
+    return 0;
+  },
+  { mayInterrupt: () => watching },
+);
 
 /** @param {string} text */
 function print(text) {
@@ -113,6 +119,10 @@ function show({ event, decision, execution, output }) {
   row('event', `${type}, id ${id}${subject === undefined ? '' : `, subject ${subject}`}`);
   row('', `from ${source}, let in as ${event.origin}`);
   row('decision', `${decision.outcome}: ${decision.reason}`);
+  const values = Object.entries(decision.values ?? {}).map(
+    ([path, value]) => `${path} is ${JSON.stringify(value)}`,
+  );
+  if (values.length > 0) row('', values.join(', '));
   if (execution === undefined) return;
   const ms = Date.parse(execution.completionTime ?? '') - Date.parse(event.receiveTime);
   const tasks = execution.taskCount === 1 ? '1 task' : `${execution.taskCount} tasks`;
@@ -137,7 +147,7 @@ function tellHowToGoOn({ url, tokenFile }, once) {
   print(`   token       in ${tokenFile} (made at the first start, readable by you alone)`);
   if (once) return;
   print(`   try         curl -H "Authorization: Bearer $(cat ${tokenFile})" ${url}/api/v1/executions`);
-  print('               node dist/src/cli.js --data-dir .tappet/demo events list');
+  print('               node dist/src/cli.js events list --data-dir .tappet/demo');
   print('\nThe schedule goes on; Ctrl-C ends the demo and stops what it started.\n');
 }
 

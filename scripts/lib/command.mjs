@@ -16,13 +16,20 @@ export function atEnd(undo) {
 /** SIGHUP: the terminal was closed. */
 const SIGNALS = /** @type {const} */ ({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 });
 
+let interruption = 0;
+
 /** Settles with an exit code when something from outside, or a mistake of ours, ends the program. */
 const interrupted = new Promise((/** @type {(code: number) => void} */ resolve) => {
-  for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => resolve(128 + number));
+  const end = (/** @type {number} */ code) => {
+    interruption ||= code;
+    resolve(interruption);
+  };
+  for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => end(128 + number));
   for (const mistake of ['uncaughtException', 'unhandledRejection']) {
     process.on(mistake, (error) => {
-      explain(error);
-      resolve(1);
+      // What breaks because we are stopping things is no news.
+      if (interruption === 0) explain(error);
+      end(1);
     });
   }
 });
@@ -30,15 +37,18 @@ const interrupted = new Promise((/** @type {(code: number) => void} */ resolve) 
 /**
  * The frame of every command: runs it, ends the programs that it started, undoes what it left, exits with its code.
  * @param {() => Promise<number>} main
+ * @param {{ mayInterrupt?: () => boolean }} [options] `mayInterrupt`: Ctrl-C is now the way to end it, and no failure
  */
-export async function command(main) {
+export async function command(main, { mayInterrupt = () => false } = {}) {
   let code = await Promise.race([main().catch(failed), interrupted]);
+  if (code === 128 + SIGNALS.SIGINT && mayInterrupt()) code = 0;
   stopChildren();
-  for (const undo of undos.reverse()) {
+  for (const undo of undos.toReversed()) {
     try {
       await undo();
     } catch (error) {
-      code = Math.max(code, failed(error));
+      explain(error);
+      code = Math.max(code, 1);
     }
   }
   process.exit(code);
@@ -46,6 +56,6 @@ export async function command(main) {
 
 /** @param {unknown} error */
 function failed(error) {
-  explain(error);
+  if (interruption === 0) explain(error);
   return 1;
 }

@@ -74,9 +74,8 @@ async function chooseConfig() {
   delete config.$schema;
   const configFile = join(DIR, 'config.json');
   writeFileSync(join(root, configFile), JSON.stringify(config, null, 2));
-  say(
-    `demo: port ${taken.join(' and ')} is taken here: using a copy of ${EXAMPLE} with other ports (${configFile})`,
-  );
+  const which = taken.length === 1 ? `port ${taken[0]} is taken` : `ports ${taken.join(' and ')} are taken`;
+  say(`demo: ${which} here: using a copy of ${EXAMPLE} with other ports (${configFile})`);
   return { config, configFile };
 }
 

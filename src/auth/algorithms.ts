@@ -50,8 +50,8 @@ export function fits(key: KeyUse, alg: string): boolean {
 }
 
 /**
- * Checks a signature on the calling thread. Measured on Node 20, RSA 2048: 31,000/s, against 4,000/s (one at a time)
- * to 17,000/s (50 at a time) through WebCrypto, whose way to the thread pool and back costs more than the check.
+ * Checks a signature on the calling thread. Measured on Node 20, RSA 2048, processor time per check: 30 µs, against
+ * 40 to 60 µs (50 at a time) and 70 to 97 µs (one at a time) through WebCrypto, which goes by way of the thread pool.
  */
 export function signatureHolds(
   alg: string,

@@ -17,7 +17,7 @@ import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 
 export type { Pause } from './logs.ts';
-export type { LogEntry, LogParams } from './logs.ts';
+export type { LogEntry } from './logs.ts';
 
 export interface ClientOptions extends TransportOptions {
   /** How to wait between two tries; default: a timer. */
@@ -25,30 +25,30 @@ export interface ClientOptions extends TransportOptions {
 }
 
 /** A list: one page, and the token of the next (empty on the last). */
-export interface PageQuery {
+interface PageQuery {
   readonly pageSize?: number | undefined;
   readonly pageToken?: string | undefined;
 }
-export type ListPage<Key extends string, T> = { readonly [K in Key]: readonly T[] } & {
+type ListPage<Key extends string, T> = { readonly [K in Key]: readonly T[] } & {
   readonly nextPageToken: string;
 };
-export interface ExecutionQuery extends PageQuery {
+interface ExecutionQuery extends PageQuery {
   readonly job?: string | undefined;
   readonly state?: ExecutionState | undefined;
   readonly trigger?: string | undefined;
   readonly event?: string | undefined;
 }
-export interface EventQuery extends PageQuery {
+interface EventQuery extends PageQuery {
   readonly origin?: string | undefined;
   readonly trigger?: string | undefined;
   readonly type?: string | undefined;
 }
-export interface RunParams {
+interface RunParams {
   readonly overrides?: OverridesResource;
   /** Checks everything, starts nothing. */
   readonly validateOnly?: boolean;
 }
-export interface FireParams {
+interface FireParams {
   readonly data?: Json | undefined;
   /** Makes a repeated call the same event. */
   readonly idempotencyKey?: string | undefined;

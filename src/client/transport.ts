@@ -12,7 +12,7 @@ export interface TransportOptions {
   /** Ends every call of this client. */
   readonly signal?: AbortSignal | undefined;
 }
-export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface CallParams {
   readonly method?: 'GET' | 'POST' | 'DELETE';

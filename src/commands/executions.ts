@@ -83,7 +83,7 @@ function addTasks(executions: Command, io: CliIo): void {
     });
 }
 
-export function executionTable(executions: readonly ExecutionResource[], now: number): string {
+function executionTable(executions: readonly ExecutionResource[], now: number): string {
   return table(
     ['NAME', 'JOB', 'STATE', 'TASKS', 'CREATED', 'CAUSE'],
     executions.map((execution) => [

@@ -64,7 +64,8 @@ export function envValueProblem(value: string): string | null {
 /** Bytes that an environment takes: `NAME=value` and the closing NUL each. */
 export function envBytes(env: Readonly<Record<string, string>>): number {
   let sum = 0;
-  for (const [name, value] of Object.entries(env)) sum += Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
+  for (const [name, value] of Object.entries(env))
+    sum += Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
   return sum;
 }
 

@@ -9,8 +9,10 @@ export type Rendering =
   /** `message` says which part of the spec failed and why. */
   | { readonly ok: false; readonly message: string };
 
-/** What every template starts with, also the escaped form of a literal one. */
+/** What every expression in a text starts with. */
 const MARK = '${{';
+/** What stands for the mark itself, in text that came from outside and is only text. */
+const ESCAPED_MARK = '$${{';
 
 /** Renders what an execution's frozen spec left for the attempt. Pure. */
 export function renderSpec(
@@ -24,10 +26,14 @@ export function renderSpec(
   let namesTask = false;
   const render = (path: string, text: string): string => {
     if (!text.includes(MARK)) return text;
-    const template = expressions.template(text, ROOTS);
-    namesTask ||= template.roots.includes('task');
-    const result = template.render(scope);
-    if (!result.ok) throw new RenderFailure(`${path}: ${result.error} (in ${result.clause})`);
+    // Text from an event may be far longer than the compiler takes of an expression, and needs no compiler.
+    if (!text.replaceAll(ESCAPED_MARK, '').includes(MARK)) return text.replaceAll(ESCAPED_MARK, () => MARK);
+    const result = at(path, () => {
+      const template = expressions.template(text, ROOTS);
+      namesTask ||= template.roots.includes('task');
+      return template.render(scope);
+    });
+    if (!result.ok) throw new Error(`${path}: ${result.error} (in ${result.clause})`);
     return result.value;
   };
   try {
@@ -39,4 +45,11 @@ export function renderSpec(
   }
 }
 
-class RenderFailure extends Error {}
+/** Adds the place to what `fn` throws. */
+function at<T>(path: string, fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    throw new Error(`${path}: ${errorText(error)}`, { cause: error });
+  }
+}

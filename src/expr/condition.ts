@@ -1,10 +1,8 @@
 import type { CelValue } from '@bufbuild/cel';
-import { TappetError } from '../core/errors.ts';
 import type { Condition, ConditionResult, Root, Scope } from '../core/expression.ts';
 import { describe } from './explain.ts';
 import type { Bindings, Program } from './program.ts';
-import { bind, compile } from './program.ts';
-import { blankComments, splitAnd } from './scan.ts';
+import { bind, compileOperands } from './program.ts';
 
 /**
  * Compiles a bare CEL expression that must give true or false. The operands of its top-level `&&` are compiled one
@@ -12,12 +10,11 @@ import { blankComments, splitAnd } from './scan.ts';
  * Errors: EXPRESSION_INVALID.
  */
 export function compileCondition(text: string, roots: readonly Root[]): Condition {
-  const whole = compile(text, roots);
-  const operands = splitAnd(blankComments(text)).map((operand) => compile(operand, roots));
-  refuseNeverBool(text.trim());
+  const operands = compileOperands(text, roots);
+  const read = [...new Set(operands.flatMap((operand) => operand.roots))];
   return Object.freeze({
-    text: whole.text,
-    evaluate: (scope: Scope) => evaluate(operands, bind(scope, whole.roots), scope),
+    text: text.trim(),
+    evaluate: (scope: Scope) => evaluate(operands, bind(scope, read), scope),
   });
 }
 
@@ -38,14 +35,4 @@ function evaluate(operands: readonly Program[], bindings: Bindings, scope: Scope
 
 function notBool(value: CelValue): string {
   return `it gives ${describe(value)}, not true or false`;
-}
-
-/** The clearest mistakes are found before an event comes: a condition that is a mere text, number or list. */
-function refuseNeverBool(text: string): void {
-  if (/^(?:"[^"]*"|'[^']*'|-?[\d.]+|null|\[.*\]|\{.*\})$/s.test(text)) {
-    throw new TappetError(
-      'EXPRESSION_INVALID',
-      'column 1: it is a constant, not a question: it must give true or false',
-    );
-  }
 }

@@ -6,10 +6,10 @@ import type { Root, Scope } from '../core/expression.ts';
 import { nearest, suggest } from '../lib/nearest.ts';
 import { boundWork, environment, functionNames, isFunction } from './environment.ts';
 import { explain, plainError } from './explain.ts';
-import type { Inspection, Mention, Parsed, Path } from './inspect.ts';
+import type { Expr, Inspection, Mention, Parsed, Path } from './inspect.ts';
 import { inspect, readValues } from './inspect.ts';
 import { toCelValue } from './json-values.ts';
-import { blankComments, findFault } from './scan.ts';
+import { blankComments, findFault, splitAnd } from './scan.ts';
 import { startWork } from './work.ts';
 
 /** Longest text of an expression or template, in bytes. */
@@ -47,14 +47,33 @@ export function bind(scope: Scope, roots: readonly Root[]): Bindings {
  * Errors: EXPRESSION_INVALID, with the column and what to do.
  */
 export function compile(text: string, roots: readonly Root[], offset = 0): Program {
+  return toProgram(text, checked(text, roots, offset).expr);
+}
+
+/**
+ * Compiles the operands of the top-level `&&` chain one by one, from one parsing of the whole (the slow part).
+ * Errors: EXPRESSION_INVALID, also where the whole is a constant that is neither true nor false.
+ */
+export function compileOperands(text: string, roots: readonly Root[]): Program[] {
+  const { expr } = checked(text, roots, 0);
+  if (isNeverBool(expr)) throw invalid('it is a constant, not a question: it must give true or false', 0);
+  const operands = operandsOf(expr);
+  const texts = splitAnd(blankComments(text));
+  if (texts.length !== operands.length) return [toProgram(text, expr)];
+  return operands.map((operand, i) => toProgram(texts[i] ?? text, operand));
+}
+
+function checked(text: string, roots: readonly Root[], offset: number): Parsed {
   checkSize(text);
-  const blanked = blankComments(text);
-  const parsed = parseText(blanked, offset);
-  const inspection = inspect(parsed.expr, isFunction);
-  check(inspection, parsed, roots, offset);
-  boundWork(parsed.expr);
-  const evaluate = plan(environment, parsed);
-  const { paths } = inspection;
+  const parsed = parseText(blankComments(text), offset);
+  check(inspect(parsed.expr, isFunction), parsed, roots, offset);
+  return parsed;
+}
+
+function toProgram(text: string, expr: Expr): Program {
+  const { paths } = inspect(expr, isFunction);
+  boundWork(expr);
+  const evaluate = plan(environment, expr);
   return {
     text: text.trim(),
     paths,
@@ -69,6 +88,19 @@ export function compile(text: string, roots: readonly Root[], offset = 0): Progr
     },
     values: (scope) => readValues(scope, paths),
   };
+}
+
+/** The parser balances a chain of `&&` into a tree; its leaves are in the order of the text. */
+function operandsOf(expr: Expr): Expr[] {
+  const kind = expr.exprKind;
+  return kind.case === 'callExpr' && kind.value.function === '_&&_'
+    ? kind.value.args.flatMap(operandsOf)
+    : [expr];
+}
+
+function isNeverBool({ exprKind: kind }: Expr): boolean {
+  if (kind.case === 'constExpr') return kind.value.constantKind.case !== 'boolValue';
+  return kind.case === 'listExpr' || kind.case === 'structExpr';
 }
 
 /** The paths that a valid expression reads, for rules about what it must or must not read. */

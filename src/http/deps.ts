@@ -43,7 +43,7 @@ export type HttpStore = QueryStore &
   Pick<ExecutorStore, 'createExecution' | 'cancelExecution'> &
   Pick<MaintenanceStore, 'deleteExecution'>;
 
-export interface HookHandler {
+interface HookHandler {
   /** undefined where no trigger of this name takes requests. */
   handle(name: string, request: Request, info: RequestInfo): Promise<Response | undefined>;
 }
@@ -61,7 +61,7 @@ export interface FireResult {
   readonly outcome: EventOutcome | undefined;
 }
 
-export interface PlanParams {
+interface PlanParams {
   readonly job: JobDefinition;
   readonly generation: number;
   readonly overrides: Overrides;

@@ -35,7 +35,7 @@ function memoryText(bytes: number): string {
   return bytes % MIB === 0 ? `${bytes / MIB}Mi` : String(bytes);
 }
 
-export function templateResource(spec: JobSpec): TemplateResource {
+function templateResource(spec: JobSpec): TemplateResource {
   const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, ...same } = spec;
   return {
     ...same,
@@ -182,7 +182,7 @@ export function attemptResource(attempt: Attempt): AttemptResource {
   };
 }
 
-export function decisionResource(decision: Decision): DecisionResource {
+function decisionResource(decision: Decision): DecisionResource {
   return { ...decision, decideTime: time(decision.decideTime) };
 }
 

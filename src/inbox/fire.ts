@@ -34,7 +34,8 @@ export async function fireTrigger(
 ): Promise<{ uid: string; outcome: EventOutcome | undefined }> {
   const now = deps.clock.now();
   const manual = deps.sources.manual(request.trigger, now, request.data);
-  if (manual === undefined) throw new TappetError('NOT_FOUND', `There is no trigger "${request.trigger}" to fire.`);
+  if (manual === undefined)
+    throw new TappetError('NOT_FOUND', `There is no trigger "${request.trigger}" to fire.`);
   const event = {
     ...manual,
     specversion: '1.0',
@@ -42,7 +43,9 @@ export async function fireTrigger(
     time: new Date(now).toISOString(),
     datacontenttype: 'application/json',
   } as const;
-  const result = await deps.inbox.accept(`api/${request.principal}`, request.trigger, { events: [{ event }] });
+  const result = await deps.inbox.accept(`api/${request.principal}`, request.trigger, {
+    events: [{ event }],
+  });
   const accepted = result.outcome === 'stored' ? result.events[0] : undefined;
   // No state row was given, so that there is nothing to conflict with.
   if (accepted === undefined) throw new TypeError('an accepted event has no answer');

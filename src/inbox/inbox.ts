@@ -75,7 +75,11 @@ export class Inbox {
     try {
       await this.#deps.route(this.#candidates(origin, events));
     } catch (error) {
-      this.#deps.log?.warn('accepted events wait for their decision', { origin, events: events.length, error });
+      this.#deps.log?.warn('accepted events wait for their decision', {
+        origin,
+        events: events.length,
+        error,
+      });
     }
   }
 

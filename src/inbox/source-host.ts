@@ -5,7 +5,14 @@ import type { Origin } from '../core/event.ts';
 import type { Json } from '../core/json.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
-import type { Alarms, ManualEvent, RequestInfo, Source, SourceAccept, SourceContext } from '../core/source.ts';
+import type {
+  Alarms,
+  ManualEvent,
+  RequestInfo,
+  Source,
+  SourceAccept,
+  SourceContext,
+} from '../core/source.ts';
 import type { AcceptResult, EventOutcome, InboxStore, StateRow } from '../core/store.ts';
 import { HeapAlarms } from '../lib/alarms.ts';
 import type { Inbox } from './inbox.ts';
@@ -149,7 +156,9 @@ class Hosted {
     if (this.spec.source.handle === undefined) return undefined;
     if (this.#state === 'running') return this.spec.source.handle(request, info);
     const retryAfter = Math.ceil(this.#pause / 1000);
-    return Promise.reject(new TappetError('STORE_UNAVAILABLE', 'This endpoint is not ready yet.', { retryAfter }));
+    return Promise.reject(
+      new TappetError('STORE_UNAVAILABLE', 'This endpoint is not ready yet.', { retryAfter }),
+    );
   }
 
   health(): SourceHealth {

@@ -35,8 +35,10 @@ export function validateEvent(event: CloudEvent, maxDataBytes: number): void {
 }
 
 function checkText(path: string, value: unknown): void {
-  if (typeof value !== 'string' || value === '') throw invalid(path, `${path} must be a text that is not empty.`);
-  if (value.length > ATTRIBUTE_MAX) throw invalid(path, `${path} is longer than ${ATTRIBUTE_MAX} characters.`);
+  if (typeof value !== 'string' || value === '')
+    throw invalid(path, `${path} must be a text that is not empty.`);
+  if (value.length > ATTRIBUTE_MAX)
+    throw invalid(path, `${path} is longer than ${ATTRIBUTE_MAX} characters.`);
   if (value.includes('\0')) throw invalid(path, `${path} holds a NUL character.`);
 }
 
@@ -46,7 +48,10 @@ function checkExtension(name: string, value: unknown): void {
     throw invalid(`extensions.${name}`, `"${name}" is not a name for an extension attribute: ${rule}.`);
   }
   if (!['string', 'number', 'boolean'].includes(typeof value)) {
-    throw invalid(`extensions.${name}`, `The extension attribute "${name}" must be a text, a number or a boolean.`);
+    throw invalid(
+      `extensions.${name}`,
+      `The extension attribute "${name}" must be a text, a number or a boolean.`,
+    );
   }
 }
 

@@ -32,7 +32,9 @@ export function mapEvent(run: RunMapping, scope: Scope, defaultTaskCount: number
     const roots = new Set<Root>();
     const text = (path: string, template: Template): string | TaskTemplate =>
       renderOrKeep(path, template, trial, roots);
-    const env = Object.entries(run.env).map(([name, template]) => [name, text(`env.${name}`, template)] as const);
+    const env = Object.entries(run.env).map(
+      ([name, template]) => [name, text(`env.${name}`, template)] as const,
+    );
     const args = run.args?.map((template, i) => text(`args[${i}]`, template));
     const timeoutMs = run.timeout === null ? undefined : renderTimeout(run.timeout, scope);
     const overrides: PlanOverrides = {
@@ -48,7 +50,12 @@ export function mapEvent(run: RunMapping, scope: Scope, defaultTaskCount: number
   }
 }
 
-function renderOrKeep(path: string, template: Template, trial: Scope, kept: Set<Root>): string | TaskTemplate {
+function renderOrKeep(
+  path: string,
+  template: Template,
+  trial: Scope,
+  kept: Set<Root>,
+): string | TaskTemplate {
   const value = render(path, template, trial).value;
   if (!template.roots.includes('task')) return value;
   for (const root of template.roots) kept.add(root);
@@ -66,7 +73,11 @@ function renderCount(template: Template, scope: Scope): number {
   const { raw, value } = render('taskCount', template, scope);
   if (typeof raw === 'number') return raw;
   if (/^\d{1,9}$/.test(value.trim())) return Number(value);
-  throw new MappingError('taskCount', `is ${JSON.stringify(value)}, which is not a whole number`, template.text);
+  throw new MappingError(
+    'taskCount',
+    `is ${JSON.stringify(value)}, which is not a whole number`,
+    template.text,
+  );
 }
 
 function renderTimeout(template: Template, scope: Scope): number {

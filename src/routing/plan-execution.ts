@@ -62,7 +62,8 @@ export function literal(text: string): string {
   return text.replaceAll('${{', () => '$${{');
 }
 
-const frozen = (text: string | TaskTemplate): string => (typeof text === 'string' ? literal(text) : text.template);
+const frozen = (text: string | TaskTemplate): string =>
+  typeof text === 'string' ? literal(text) : text.template;
 
 function applyOverrides(spec: JobSpec, overrides: PlanOverrides): JobSpec {
   const env = Object.entries(overrides.env ?? {}).map(([name, text]) => [name, frozen(text)] as const);
@@ -110,7 +111,10 @@ function checkTimeout(ms: number | undefined): void {
   const { min, max } = JOB_RANGES.timeoutMs;
   if (ms === undefined || (Number.isInteger(ms) && ms >= min && ms <= max)) return;
   const text = Number.isInteger(ms) && ms >= 0 ? formatDuration(ms) : `${ms} ms`;
-  throw invalid('timeout', `timeout is ${text}; it must be from ${formatDuration(min)} to ${formatDuration(max)}.`);
+  throw invalid(
+    'timeout',
+    `timeout is ${text}; it must be from ${formatDuration(min)} to ${formatDuration(max)}.`,
+  );
 }
 
 function invalid(path: string, message: string): TappetError {

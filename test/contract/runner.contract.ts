@@ -28,12 +28,17 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
     const specOf = (script: string, more: Partial<ContainerSpec> = {}) =>
       scriptSpec({ instance: harness.instance, image: harness.image, digest }, script, more);
 
-    async function start(spec: ContainerSpec, log = new MemoryLogWriter()): Promise<{ captured: Promise<boolean> }> {
+    async function start(
+      spec: ContainerSpec,
+      log = new MemoryLogWriter(),
+    ): Promise<{ captured: Promise<boolean> }> {
       return startedOf(await harness.runner.ensure(spec, log));
     }
 
     /** Runs it to its end and removes it. */
-    async function run(spec: ContainerSpec): Promise<{ log: MemoryLogWriter; status: Exited; captured: boolean }> {
+    async function run(
+      spec: ContainerSpec,
+    ): Promise<{ log: MemoryLogWriter; status: Exited; captured: boolean }> {
       const log = new MemoryLogWriter();
       const { captured } = startedOf(await harness.runner.ensure(spec, log));
       const whole = await captured;
@@ -98,7 +103,10 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         expect(await captured).toBe(true);
         await exitedStatus(harness.runner, spec.name);
         const ended = await harness.another().ensure(spec, new MemoryLogWriter());
-        expect(ended).toMatchObject({ outcome: 'adopted', status: { state: 'exited', exit: { exitCode: 137 } } });
+        expect(ended).toMatchObject({
+          outcome: 'adopted',
+          status: { state: 'exited', exit: { exitCode: 137 } },
+        });
         await harness.runner.remove(spec.name);
       });
 
@@ -129,7 +137,10 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
       ])('says so and leaves nothing behind: %s', async (_, command, message) => {
         const spec = specOf('', { command });
         const refused = harness.runner.ensure(spec, new MemoryLogWriter());
-        await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_START_FAILED', message: expect.stringMatching(message) });
+        await expect(refused).rejects.toMatchObject({
+          code: 'CONTAINER_START_FAILED',
+          message: expect.stringMatching(message),
+        });
         expect(await harness.runner.inspect(spec.name)).toEqual({ state: 'missing' });
       });
 
@@ -197,7 +208,9 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         await harness.runner.remove(gone);
         expect(await harness.runner.inspect(gone)).toEqual({ state: 'missing' });
         const spec = specOf('true');
-        await (await start(spec)).captured;
+        await (
+          await start(spec)
+        ).captured;
         await exitedStatus(harness.runner, spec.name);
         await harness.runner.stop(spec.name, 1000);
         await harness.runner.kill(spec.name);
@@ -209,7 +222,9 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         const spec = specOf('sleep 300');
         await start(spec);
         const listed = (await harness.another().list()).filter((one) => one.name === spec.name);
-        expect(listed).toEqual([{ name: spec.name, key: spec.key, epoch: 4, running: true, createTime: expect.any(Number) }]);
+        expect(listed).toEqual([
+          { name: spec.name, key: spec.key, epoch: 4, running: true, createTime: expect.any(Number) },
+        ]);
         await harness.runner.remove(spec.name);
         expect((await harness.runner.list()).map((one) => one.name)).not.toContain(spec.name);
       });
@@ -232,13 +247,17 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
     describe('the log', () => {
       const HALF = 10_000_000;
       // 100 bytes a line, each line another; the last one has no end.
-      const lines = (word: string) => `seq 1 ${HALF / 100} | sed "s/$/ ${'x'.repeat(80)} ${word}/" | head -c ${HALF - 3}; printf end`;
+      const lines = (word: string) =>
+        `seq 1 ${HALF / 100} | sed "s/$/ ${'x'.repeat(80)} ${word}/" | head -c ${HALF - 3}; printf end`;
       const noisy = `f() { ${lines('out')}; }; g() { ${lines('err')}; }; f & g >&2 & wait; f | sha256sum > /dev/null`;
       const sums = `( ${lines('out')} ) | sha256sum; ( ${lines('err')} ) | sha256sum`;
       let expected: { stdout: string; stderr: string };
       beforeAll(async () => {
         const { log } = await run(specOf(sums));
-        const [stdout = '', stderr = ''] = log.text('stdout').split('\n').map((line) => line.slice(0, 64));
+        const [stdout = '', stderr = ''] = log
+          .text('stdout')
+          .split('\n')
+          .map((line) => line.slice(0, 64));
         expected = { stdout, stderr };
       }, 60_000);
 
@@ -268,7 +287,9 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
       });
 
       it('of a running container is followed to its end', async () => {
-        const spec = specOf('trap "echo b; echo c >&2; printf d; exit 0" TERM; echo a; while :; do sleep 0.05; done');
+        const spec = specOf(
+          'trap "echo b; echo c >&2; printf d; exit 0" TERM; echo a; while :; do sleep 0.05; done',
+        );
         await start(spec);
         const log = new MemoryLogWriter();
         const done = harness.another().logs(spec.name, log, new AbortController().signal);

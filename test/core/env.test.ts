@@ -16,7 +16,8 @@ const REFUSED =
   'PYTHONPATH PYTHONSTARTUP PYTHONHOME PYTHONWARNINGS PERL5LIB PERL5OPT RUBYOPT RUBYLIB JAVA_TOOL_OPTIONS _JAVA_OPTIONS ' +
   'JDK_JAVA_OPTIONS DOTNET_STARTUP_HOOKS GIT_SSH_COMMAND GIT_EXEC_PATH SSL_CERT_FILE SSL_CERT_DIR HTTP_PROXY HTTPS_PROXY ' +
   'ALL_PROXY NO_PROXY OPENSSL_CONF GCONV_PATH GLIBC_TUNABLES MALLOC_CHECK_ X_GOOGLE_TARGET';
-const ALLOWED = 'OBJECT NAME GITHUB_SHA PATHS MY_PATH HOMEPAGE LDAP_URL KEY K8S ENVIRONMENT PYTHON PROXY NODE_ENV GIT a.b-c _x';
+const ALLOWED =
+  'OBJECT NAME GITHUB_SHA PATHS MY_PATH HOMEPAGE LDAP_URL KEY K8S ENVIRONMENT PYTHON PROXY NODE_ENV GIT a.b-c _x';
 
 describe('refusedEnvName', () => {
   it.each(REFUSED.split(' '))('refuses %s in any case', (name) => {
@@ -28,10 +29,13 @@ describe('refusedEnvName', () => {
     expect(refusedEnvName(name)).toBeNull();
   });
 
-  it.each(['', '1A', 'A B', 'A=B', 'A\0', 'Ä', 'BASH_FUNC_x%%', '-a', 'A'.repeat(257)])('refuses %j: not a name', (name) => {
-    expect(refusedEnvName(name)).toContain('not a name');
-    expect(refusedJobEnvName(name)).toContain('not a name');
-  });
+  it.each(['', '1A', 'A B', 'A=B', 'A\0', 'Ä', 'BASH_FUNC_x%%', '-a', 'A'.repeat(257)])(
+    'refuses %j: not a name',
+    (name) => {
+      expect(refusedEnvName(name)).toContain('not a name');
+      expect(refusedJobEnvName(name)).toContain('not a name');
+    },
+  );
 
   it('lets the operator set what an event may not, except the names of the gateway', () => {
     expect(refusedJobEnvName('PATH')).toBeNull();
@@ -68,7 +72,9 @@ describe('mergeEnv', () => {
         for (const [name, value] of Object.entries(job)) {
           if (!Object.hasOwn(overrides, name)) expect(merged[name]).toBe(value);
         }
-        expect(new Set(Object.keys(merged))).toEqual(new Set([...Object.keys(job), ...Object.keys(overrides)]));
+        expect(new Set(Object.keys(merged))).toEqual(
+          new Set([...Object.keys(job), ...Object.keys(overrides)]),
+        );
         expect(JSON.stringify([job, overrides])).toBe(before);
       }),
       { numRuns: 100 },

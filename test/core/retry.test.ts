@@ -27,11 +27,19 @@ describe('nextStep', () => {
     ['cancelled', input('CANCELLED', { result: result('CANCELLED', 'CANCELLED') }), { task: 'CANCELLED' }],
     ['a cancel beats a retry', input('NON_ZERO_EXIT_CODE', { cancelRequested: true }), { task: 'CANCELLED' }],
     ['retried at once', input('NON_ZERO_EXIT_CODE'), { task: 'PENDING', counts: 'retry', notBefore: NOW }],
-    ['the last retry', input('SIGNALLED', { retries: 2 }), { task: 'PENDING', counts: 'retry', notBefore: NOW }],
+    [
+      'the last retry',
+      input('SIGNALLED', { retries: 2 }),
+      { task: 'PENDING', counts: 'retry', notBefore: NOW },
+    ],
     ['no retry left', input('OOM_KILLED', { retries: 3 }), { task: 'FAILED' }],
     ['no retries wanted', input('TIMED_OUT', { maxRetries: 0 }), { task: 'FAILED' }],
     ['image missing: lasting', input('IMAGE_NOT_FOUND'), { task: 'FAILED' }],
-    ['pull failed: after 5 s', input('IMAGE_PULL_FAILED'), { task: 'PENDING', counts: 'infra', notBefore: NOW + 5_000 }],
+    [
+      'pull failed: after 5 s',
+      input('IMAGE_PULL_FAILED'),
+      { task: 'PENDING', counts: 'infra', notBefore: NOW + 5_000 },
+    ],
     [
       'then 10 s',
       input('CONTAINER_LOST', { infraFailures: 1 }),
@@ -48,27 +56,33 @@ describe('nextStep', () => {
   });
 
   it('ends every task, and infrastructure never uses up a retry', () => {
-    const step = fc.constantFrom(...ATTEMPT_REASONS.filter((reason) => reason !== 'EXITED_ZERO' && reason !== 'CANCELLED'));
+    const step = fc.constantFrom(
+      ...ATTEMPT_REASONS.filter((reason) => reason !== 'EXITED_ZERO' && reason !== 'CANCELLED'),
+    );
     fc.assert(
-      fc.property(fc.array(step, { minLength: 20, maxLength: 20 }), fc.integer({ min: 0, max: 10 }), (reasons, maxRetries) => {
-        let retries = 0;
-        let infraFailures = 0;
-        let user = 0;
-        for (const reason of reasons) {
-          if (!isInfraFailure(reason)) user++;
-          const next = nextStep(input(reason, { maxRetries, retries, infraFailures }));
-          if (next.task !== 'PENDING') {
-            expect(next.task).toBe('FAILED');
-            if (!isInfraFailure(reason)) expect(user).toBe(maxRetries + 1);
-            return;
+      fc.property(
+        fc.array(step, { minLength: 20, maxLength: 20 }),
+        fc.integer({ min: 0, max: 10 }),
+        (reasons, maxRetries) => {
+          let retries = 0;
+          let infraFailures = 0;
+          let user = 0;
+          for (const reason of reasons) {
+            if (!isInfraFailure(reason)) user++;
+            const next = nextStep(input(reason, { maxRetries, retries, infraFailures }));
+            if (next.task !== 'PENDING') {
+              expect(next.task).toBe('FAILED');
+              if (!isInfraFailure(reason)) expect(user).toBe(maxRetries + 1);
+              return;
+            }
+            expect(next.notBefore).toBeGreaterThanOrEqual(NOW);
+            if (next.counts === 'retry') retries++;
+            else infraFailures++;
+            expect(next.counts === 'infra').toBe(isInfraFailure(reason));
           }
-          expect(next.notBefore).toBeGreaterThanOrEqual(NOW);
-          if (next.counts === 'retry') retries++;
-          else infraFailures++;
-          expect(next.counts === 'infra').toBe(isInfraFailure(reason));
-        }
-        expect.unreachable('a task that never ends');
-      }),
+          expect.unreachable('a task that never ends');
+        },
+      ),
     );
   });
 });

@@ -4,7 +4,13 @@ import { isTappetError } from '../../src/core/errors.ts';
 import { ATTEMPT_MOVES, EXECUTION_MOVES, TASK_MOVES, assertMove, isTerminal } from '../../src/core/states.ts';
 
 const MOVES = {
-  execution: ['PENDING RUNNING', 'PENDING CANCELLED', 'RUNNING SUCCEEDED', 'RUNNING FAILED', 'RUNNING CANCELLED'],
+  execution: [
+    'PENDING RUNNING',
+    'PENDING CANCELLED',
+    'RUNNING SUCCEEDED',
+    'RUNNING FAILED',
+    'RUNNING CANCELLED',
+  ],
   task: [
     'PENDING RUNNING',
     'PENDING CANCELLED',
@@ -43,7 +49,9 @@ describe.each(['execution', 'task', 'attempt'] as const)('%s', (kind) => {
   });
 
   it('refuses what is no state at all', () => {
-    fc.assert(fc.property(fc.string(), (to) => !allowed(kind, 'NOWHERE', to) && !allowed(kind, 'RUNNING', `x${to}`)));
+    fc.assert(
+      fc.property(fc.string(), (to) => !allowed(kind, 'NOWHERE', to) && !allowed(kind, 'RUNNING', `x${to}`)),
+    );
   });
 });
 

@@ -32,6 +32,8 @@ describe('a condition that holds', () => {
     "'name' in event.data && event.data.name in ['a', 'bob']",
     "timestamp('2026-01-01T00:00:00Z') < timestamp('2026-01-02T00:00:00Z')",
     "type(event.data.size) == int && 'a,b'.split(',').size() == 2",
+    '[1, 2] == [1, 2]',
+    '1 < 2 && 2 < 3 && 3 < 4 && 4 < 5 && 5 < 6',
     '[1].all(and, and == 1)',
     'event.data.size > 1 // a comment\n && true',
   ])('%s', (text) => {
@@ -51,6 +53,7 @@ describe('a condition that does not hold', () => {
 
   it.each([
     ['(event.data.size > 1 && (event.data.size < 2 && true)) && false', 'event.data.size < 2'],
+    ['1 < 2 && 2 < 3 && 3 < 4 && 5 < 4 && 5 < 6 && 6 < 7', '5 < 4'],
     ["event.data.size > 5 || event.type == 'y'", "event.data.size > 5 || event.type == 'y'"],
     ['event.data.size > 1 ? false && true : true', 'event.data.size > 1 ? false && true : true'],
     ["event.data.name == '&& (' && true", "event.data.name == '&& ('"],
@@ -113,6 +116,7 @@ describe('a text that is no condition', () => {
     ['has(event)', 'has() is written has(event.data.name)'],
     ["event.x.matches('(')", 'column 17: the pattern "(" is not RE2'],
     ["'abc'", 'it is a constant'],
+    ['[event.x]', 'it is a constant'],
     ['event.a.all(x, x.all(y, y.all(z, z)))', 'more than 2 macros'],
     [`${'('.repeat(40)}event.x == 1${')'.repeat(40)}`, 'more than 32 brackets'],
     [`event.x == '${'x'.repeat(4096)}'`, 'longer than 4 KiB'],

@@ -68,7 +68,10 @@ describe('accept', () => {
 
   it('writes state without any event, and routes nothing then', async () => {
     const state = [{ key: 'k', expect: null, value: 1 }];
-    expect(await inbox().accept('trigger/a', 'a', { events: [], state })).toEqual({ outcome: 'stored', events: [] });
+    expect(await inbox().accept('trigger/a', 'a', { events: [], state })).toEqual({
+      outcome: 'stored',
+      events: [],
+    });
     const conflict = await inbox().accept('trigger/a', 'a', { events: [{ event: cloudEvent() }], state });
     expect(conflict).toEqual({ outcome: 'conflict', key: 'k' });
     expect(store.list()).toEqual([]);
@@ -128,13 +131,20 @@ describe('what is no CloudEvent', () => {
 
   it('takes what is just within the bounds', async () => {
     const extensions = { a: 1, b: true, abcdefghij0123456789: 'x' };
-    const event = cloudEvent({ id: 'x'.repeat(2048), extensions, data: 'x'.repeat(98), time: '2026-01-01t00:00:00.5+01:00' });
+    const event = cloudEvent({
+      id: 'x'.repeat(2048),
+      extensions,
+      data: 'x'.repeat(98),
+      time: '2026-01-01t00:00:00.5+01:00',
+    });
     const result = await inbox({ maxDataBytes: 100 }).accept('trigger/a', 'a', { events: [{ event }] });
     expect(result.outcome).toBe('stored');
   });
 
   it('refuses more events at once than one commit should hold', async () => {
     const events = Array.from({ length: 1001 }, (_, i) => ({ event: cloudEvent({ id: `e${i}` }) }));
-    await expect(inbox().accept('trigger/a', 'a', { events })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(inbox().accept('trigger/a', 'a', { events })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
   });
 });

@@ -75,13 +75,18 @@ describe('the context of a source', () => {
     const a = new FakeSource();
     const b = new FakeSource();
     await host({ a, b }).start();
-    const accepted = await a.context?.accept({ events: [{ event: cloudEvent() }], state: [{ key: 'k', value: 7 }] });
+    const accepted = await a.context?.accept({
+      events: [{ event: cloudEvent() }],
+      state: [{ key: 'k', value: 7 }],
+    });
     expect(store.list()).toMatchObject([{ origin: 'trigger/a', trigger: 'a' }]);
     expect(await a.context?.readState('k')).toMatchObject({ value: 7 });
     expect(await b.context?.readState('k')).toBeUndefined();
     expect(await a.context?.scanState('', null, 10)).toHaveLength(1);
     const uid = accepted?.outcome === 'stored' ? (accepted.events[0]?.uid ?? '') : '';
-    expect(await a.context?.outcome(uid, { until: 'decided', withinMs: 50 })).toMatchObject({ decided: false });
+    expect(await a.context?.outcome(uid, { until: 'decided', withinMs: 50 })).toMatchObject({
+      decided: false,
+    });
     expect(a.context?.newId()).not.toBe(b.context?.newId());
     expect(a.context?.clock).toBe(clock);
     expect(a.context?.verify).toBeUndefined();
@@ -109,7 +114,10 @@ describe('starts', () => {
     const sources = host({ bad, good });
     expect(states(sources)).toEqual(['bad stopped', 'good stopped']);
     await sources.start();
-    expect(sources.health()).toMatchObject([{ state: 'failed', message: 'nothing there' }, { state: 'running', message: null }]);
+    expect(sources.health()).toMatchObject([
+      { state: 'failed', message: 'nothing there' },
+      { state: 'running', message: null },
+    ]);
     const seen = [clock.now()];
     let starts = bad.starts;
     while (bad.starts < 9) {
@@ -118,7 +126,13 @@ describe('starts', () => {
       starts = bad.starts;
     }
     expect(seen.slice(1).map((at, i) => (at - (seen[i] ?? 0)) / 1000)).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
-    expect(sources.health()[0]).toMatchObject({ name: 'bad', kind: 'fake', state: 'running', message: null, since: clock.now() });
+    expect(sources.health()[0]).toMatchObject({
+      name: 'bad',
+      kind: 'fake',
+      state: 'running',
+      message: null,
+      since: clock.now(),
+    });
     expect(log.lines).toHaveLength(8);
   });
 

@@ -21,8 +21,16 @@ let digest = '';
 let runner: DockerRunner;
 
 const newRunner = (network = instance) =>
-  new DockerRunner({ endpoint, engine: 'test', instance, network, clock: new SystemClock(), log: new FakeLog() });
-const specOf = (script: string, more: Partial<ContainerSpec> = {}) => scriptSpec({ instance, image, digest }, script, more);
+  new DockerRunner({
+    endpoint,
+    engine: 'test',
+    instance,
+    network,
+    clock: new SystemClock(),
+    log: new FakeLog(),
+  });
+const specOf = (script: string, more: Partial<ContainerSpec> = {}) =>
+  scriptSpec({ instance, image, digest }, script, more);
 const raw = (method: string, path: string, body?: object) =>
   engineRequest(endpoint, method, `/v1.41${path}`, body === undefined ? undefined : JSON.stringify(body));
 
@@ -71,7 +79,11 @@ describe('a container', () => {
         OomScoreAdj: 500,
         LogConfig: { Type: 'local', Config: { 'max-size': '20m', 'max-file': '5' } },
       },
-      Config: { StopSignal: 'SIGTERM', StopTimeout: 10, Labels: { 'dev.tappet.instance': instance, 'dev.tappet.epoch': '4' } },
+      Config: {
+        StopSignal: 'SIGTERM',
+        StopTimeout: 10,
+        Labels: { 'dev.tappet.instance': instance, 'dev.tappet.epoch': '4' },
+      },
     });
   });
 
@@ -119,7 +131,9 @@ describe('a container', () => {
     const prepared = await runner.prepare(name);
     await raw('DELETE', `/images/${name}`);
     const spec = { ...specOf('true'), image: name, digest: prepared.digest };
-    await expect(runner.ensure(spec, new MemoryLogWriter())).rejects.toMatchObject({ code: 'IMAGE_NOT_FOUND' });
+    await expect(runner.ensure(spec, new MemoryLogWriter())).rejects.toMatchObject({
+      code: 'IMAGE_NOT_FOUND',
+    });
     // What was believed is forgotten: the image is looked for again, and no registry has it.
     await expect(runner.prepare(name)).rejects.toMatchObject({ code: expect.stringMatching(/^IMAGE_/) });
   });
@@ -129,7 +143,10 @@ describe('a container', () => {
     const cases: [ContainerSpec, RegExp][] = [
       [specOf('true', { cpu: 500 }), /CPUs/],
       [noProgram, /command/i],
-      [specOf('true', { binds: [{ from: '/nowhere/at/all', to: '/in', readOnly: true }] }), /\/nowhere\/at\/all/],
+      [
+        specOf('true', { binds: [{ from: '/nowhere/at/all', to: '/in', readOnly: true }] }),
+        /\/nowhere\/at\/all/,
+      ],
       [specOf('true', { user: 'nobody-here' }), /user/],
     ];
     for (const [spec, message] of cases) {
@@ -149,7 +166,9 @@ describe('a bind', () => {
     const dir = await mkdtemp('/tmp/tpt-bind-');
     try {
       await writeFile(join(dir, 'file'), 'content');
-      const log = await run(specOf('cat /in/file; touch /in/x', { binds: [{ from: dir, to: '/in', readOnly: true }] }));
+      const log = await run(
+        specOf('cat /in/file; touch /in/x', { binds: [{ from: dir, to: '/in', readOnly: true }] }),
+      );
       expect(log.text('stdout')).toBe('content');
       expect(log.text('stderr')).toMatch(/read-only/i);
     } finally {
@@ -162,7 +181,10 @@ describe('a bind', () => {
     for (const from of [path, join(path, '..'), '/', '/var/run/../run']) {
       const spec = specOf('true', { binds: [{ from, to: '/in', readOnly: true }] });
       const refused = runner.ensure(spec, new MemoryLogWriter());
-      await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_START_FAILED', message: expect.stringMatching(/socket/) });
+      await expect(refused).rejects.toMatchObject({
+        code: 'CONTAINER_START_FAILED',
+        message: expect.stringMatching(/socket/),
+      });
     }
   });
 });

@@ -20,7 +20,14 @@ describe('an engine that is killed', () => {
   it('ends every call that is under way, and is found again', async () => {
     const { endpoint } = engine;
     const log = new FakeLog();
-    const runner = new DockerRunner({ endpoint, engine: 'e', instance: 'gone', network: 'gone', clock: new SystemClock(), log });
+    const runner = new DockerRunner({
+      endpoint,
+      engine: 'e',
+      instance: 'gone',
+      network: 'gone',
+      clock: new SystemClock(),
+      log,
+    });
     const image = await testImage(endpoint);
     const { digest } = await runner.prepare(image);
     const spec = scriptSpec({ instance: 'gone', image, digest }, 'while :; do echo tick; sleep 0.05; done');
@@ -42,7 +49,9 @@ describe('an engine that is killed', () => {
     await new Promise<void>((resolve) => followed.written(resolve));
 
     const before = Date.now();
-    const asking = expect(untilRefused(() => runner.inspect(spec.name))).resolves.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    const asking = expect(untilRefused(() => runner.inspect(spec.name))).resolves.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+    });
     await engine.kill();
     // The stream just ends, as if the container had: it must not be taken for whole.
     expect(await ensured.captured).toBe(false);

@@ -10,7 +10,14 @@ runnerContract('docker', async () => {
   const image = await testImage(endpoint);
   const instance = `tpt-${randomBytes(4).toString('hex')}`;
   const another = () =>
-    new DockerRunner({ endpoint, engine: 'test', instance, network: instance, clock: new SystemClock(), log: new FakeLog() });
+    new DockerRunner({
+      endpoint,
+      engine: 'test',
+      instance,
+      network: instance,
+      clock: new SystemClock(),
+      log: new FakeLog(),
+    });
   const runner = another();
   const close = async () => {
     for (const { name } of await runner.list()) await runner.remove(name);

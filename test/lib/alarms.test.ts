@@ -9,7 +9,9 @@ describe('HeapAlarms', () => {
   it('rings in the order of time, then of making, and never before the time', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.record({ at: fc.integer({ min: 0, max: 90_000 }), cancelled: fc.boolean() }), { maxLength: 40 }),
+        fc.array(fc.record({ at: fc.integer({ min: 0, max: 90_000 }), cancelled: fc.boolean() }), {
+          maxLength: 40,
+        }),
         async (specs) => {
           const clock = new ManualClock(T0);
           const alarms = new HeapAlarms(clock);
@@ -42,7 +44,9 @@ describe('HeapAlarms', () => {
   it('needs one timer however many alarms there are, and none where there are none', () => {
     const clock = new ManualClock(T0);
     const alarms = new HeapAlarms(clock);
-    const cancels = Array.from({ length: 100 }, (_, i) => alarms.at(T0 + 100_000 - i * 1000, () => undefined));
+    const cancels = Array.from({ length: 100 }, (_, i) =>
+      alarms.at(T0 + 100_000 - i * 1000, () => undefined),
+    );
     expect(clock.pending).toBe(1);
     for (const cancel of cancels) cancel();
     expect(alarms.size).toBe(0);

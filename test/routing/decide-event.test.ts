@@ -43,11 +43,14 @@ describe('what matches', () => {
   });
 
   it('names the filter that was true', () => {
-    expect(decide({ when: 'event.data.size > 3' }, data({ size: 4 })).reason).toBe('`event.data.size > 3` is true');
+    expect(decide({ when: 'event.data.size > 3' }, data({ size: 4 })).reason).toBe(
+      '`event.data.size > 3` is true',
+    );
   });
 
   it('reads claims, extensions and the trigger', () => {
-    const when = "claims.email == 'a@b' && event.shard == 'x' && trigger.name == 'call' && trigger.labels.env == 'test'";
+    const when =
+      "claims.email == 'a@b' && event.shard == 'x' && trigger.name == 'call' && trigger.labels.env == 'test'";
     const event = storedEvent({ claims: { email: 'a@b' } });
     const extended = { ...event, event: { ...event.event, extensions: { shard: 'x' } } };
     expect(decide({ when }, extended).outcome).toBe('matched');
@@ -82,20 +85,45 @@ describe('what does not', () => {
     ['an unknown job', { job: 'gone' }, {}, /run\.job: there is no job "gone"/],
     ['an env template', { env: { A: '${{ event.data.missing }}' } }, {}, /^run\.env\.A: /],
     ['an argument', { args: ['-i', '${{ event.data.missing }}'] }, {}, /^run\.args\[1\]: /],
-    ['a template that names task', { args: ['${{ event.data.missing[task.index] }}'] }, {}, /^run\.args\[0\]: /],
+    [
+      'a template that names task',
+      { args: ['${{ event.data.missing[task.index] }}'] },
+      {},
+      /^run\.args\[0\]: /,
+    ],
     ['a refused name', { env: { LD_PRELOAD: 'x' } }, {}, /^run\.env\.LD_PRELOAD: .*may not be set/],
     ['a value with NUL', { env: { A: '${{ event.data.v }}' } }, { v: 'a\0b' }, /^run\.env\.A: .*NUL/],
-    ['a value too long', { env: { A: '${{ event.data.v }}' } }, { v: 'x'.repeat(32_769) }, /^run\.env\.A: .*32,769 bytes/],
+    [
+      'a value too long',
+      { env: { A: '${{ event.data.v }}' } },
+      { v: 'x'.repeat(32_769) },
+      /^run\.env\.A: .*32,769 bytes/,
+    ],
     [
       'all values together too long',
       { env: Object.fromEntries(['A', 'B', 'C', 'D'].map((name) => [name, '${{ event.data.v }}'])) },
       { v: 'x'.repeat(30_000) },
       /^run\.env: the environment is 120,012 bytes/,
     ],
-    ['a task count that is no number', { taskCount: '${{ event.data.v }}' }, { v: 'many' }, /^run\.taskCount: .*"many"/],
-    ['a broken task count', { taskCount: '${{ event.data.v }}' }, { v: 1.5 }, /^run\.taskCount: .*whole number/],
+    [
+      'a task count that is no number',
+      { taskCount: '${{ event.data.v }}' },
+      { v: 'many' },
+      /^run\.taskCount: .*"many"/,
+    ],
+    [
+      'a broken task count',
+      { taskCount: '${{ event.data.v }}' },
+      { v: 1.5 },
+      /^run\.taskCount: .*whole number/,
+    ],
     ['no task', { taskCount: '${{ event.data.v }}' }, { v: 0 }, /^run\.taskCount: .*from 1 to 100/],
-    ['too many tasks', { taskCount: '${{ event.data.v }}' }, { v: 101 }, /^run\.taskCount: .*limits\.maxTasks/],
+    [
+      'too many tasks',
+      { taskCount: '${{ event.data.v }}' },
+      { v: 101 },
+      /^run\.taskCount: .*limits\.maxTasks/,
+    ],
     ['a timeout without a unit', { timeout: '${{ event.data.v }}' }, { v: '90' }, /^run\.timeout: .*no unit/],
     ['a timeout too short', { timeout: '10ms' }, {}, /^run\.timeout: .*from 1s to 7d/],
     ['a timeout too long', { timeout: '8d' }, {}, /^run\.timeout: .*from 1s to 7d/],
@@ -109,9 +137,19 @@ describe('what does not', () => {
 
 describe('what is frozen', () => {
   it('renders everything that does not name task', () => {
-    const text = { env: { A: '${{ event.data.n }}x' }, args: ['${{ event.id }}', 'b'], taskCount: '${{ event.data.n }}', timeout: '90s' };
+    const text = {
+      env: { A: '${{ event.data.n }}x' },
+      args: ['${{ event.id }}', 'b'],
+      taskCount: '${{ event.data.n }}',
+      timeout: '90s',
+    };
     const spec = decide(text, data({ n: 7 }), job('report', { env: { A: '1', B: '2' } })).execution?.spec;
-    expect(spec).toMatchObject({ env: { A: '7x', B: '2' }, args: ['e-1', 'b'], taskCount: 7, timeoutMs: 90_000 });
+    expect(spec).toMatchObject({
+      env: { A: '7x', B: '2' },
+      args: ['e-1', 'b'],
+      taskCount: 7,
+      timeoutMs: 90_000,
+    });
   });
 
   it('takes a written number for a task count', () => {
@@ -119,7 +157,10 @@ describe('what is frozen', () => {
   });
 
   it('keeps what names task, with only the roots that it reads', () => {
-    const text = { env: { PART: '${{ event.data.parts[task.index] }}', T: '${{ trigger.name }}' }, taskCount: '2' };
+    const text = {
+      env: { PART: '${{ event.data.parts[task.index] }}', T: '${{ trigger.name }}' },
+      taskCount: '2',
+    };
     const execution = decide(text, data({ parts: ['a', 'b'] })).execution;
     expect(execution?.spec.env).toEqual({ PART: '${{ event.data.parts[task.index] }}', T: 'call' });
     expect(Object.keys(execution?.context ?? {})).toEqual(['event']);
@@ -134,8 +175,14 @@ describe('what is frozen', () => {
   });
 
   it('never lets a sender hand in an expression', () => {
-    const text = { env: { A: '${{ event.data.v }}', B: '${{ event.data.v }}-${{ task.index }}' }, args: ['${{ event.data.v }}'] };
-    const pieces = fc.array(fc.constantFrom('$', '{', '}', '${{', '}}', '$${{', ' task.index ', 'event.id', 'x'), { maxLength: 12 });
+    const text = {
+      env: { A: '${{ event.data.v }}', B: '${{ event.data.v }}-${{ task.index }}' },
+      args: ['${{ event.data.v }}'],
+    };
+    const pieces = fc.array(
+      fc.constantFrom('$', '{', '}', '${{', '}}', '$${{', ' task.index ', 'event.id', 'x'),
+      { maxLength: 12 },
+    );
     fc.assert(
       fc.property(
         pieces.map((list) => list.join('')),

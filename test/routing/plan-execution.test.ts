@@ -29,7 +29,12 @@ describe('planExecution', () => {
 
   it('merges env, replaces args, sets count and timeout', () => {
     const { spec } = plan({ env: { A: '2', B: '' }, args: [], taskCount: 100, timeoutMs: 1000 });
-    expect(spec).toMatchObject({ env: { A: '2', B: '', PATH: '/bin' }, args: [], taskCount: 100, timeoutMs: 1000 });
+    expect(spec).toMatchObject({
+      env: { A: '2', B: '', PATH: '/bin' },
+      args: [],
+      taskCount: 100,
+      timeoutMs: 1000,
+    });
   });
 
   it('takes the values of a caller as they are, never as templates', () => {

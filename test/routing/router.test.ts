@@ -38,10 +38,16 @@ beforeEach(() => {
 });
 
 /** As the inbox does, or as a gateway that died right after the accept. */
-async function accept(route: (events: readonly StoredEvent[]) => Promise<void>, n = 1, origin = 'connection/s'): Promise<string> {
+async function accept(
+  route: (events: readonly StoredEvent[]) => Promise<void>,
+  n = 1,
+  origin = 'connection/s',
+): Promise<string> {
   const inbox = new Inbox({ store, ids: new SeededIds(n), clock, route });
   const named = origin === 'connection/s' ? null : 'call';
-  const result = await inbox.accept(origin, named, { events: [{ event: cloudEvent({ id: `e-${n}`, data: { n } }) }] });
+  const result = await inbox.accept(origin, named, {
+    events: [{ event: cloudEvent({ id: `e-${n}`, data: { n } }) }],
+  });
   return result.outcome === 'stored' ? (result.events[0]?.uid ?? '') : '';
 }
 const decideNow = (events: readonly StoredEvent[]) => router.decideNow(events);
@@ -59,7 +65,13 @@ describe('decideNow', () => {
   });
 
   it('decides with nothing where nobody listens, and wakes nobody', async () => {
-    await store.acceptEvents({ origin: 'api/x', state: [], events: [{ uid: 'u', trigger: 'gone', event: cloudEvent(), claims: null, verdict: null, rememberMs: 1 }] });
+    await store.acceptEvents({
+      origin: 'api/x',
+      state: [],
+      events: [
+        { uid: 'u', trigger: 'gone', event: cloudEvent(), claims: null, verdict: null, rememberMs: 1 },
+      ],
+    });
     await router.decideNow([storedEvent({ uid: 'u', trigger: 'gone' })]);
     expect(store.decisions('u')).toEqual([]);
     expect(woken).toBe(0);
@@ -71,10 +83,24 @@ describe('decideNow', () => {
   });
 
   it('answers even where a definition makes it throw', async () => {
-    const broken = { ...trigger(), when: { text: 'x', evaluate: () => { throw new Error('bug'); } } };
+    const broken = {
+      ...trigger(),
+      when: {
+        text: 'x',
+        evaluate: () => {
+          throw new Error('bug');
+        },
+      },
+    };
     const other = new Router({
-      store, clock, ids: new SeededIds(), triggers: () => byName(broken), jobs: () => byName(job()),
-      limits: { maxTasks: 1, maxParallelism: 1 }, onExecutions: () => woken++, log,
+      store,
+      clock,
+      ids: new SeededIds(),
+      triggers: () => byName(broken),
+      jobs: () => byName(job()),
+      limits: { maxTasks: 1, maxParallelism: 1 },
+      onExecutions: () => woken++,
+      log,
     });
     const uid = await accept((events) => other.decideNow(events), 1, 'trigger/call');
     expect(store.decisions(uid)).toMatchObject([{ outcome: 'failed', reason: 'internal error: bug' }]);
@@ -110,7 +136,12 @@ describe('the poll', () => {
 
   it('takes a long backlog page by page without a pause', async () => {
     const events = Array.from({ length: 1200 }, (_, i) => ({
-      uid: `u${i}`, trigger: 'gone', event: cloudEvent({ id: `e${i}` }), claims: null, verdict: null, rememberMs: 1,
+      uid: `u${i}`,
+      trigger: 'gone',
+      event: cloudEvent({ id: `e${i}` }),
+      claims: null,
+      verdict: null,
+      rememberMs: 1,
     }));
     await store.acceptEvents({ origin: 'api/x', events, state: [] });
     await router.start();

@@ -76,9 +76,13 @@ async function all<T>(list: (page: PageParams) => Promise<Page<T>>): Promise<T[]
 function checkSettled({ health, messages }: Outcome, { events }: Rows): Finding[] {
   const stuck = (what: string): Finding => ({ kind: 'stuck', what });
   return [
-    ...health.filter(({ state }) => state !== 'running').map(({ name, state }) => stuck(`source ${name} is ${state}`)),
+    ...health
+      .filter(({ state }) => state !== 'running')
+      .map(({ name, state }) => stuck(`source ${name} is ${state}`)),
     ...messages.filter(({ acked }) => !acked).map(({ n }) => stuck(`message ${n} was never acknowledged`)),
-    ...events.filter(({ decideTime }) => decideTime === null).map((event) => stuck(`${label(event)} is undecided`)),
+    ...events
+      .filter(({ decideTime }) => decideTime === null)
+      .map((event) => stuck(`${label(event)} is undecided`)),
   ];
 }
 
@@ -87,7 +91,9 @@ const label = (event: StoredEvent): string => `${event.origin} ${event.event.sou
 /** One event per identity, one execution per event and trigger. */
 function checkOnce({ events, executions }: Rows): Finding[] {
   const started = executions.map(({ cause }) =>
-    cause.kind === 'event' ? `execution of ${cause.event} by ${cause.trigger}` : `execution by ${cause.principal}`,
+    cause.kind === 'event'
+      ? `execution of ${cause.event} by ${cause.trigger}`
+      : `execution by ${cause.principal}`,
   );
   return repeated([...events.map(label), ...started]).map((what) => ({ kind: 'duplicated', what }));
 }
@@ -109,14 +115,16 @@ function checkExecutions({ decisions, executions }: Rows): Finding[] {
     if (wanted && !there) findings.push({ kind: 'lost', what });
     if (!wanted && there) findings.push({ kind: 'unexpected', what });
   }
-  for (const name of byName.keys()) findings.push({ kind: 'unexpected', what: `execution ${name} without a decision` });
+  for (const name of byName.keys())
+    findings.push({ kind: 'unexpected', what: `execution ${name} without a decision` });
   return findings;
 }
 
 function checkMessage({ n, endpoint, acked }: Message, rows: Rows): Finding[] {
   const { id } = messageEvent(n);
   const event = rows.events.find((one) => one.origin === endpoint.origin && one.event.id === id);
-  if (event === undefined) return acked ? [{ kind: 'lost', what: `message ${n} was acknowledged and is not stored` }] : [];
+  if (event === undefined)
+    return acked ? [{ kind: 'lost', what: `message ${n} was acknowledged and is not stored` }] : [];
   if (event.decideTime === null) return [];
   const decisions = rows.decisions.get(event.uid) ?? [];
   const given = Object.fromEntries(decisions.map(({ trigger, outcome }) => [trigger, outcome]));
@@ -162,12 +170,21 @@ function coverOf({ event }: StoredEvent): Covered {
   return { from: missedSince === null ? slot : Date.parse(missedSince), slot };
 }
 
-function checkSlot(name: string, periodMs: number, event: StoredEvent, cover: Covered, rows: Rows): Finding[] {
+function checkSlot(
+  name: string,
+  periodMs: number,
+  event: StoredEvent,
+  cover: Covered,
+  rows: Rows,
+): Finding[] {
   const late = event.receiveTime - cover.slot;
   const missed = Math.min((cover.slot - cover.from) / periodMs, MISSED_MAX + 1);
   const outcome = rows.decisions.get(event.uid)?.[0]?.outcome;
   const wanted = late > LATE_MS ? 'late' : 'matched';
-  const wrong = (what: string): Finding => ({ kind: 'unexpected', what: `${name} ${event.event.id}: ${what}` });
+  const wrong = (what: string): Finding => ({
+    kind: 'unexpected',
+    what: `${name} ${event.event.id}: ${what}`,
+  });
   return [
     ...(cover.slot % periodMs === 0 && late >= 0 ? [] : [wrong('was not due')]),
     ...((event.event.data as { missed: number }).missed === missed ? [] : [wrong(`missed is not ${missed}`)]),

@@ -71,7 +71,13 @@ export class SimGateway {
       onExecutions: () => undefined,
       log: this.log,
     });
-    const inbox = new Inbox({ store, ids, clock, route: (events) => this.router.decideNow(events), log: this.log });
+    const inbox = new Inbox({
+      store,
+      ids,
+      clock,
+      route: (events) => this.router.decideNow(events),
+      log: this.log,
+    });
     const waitDecided = this.router.waitDecided.bind(this.router);
     this.host = new SourceHost({ inbox, store, waitDecided, clock, ids, log: this.log }, this.#sources());
   }

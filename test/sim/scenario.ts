@@ -14,7 +14,7 @@ export interface Schedule {
   readonly periodMs: number;
 }
 export const SCHEDULES: readonly Schedule[] = [
-  { name: 'seconds', cron: '*/30 * * * * *', zone: 'UTC', periodMs: 30_000 },
+  { name: 'seconds', cron: '0 * * * * *', zone: 'UTC', periodMs: 60_000 },
   { name: 'minutes', cron: '*/5 * * * *', zone: 'America/New_York', periodMs: 5 * 60_000 },
   { name: 'quarters', cron: '*/15 * * * *', zone: 'Europe/Berlin', periodMs: 15 * 60_000 },
 ];
@@ -29,7 +29,12 @@ export type Endpoint = (typeof ENDPOINTS)[number];
 export const TRIGGERS: ReadonlyMap<string, TriggerDefinition> = byName(
   ...SCHEDULES.map(({ name, cron, zone }) => trigger({ name, source: { kind: 'cron', cron, zone } })),
   trigger({ name: 'hook', when: 'event.data.n % 3 != 0', env: { N: '${{ event.data.n }}' } }),
-  trigger({ name: 'left', origin: 'connection/store', job: 'import', args: ['${{ event.data.n + task.index }}'] }),
+  trigger({
+    name: 'left',
+    origin: 'connection/store',
+    job: 'import',
+    args: ['${{ event.data.n + task.index }}'],
+  }),
   // Cannot be evaluated for every fifth.
   trigger({ name: 'right', origin: 'connection/store', when: 'event.data.n % 5 != 0 || event.data.missing' }),
 );

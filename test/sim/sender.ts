@@ -68,14 +68,14 @@ export class Sender {
   }
 
   #attempt(message: Message, settle: (ok: boolean) => void): void {
-    const { random, trace } = this.#params;
+    const { random } = this.#params;
     const gateway = this.#params.gateway();
     const lost = random.chance(this.loss);
     message.sent++;
     if (gateway === undefined) return settle(false);
     gateway.deliver(message.endpoint.name, messageEvent(message.n)).then(
       (result) => {
-        trace(`  message ${message.n}: ${result.outcome}${lost ? ', answer lost' : ''}`);
+        this.#params.trace(`  message ${message.n}: ${result.outcome}${lost ? ', answer lost' : ''}`);
         if (!lost) settle(result.outcome === 'stored');
       },
       () => settle(false),

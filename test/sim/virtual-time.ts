@@ -58,7 +58,8 @@ export class VirtualTime {
     let best: Timer | undefined;
     for (const timer of this.#timers) {
       if (timer.at > end) continue;
-      if (best === undefined || timer.at < best.at || (timer.at === best.at && timer.seq < best.seq)) best = timer;
+      if (best === undefined || timer.at < best.at || (timer.at === best.at && timer.seq < best.seq))
+        best = timer;
     }
     return best;
   }

@@ -1,3 +1,4 @@
+import { DUE_TYPE } from '../../triggers/cron/event.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
 import { check } from './checkers.ts';
 import type { Finding } from './checkers.ts';
@@ -21,7 +22,7 @@ const QUIET_MS = 4 * MINUTE;
 /** Longer than the store waits where it is busy: at most 12 times 5 ms here. */
 const BUSY_OVER_MS = 100;
 /** How far the clock jumps at most, either way, and how often each reach comes. */
-const JUMPS: Readonly<Record<string, number>> = { [SECOND]: 6, [MINUTE]: 6, [2 * HOUR]: 3, [26 * HOUR]: 1 };
+const JUMPS: Readonly<Record<string, number>> = { [SECOND]: 6, [MINUTE]: 6, [2 * HOUR]: 2, [26 * HOUR]: 1 };
 const CRASH_PLACES = ['before a commit', 'after a commit', 'between two awaits'] as const;
 /** A crash lets pass this many places of its kind, at most. */
 const CRASH_SKIP = 3;
@@ -95,6 +96,8 @@ class World {
       now: this.#time.now(),
     });
     this.#tally['refused'] = this.#disk.refused;
+    const slots = await gateway.store.listEvents({ type: DUE_TYPE }, { size: 1000 });
+    this.#tally['late slots'] = slots.items.filter(({ verdict }) => verdict !== null).length;
     return { findings, trace: this.#trace, tally: this.#tally };
   }
 
@@ -109,7 +112,9 @@ class World {
     this.#count(action);
     switch (action) {
       case 'advance':
-        return this.#advance(this.#random.chance(0.9) ? this.#random.between(0, 15_000) : this.#random.between(0, 90_000));
+        return this.#advance(
+          this.#random.chance(0.9) ? this.#random.between(0, 10_000) : this.#random.between(0, 90_000),
+        );
       case 'post':
         return this.#act('post', () => this.#sender.post());
       case 'duplicate':
@@ -215,7 +220,7 @@ class World {
     this.#gateway = undefined;
     this.#disk.crash();
     // Some outages are short, some last hours; nothing of the gateway runs meanwhile, so this costs nothing.
-    if (this.#random.chance(0.15)) this.#time.jump(this.#random.between(0, 3 * HOUR));
+    if (this.#random.chance(0.1)) this.#time.jump(this.#random.between(0, 2 * HOUR));
   }
 
   /** No more faults, long enough for every retry; returns the gateway that runs then. */

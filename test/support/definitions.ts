@@ -62,7 +62,14 @@ export function byName<T extends { readonly name: string }>(...items: T[]): Read
 }
 
 export function cloudEvent(over: Partial<CloudEvent> = {}): CloudEvent {
-  return { specversion: '1.0', id: 'e-1', source: '/test', type: 'test.made', time: '2026-01-01T00:00:00Z', ...over };
+  return {
+    specversion: '1.0',
+    id: 'e-1',
+    source: '/test',
+    type: 'test.made',
+    time: '2026-01-01T00:00:00Z',
+    ...over,
+  };
 }
 
 /** An event as the store has it, undecided. */

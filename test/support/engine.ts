@@ -49,7 +49,8 @@ export function engineRequest(
 ): Promise<{ status: number; body: string }> {
   const where =
     endpoint.kind === 'unix' ? { socketPath: endpoint.path } : { host: endpoint.host, port: endpoint.port };
-  const headers = body === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
+  const headers =
+    body === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
   return new Promise((resolve, reject) => {
     const call = request({ ...where, method, path, headers, agent: false }, (response) => {
       let text = '';
@@ -75,7 +76,9 @@ async function rootTar(files: Readonly<Record<string, string>>): Promise<Buffer>
     tarEntry({ name: 'etc/group', type: '0', mode: 0o644, data: Buffer.from('root:x:0:\napp:x:1000:\n') }),
     tarEntry({ name: 'bin/busybox', type: '0', mode: 0o755, data: busybox }),
     ...commands.map((name) => tarEntry({ name: `bin/${name}`, type: '2', mode: 0o777, link: 'busybox' })),
-    ...Object.entries(files).map(([name, text]) => tarEntry({ name, type: '0', mode: 0o755, data: Buffer.from(text) })),
+    ...Object.entries(files).map(([name, text]) =>
+      tarEntry({ name, type: '0', mode: 0o755, data: Buffer.from(text) }),
+    ),
     Buffer.alloc(1024),
   ]);
 }
@@ -103,7 +106,13 @@ function tarEntry({ name, type, mode, link = '', data = Buffer.alloc(0) }: TarEn
   header.write(link, 157, 100);
   header.write('ustar\u000000', 257);
   // The sum over the header, its own field counted as blanks.
-  header.write(`${octal(header.reduce((sum, byte) => sum + byte, 0), 7)}\0 `, 148);
+  header.write(
+    `${octal(
+      header.reduce((sum, byte) => sum + byte, 0),
+      7,
+    )}\0 `,
+    148,
+  );
   const padding = Buffer.alloc((512 - (data.length % 512)) % 512);
   return Buffer.concat([header, data, padding]);
 }

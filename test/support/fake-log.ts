@@ -2,7 +2,11 @@ import type { Log } from '../../src/core/log.ts';
 
 /** Keeps what was logged. */
 export class FakeLog implements Log {
-  readonly lines: { level: 'info' | 'warn' | 'error'; message: string; fields: Readonly<Record<string, unknown>> }[] = [];
+  readonly lines: {
+    level: 'info' | 'warn' | 'error';
+    message: string;
+    fields: Readonly<Record<string, unknown>>;
+  }[] = [];
   info(message: string, fields: Readonly<Record<string, unknown>> = {}): void {
     this.lines.push({ level: 'info', message, fields });
   }

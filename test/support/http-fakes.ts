@@ -18,12 +18,12 @@ import { ManualClock } from './manual-clock.ts';
 import { SeededIds } from './seeded-ids.ts';
 
 /** A job with every default, `over` put over its spec. */
-export function jobDefinition(name: string, over: Partial<JobDefinition['spec']> = {}): JobDefinition {
+function jobDefinition(name: string, over: Partial<JobDefinition['spec']> = {}): JobDefinition {
   const spec = { image: 'busybox', args: ['true'], env: { A: '1' }, binds: [], ...JOB_DEFAULTS, ...over };
   return { name, labels: { team: 'x' }, annotations: {}, spec, etag: `etag-${name}` };
 }
 
-export function triggerDefinition(name: string): TriggerDefinition {
+function triggerDefinition(name: string): TriggerDefinition {
   const run = { job: 'hello', env: {}, args: null, taskCount: null, timeout: null };
   const source = { kind: 'cron', cron: '* * * * *', zone: 'UTC' } as const;
   const definition = { source: { ...source }, run: { job: 'hello' } };
@@ -40,7 +40,7 @@ export function triggerDefinition(name: string): TriggerDefinition {
   };
 }
 
-export function testConfig(over: Partial<Config['server']> = {}): Config {
+function testConfig(over: Partial<Config['server']> = {}): Config {
   const jobs = [jobDefinition('hello'), jobDefinition('other', { taskCount: 3 })];
   const triggers = [triggerDefinition('nightly')];
   return {
@@ -62,7 +62,7 @@ export function testConfig(over: Partial<Config['server']> = {}): Config {
 }
 
 /** What the API reads of a store, over plain arrays that a test fills and changes. */
-export class FakeHttpStore implements HttpStore {
+class FakeHttpStore implements HttpStore {
   readonly executions: Execution[] = [];
   readonly tasks: Task[] = [];
   readonly attempts: Attempt[] = [];
@@ -191,7 +191,7 @@ function paged<T>(items: readonly T[], { size, cursor }: PageParams): Page<T> {
   return { items: items.slice(from, next), nextCursor: next < items.length ? String(next) : null };
 }
 
-export function pendingTask(execution: string, index: number): Task {
+function pendingTask(execution: string, index: number): Task {
   return {
     execution,
     index,
@@ -229,7 +229,7 @@ function newAttempt(key: AttemptKey, now: number): Attempt {
 }
 
 /** Logs in memory; a reader that follows is woken by `push` and `end`. */
-export class FakeLogs implements LogSink {
+class FakeLogs implements LogSink {
   readonly #chunks = new Map<string, LogChunk[]>();
   readonly #ended = new Set<string>();
   #wake = deferred<void>();
@@ -293,7 +293,7 @@ export interface TestApp {
   /** A request with the token that may do everything, unless `headers` say otherwise. */
   readonly call: (method: string, path: string, init?: CallInit) => Promise<Response>;
 }
-export interface CallInit {
+interface CallInit {
   readonly headers?: Record<string, string>;
   readonly body?: unknown;
 }

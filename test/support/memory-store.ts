@@ -64,7 +64,9 @@ export class MemoryStore implements InboxStore, RoutingStore {
 
   async scanState(origin: string, prefix: string, after: string | null, limit: number): Promise<StateRow[]> {
     this.#check();
-    const rows = [...this.state].filter(([key]) => key.startsWith(`${origin} ${prefix}`)).map(([, row]) => row);
+    const rows = [...this.state]
+      .filter(([key]) => key.startsWith(`${origin} ${prefix}`))
+      .map(([, row]) => row);
     return rows.filter((row) => after === null || row.key > after).slice(0, limit);
   }
 
@@ -95,7 +97,16 @@ export class MemoryStore implements InboxStore, RoutingStore {
       const duplicateOf = this.#identities.get(identity);
       if (duplicateOf !== undefined) return { uid, duplicateOf };
       this.#identities.set(identity, uid);
-      const row = { uid, origin, trigger, event, claims, verdict, receiveTime: this.#clock.now(), decideTime: null };
+      const row = {
+        uid,
+        origin,
+        trigger,
+        event,
+        claims,
+        verdict,
+        receiveTime: this.#clock.now(),
+        decideTime: null,
+      };
       this.events.set(uid, { event: { ...row, duplicates: 0 }, decisions: null });
       return { uid };
     });
@@ -124,4 +135,5 @@ export class MemoryStore implements InboxStore, RoutingStore {
   }
 }
 
-export const refused = (): TappetError => new TappetError('STORE_UNAVAILABLE', 'the disk is full', { retryAfter: 1 });
+export const refused = (): TappetError =>
+  new TappetError('STORE_UNAVAILABLE', 'the disk is full', { retryAfter: 1 });

@@ -49,8 +49,19 @@ export function dueEvent(trigger: { name: string; cron: string; zone: string }, 
 }
 
 /** A slot that a person made: as if it were due now. */
-export function manualData(trigger: { cron: string; zone: string }, time: number, data: Json | undefined): Json {
-  const slot = { scheduledTime: instant(time), zone: trigger.zone, cron: trigger.cron, lateSeconds: 0, missed: 0, missedSince: null };
+export function manualData(
+  trigger: { cron: string; zone: string },
+  time: number,
+  data: Json | undefined,
+): Json {
+  const slot = {
+    scheduledTime: instant(time),
+    zone: trigger.zone,
+    cron: trigger.cron,
+    lateSeconds: 0,
+    missed: 0,
+    missedSince: null,
+  };
   if (data === undefined) return slot;
   return typeof data === 'object' && data !== null && !Array.isArray(data) ? { ...slot, ...data } : data;
 }

@@ -166,7 +166,11 @@ class CronSource implements Source {
   #retry(context: SourceContext, error: unknown): void {
     if (this.#context !== context) return;
     this.#pause = Math.min(Math.max(this.#pause * 2, RETRY_MIN_MS), RETRY_MAX_MS);
-    context.log.warn('a due slot could not be stored', { trigger: this.#name, retryInMs: this.#pause, error });
+    context.log.warn('a due slot could not be stored', {
+      trigger: this.#name,
+      retryInMs: this.#pause,
+      error,
+    });
     this.#cancel = context.clock.setTimer(this.#pause, () => this.#run(context));
   }
 

@@ -198,7 +198,14 @@ export class EngineTransport {
 function createModem(endpoint: EngineEndpoint): Modem {
   if (endpoint.kind === 'unix') {
     const agent = new HttpAgent({ keepAlive: true });
-    const options = { socketPath: endpoint.path, host: '', port: 0, protocol: 'http' as const, timeout: 0, agent };
+    const options = {
+      socketPath: endpoint.path,
+      host: '',
+      port: 0,
+      protocol: 'http' as const,
+      timeout: 0,
+      agent,
+    };
     return new Docker(options).modem;
   }
   const { host, port, tlsDir } = endpoint;

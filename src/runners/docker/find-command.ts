@@ -28,8 +28,9 @@ export class CommandCheck {
     const key = keyOf(spec);
     if (this.#known.has(key)) return;
     const container = await this.#client.inspectContainer(spec.name);
-    if (container === null || container.HostConfig.Init !== true || container.Path === '') return;
-    await this.#lookFor(spec, container);
+    if (container === null) return;
+    // Without an init in front, the engine itself says at the start what is wrong with the program.
+    if (container.HostConfig.Init === true && container.Path !== '') await this.#lookFor(spec, container);
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.add(key);
   }

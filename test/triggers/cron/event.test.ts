@@ -31,7 +31,9 @@ describe('dueEvent', () => {
 
   it('starts nothing any more after an hour, and says so', () => {
     expect(reason(HOUR, 3, slot - HOUR)).toBeUndefined();
-    expect(reason(HOUR + 1, 0, null)).toBe('due at 2026-01-01T01:00:00Z, found 1h later, which is more than 1h');
+    expect(reason(HOUR + 1, 0, null)).toBe(
+      'due at 2026-01-01T01:00:00Z, found 1h later, which is more than 1h',
+    );
     expect(reason(3 * HOUR + 300_000, 1, slot - HOUR)).toBe(
       'due at 2026-01-01T01:00:00Z, found 3h5m later, which is more than 1h; before it, 1 slot was missed since 2026-01-01T00:00:00Z',
     );

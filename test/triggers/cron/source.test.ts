@@ -44,7 +44,11 @@ async function start(cron = '* * * * *', zone = 'UTC', names = ['tick']): Promis
 function slots(): string[] {
   return store.list().map(({ event, verdict }) => {
     const data = event.data as { missed: number };
-    return [event.id.slice(11, 16), ...(data.missed > 0 ? [`+${data.missed}`] : []), ...(verdict ? [verdict.outcome] : [])].join(' ');
+    return [
+      event.id.slice(11, 16),
+      ...(data.missed > 0 ? [`+${data.missed}`] : []),
+      ...(verdict ? [verdict.outcome] : []),
+    ].join(' ');
   });
 }
 
@@ -56,11 +60,17 @@ describe('a running schedule', () => {
     expect(store.list()).toEqual([]);
     await clock.advance(1);
     expect(slots()).toEqual(['00:01']);
-    expect(store.list()[0]).toMatchObject({ origin: 'trigger/tick', trigger: 'tick', receiveTime: clock.now() });
+    expect(store.list()[0]).toMatchObject({
+      origin: 'trigger/tick',
+      trigger: 'tick',
+      receiveTime: clock.now(),
+    });
     await clock.advance(3 * MINUTE);
     expect(slots()).toEqual(['00:01', '00:02', '00:03', '00:04']);
     expect(store.commits.map((calls) => calls.length)).toEqual([1, 1, 1, 1, 1]);
-    expect(store.state.get('trigger/tick cursor')?.value).toMatchObject({ slot: Date.parse('2026-01-01T00:04:00Z') });
+    expect(store.state.get('trigger/tick cursor')?.value).toMatchObject({
+      slot: Date.parse('2026-01-01T00:04:00Z'),
+    });
     expect(clock.pending).toBe(1);
   });
 
@@ -104,7 +114,10 @@ describe('after a time without a gateway', () => {
     await clock.advance(45 * MINUTE);
     await start('*/10 * * * *');
     expect(slots()).toEqual(['00:10', '00:50 +3']);
-    expect(store.list()[1]?.event.data).toMatchObject({ lateSeconds: 330, missedSince: '2026-01-01T00:20:00Z' });
+    expect(store.list()[1]?.event.data).toMatchObject({
+      lateSeconds: 330,
+      missedSince: '2026-01-01T00:20:00Z',
+    });
     await clock.advance(5 * MINUTE);
     expect(slots()).toEqual(['00:10', '00:50 +3', '01:00']);
   });
@@ -160,7 +173,15 @@ describe('when the clock is set', () => {
     await clock.advance(30 * SECOND);
     clock.set(clock.now() - DAY);
     await clock.advance(4 * HOUR);
-    expect(store.list().map(({ event }) => event.id.slice(8, 13))).toEqual(['01T01', '01T02', '02T02', '01T03', '01T04', '01T05', '01T06']);
+    expect(store.list().map(({ event }) => event.id.slice(8, 13))).toEqual([
+      '01T01',
+      '01T02',
+      '02T02',
+      '01T03',
+      '01T04',
+      '01T05',
+      '01T06',
+    ]);
     await clock.advance(22 * HOUR);
     const ids = store.list().map(({ event }) => event.id);
     expect(new Set(ids).size).toBe(ids.length);

@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { GAP_LINE } from '../../../src/runners/docker/gap-line.ts';
+import { LogPosition } from '../../../src/runners/docker/log-position.ts';
+
+const whole = Buffer.from(Array.from({ length: 3000 }, (_, n) => `line ${n}\n`).join(''));
+const taken = (bytes: number) => ({ bytes, tail: whole.subarray(Math.max(0, bytes - 4096), bytes) });
+
+/** What is new in `log`, cut into chunks of `size`; null where it is misaligned. */
+function readOn(position: LogPosition, log: Buffer, size: number): Buffer | null {
+  const skip = position.skip();
+  const fresh: Buffer[] = [];
+  for (let at = 0; at < log.length; at += size) {
+    const part = skip.push(log.subarray(at, at + size));
+    if (part === 'misaligned') return null;
+    fresh.push(part);
+  }
+  return skip.reached ? Buffer.concat(fresh) : null;
+}
+
+function find(position: LogPosition, log: Buffer, size: number): number | null {
+  const search = position.search();
+  for (let at = 0; at < log.length; at += size) {
+    const end = search?.push(log.subarray(at, at + size)) ?? null;
+    if (end !== null) return end;
+  }
+  return null;
+}
+
+const anywhere = fc.integer({ min: 0, max: whole.length });
+const sizes = fc.integer({ min: 1, max: 9000 });
+
+describe('LogPosition', () => {
+  it('goes on behind what was taken, wherever the chunks are cut', () => {
+    fc.assert(
+      fc.property(anywhere, sizes, (bytes, size) => {
+        const fresh = readOn(new LogPosition('stdout', taken(bytes)), whole, size);
+        expect(fresh?.equals(whole.subarray(bytes))).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('goes on where another took over: what was taken meanwhile counts', () => {
+    const position = new LogPosition('stdout', taken(100));
+    position.took(whole.subarray(100, 120));
+    position.took(whole.subarray(120, 10_000));
+    expect(readOn(position, whole, 1000)?.equals(whole.subarray(10_000))).toBe(true);
+  });
+
+  it('sees that the engine dropped the beginning of its log, and finds the place in the rest', () => {
+    const drops = fc.integer({ min: 1, max: 15_000 });
+    fc.assert(
+      fc.property(drops, sizes, (dropped, size) => {
+        const rest = whole.subarray(dropped);
+        const position = new LogPosition('stdout', taken(20_000));
+        expect(readOn(position, rest, size)).toBeNull();
+        const end = find(position, rest, size);
+        expect(end).toBe(20_000 - dropped);
+        position.moveTo(end ?? 0);
+        expect(readOn(position, rest, size)?.equals(whole.subarray(20_000))).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('does not find what is gone, nor guess from a few bytes', () => {
+    expect(find(new LogPosition('stdout', taken(5000)), whole.subarray(6000), 700)).toBeNull();
+    expect(new LogPosition('stdout', taken(10)).search()).toBeNull();
+  });
+
+  it('knows the gap line as its own, not the container’s', () => {
+    const after = whole.subarray(6000, 9000);
+    const tail = Buffer.concat([Buffer.from(`something${GAP_LINE}`), after]);
+    const position = new LogPosition('stderr', { bytes: 123_456, tail });
+    expect(find(position, whole.subarray(6000), 512)).toBe(3000);
+  });
+});

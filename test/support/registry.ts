@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
+import type { RequestListener } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+
+export interface TestRegistry {
+  /** `127.0.0.1:PORT`: the engine takes the loopback without TLS. */
+  readonly host: string;
+  close(): Promise<void>;
+}
+
+/** Debian's docker-registry on a free port of the loopback, empty. */
+export async function testRegistry(): Promise<TestRegistry> {
+  const dir = await mkdtemp(join(tmpdir(), 'tpt-registry-'));
+  const host = `127.0.0.1:${await freePort()}`;
+  const config = join(dir, 'config.yml');
+  const storage = `storage:\n  filesystem:\n    rootdirectory: ${join(dir, 'data')}\n`;
+  await writeFile(config, `version: 0.1\nlog:\n  level: error\n${storage}http:\n  addr: ${host}\n`);
+  const daemon = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
+  const failed = once(daemon, 'error').then(([error]) => {
+    throw new Error('These tests need Debian’s package docker-registry', { cause: error });
+  });
+  await Promise.race([failed, answers(host)]);
+  const close = async () => {
+    const ended = once(daemon, 'exit');
+    daemon.kill('SIGTERM');
+    await ended;
+    await rm(dir, { recursive: true });
+  };
+  return { host, close };
+}
+
+/** A registry that does as `listener` says: what a real one does not do on demand. */
+export async function fakeRegistry(listener: RequestListener): Promise<TestRegistry> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const close = async () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { host: `127.0.0.1:${port}`, close };
+}
+
+async function freePort(): Promise<number> {
+  const { host, close } = await fakeRegistry(() => {});
+  await close();
+  return Number(host.split(':')[1]);
+}
+
+async function answers(host: string): Promise<void> {
+  const signal = AbortSignal.timeout(20_000);
+  while (!signal.aborted) {
+    if (await reached(`http://${host}/v2/`)) return;
+    await setTimeout(50);
+  }
+  throw new Error(`the registry at ${host} did not answer`);
+}
+
+function reached(url: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const call = request(url, { agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    call.on('error', () => resolve(false));
+    call.end();
+  });
+}
