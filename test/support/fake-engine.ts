@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -19,6 +19,8 @@ export interface FakeEngine {
 /** `handlers` by `METHOD /path`, the path without its version; `*` in a path stands for anything. What is exact comes first; others answer 500. */
 export async function fakeEngine(handlers: Readonly<Record<string, EngineHandler>>): Promise<FakeEngine> {
   const dir = await mkdtemp(join(tmpdir(), 'tpt-fake-'));
+  // Others may look in: who may use the socket is the socket's own affair.
+  await chmod(dir, 0o755);
   const path = join(dir, 's');
   const calls: string[] = [];
   const server = createServer((request, response) => {
