@@ -17,6 +17,8 @@ export const SCHEDULES: readonly Schedule[] = [
   { name: 'seconds', cron: '0 * * * * *', zone: 'UTC', periodMs: 60_000 },
   { name: 'minutes', cron: '*/5 * * * *', zone: 'America/New_York', periodMs: 5 * 60_000 },
   { name: 'quarters', cron: '*/15 * * * *', zone: 'Europe/Berlin', periodMs: 15 * 60_000 },
+  // The only one whose last slot can be older than an hour, and so too late.
+  { name: 'hours', cron: '0 */2 * * *', zone: 'UTC', periodMs: 2 * 60 * 60_000 },
 ];
 
 /** `hook` has its own origin and names its trigger; `left` and `right` both listen to one connection. */

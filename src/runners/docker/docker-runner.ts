@@ -187,9 +187,9 @@ export class DockerRunner implements Runner {
         capture.discard();
         return { outcome: 'adopted', status: outcome };
       }
-      const status = await this.inspect(spec.name);
-      const startTime = 'startTime' in status ? status.startTime : this.#params.clock.now();
-      return { outcome: 'started', startTime, captured: capture.run(log) };
+      // By our clock, which deadlines are measured by. The engine's own time differs by some ms, and asking for it
+      // would wait for the end of a short container, as the engine locks it while it cleans up (measured: 150 ms).
+      return { outcome: 'started', startTime: this.#params.clock.now(), captured: capture.run(log) };
     } catch (error) {
       capture.discard();
       throw error;
