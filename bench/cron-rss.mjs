@@ -10,7 +10,10 @@ export async function benchCron() {
   const triggers = {};
   for (let i = 0; i < SCHEDULES; i++) {
     const cron = `${i % 60} ${Math.floor(i / 60) % 24} ${1 + (i % 28)} * *`;
-    triggers[`s-${i}`] = { source: { kind: 'cron', cron, zone: ZONES[i % ZONES.length] }, run: { job: 'none' } };
+    triggers[`s-${i}`] = {
+      source: { kind: 'cron', cron, zone: ZONES[i % ZONES.length] },
+      run: { job: 'none' },
+    };
   }
   const config = { jobs: { none: { image: 'none:1' } }, triggers };
   const began = Date.now();

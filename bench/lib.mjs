@@ -15,7 +15,10 @@ export function scratch() {
 
 /** Starts a Node program and waits for `listens on <url>` on its standard output. */
 export async function startProgram(args, env = {}) {
-  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   const url = await new Promise((resolve, reject) => {
     child.once('exit', () => reject(new Error(`${args.join(' ')} ended:\n${output}`)));
@@ -43,7 +46,11 @@ export async function startGateway(dir, config, env = {}) {
   const token = readFileSync(join(dataDir, 'token'), 'utf8').trim();
   const api = async (method, route, body) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-    const response = await fetch(program.url + route, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+    const response = await fetch(program.url + route, {
+      method,
+      headers,
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
     if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${await response.text()}`);
     return response.json();
   };

@@ -17,7 +17,8 @@ const BENCHES = {
 
 export async function main(names) {
   const unknown = names.filter((name) => !(name in BENCHES));
-  if (unknown.length > 0) throw new Error(`no such benchmark: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  if (unknown.length > 0)
+    throw new Error(`no such benchmark: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
   let short = 0;
   for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
     for (const figure of await BENCHES[name]()) if (!report(figure)) short += 1;
@@ -34,7 +35,11 @@ function report({ name, ours, floor, note }) {
   const value = goal.ratio === undefined ? ours : ratio;
   const ok = (min === undefined || value >= min) && (max === undefined || value <= max);
   const goalText = min === undefined ? `<=${max}` : `>=${min}`;
-  const shown = [show(ours), floor === undefined ? '-' : show(floor), ratio === undefined ? '-' : ratio.toFixed(3)];
+  const shown = [
+    show(ours),
+    floor === undefined ? '-' : show(floor),
+    ratio === undefined ? '-' : ratio.toFixed(3),
+  ];
   console.log(
     `bench ${name} ours=${shown[0]} floor=${shown[1]} ratio=${shown[2]} goal=${goalText} ${ok ? 'ok' : 'short'}${note ? `  # ${note}` : ''}`,
   );

@@ -19,7 +19,12 @@ export async function benchWebhook(kind) {
   const headers = { 'content-type': 'application/json', ...(issuer ? issuer.headers : hmacHeaders()) };
   const env = { DOCKER_HOST: 'unix:///nowhere/docker.sock', BENCH_SECRET: SECRET };
   const gateway = await startGateway(dir, config(kind, issuer), env);
-  const floorArgs = [join(import.meta.dirname, `floors/webhook-${kind}.mjs`), join(dir, 'floor.db'), join(gateway.dataDir, 'tappet.db'), issuer?.jwks ?? ''];
+  const floorArgs = [
+    join(import.meta.dirname, `floors/webhook-${kind}.mjs`),
+    join(dir, 'floor.db'),
+    join(gateway.dataDir, 'tappet.db'),
+    issuer?.jwks ?? '',
+  ];
   const floor = await startProgram(floorArgs);
   let sent = 0;
   const run = (url, count) => {
@@ -37,7 +42,14 @@ export async function benchWebhook(kind) {
   issuer?.close();
   checkDelivery(join(gateway.dataDir, 'tappet.db'), sent);
   remove();
-  return [{ name: `webhook-${kind}`, ours: median(results.ours), floor: median(results.floor), note: 'calls a second' }];
+  return [
+    {
+      name: `webhook-${kind}`,
+      ours: median(results.ours),
+      floor: median(results.floor),
+      note: 'calls a second',
+    },
+  ];
 }
 
 function config(kind, issuer) {
@@ -74,14 +86,22 @@ async function startIssuer() {
     .setIssuedAt()
     .setExpirationTime('1h')
     .sign(privateKey);
-  return { url, jwks: `${url}/jwks`, headers: { authorization: `Bearer ${token}` }, close: () => server.close() };
+  return {
+    url,
+    jwks: `${url}/jwks`,
+    headers: { authorization: `Bearer ${token}` },
+    close: () => server.close(),
+  };
 }
 
 /** wrk may drop answers that were on the way when it ended, at most one a connection and run. */
 function checkDelivery(path, sent) {
   const db = new Database(path, { readonly: true });
-  const rows = db.prepare('SELECT COUNT(*) AS n FROM events e JOIN executions x ON x.event_uid = e.uid').get().n;
+  const rows = db
+    .prepare('SELECT COUNT(*) AS n FROM events e JOIN executions x ON x.event_uid = e.uid')
+    .get().n;
   db.close();
   const slack = 64 * (ROUNDS + 1);
-  if (rows < sent || rows > sent + slack) throw new Error(`${sent} calls were answered 202, ${rows} executions are stored`);
+  if (rows < sent || rows > sent + slack)
+    throw new Error(`${sent} calls were answered 202, ${rows} executions are stored`);
 }

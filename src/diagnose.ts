@@ -19,16 +19,29 @@ export interface DiagnoseOptions {
 /** Checks what a gateway on this machine needs; never throws for what it finds. */
 export async function diagnose(options: DiagnoseOptions): Promise<Diagnosis[]> {
   const { config, dataDir } = await checkConfig(options);
-  return [checkNode(), config, await checkDataDir(options.dataDir ?? dataDir), await checkEngine(options.env)];
+  return [
+    checkNode(),
+    config,
+    await checkDataDir(options.dataDir ?? dataDir),
+    await checkEngine(options.env),
+  ];
 }
 
 function checkNode(): Diagnosis {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const ok = major > 20 || (major === 20 && minor >= 19);
-  return { name: 'node', ok, detail: `version ${process.versions.node}`, fix: 'Install Node 20.19 or newer.' };
+  return {
+    name: 'node',
+    ok,
+    detail: `version ${process.versions.node}`,
+    fix: 'Install Node 20.19 or newer.',
+  };
 }
 
-async function checkConfig({ configPath, env }: DiagnoseOptions): Promise<{ config: Diagnosis; dataDir: string }> {
+async function checkConfig({
+  configPath,
+  env,
+}: DiagnoseOptions): Promise<{ config: Diagnosis; dataDir: string }> {
   const name = 'config';
   if (configPath === undefined) {
     const fix = 'Name it with -c, or copy config.example.json to tappet.json.';
@@ -40,7 +53,10 @@ async function checkConfig({ configPath, env }: DiagnoseOptions): Promise<{ conf
     return { config: { name, ok: true, detail }, dataDir: server.dataDir };
   } catch (error) {
     const detail = isTappetError(error) ? error.message : errorText(error);
-    return { config: { name, ok: false, detail, fix: 'Mend these places and try again.' }, dataDir: '.tappet' };
+    return {
+      config: { name, ok: false, detail, fix: 'Mend these places and try again.' },
+      dataDir: '.tappet',
+    };
   }
 }
 
@@ -49,7 +65,12 @@ async function checkDataDir(dataDir: string): Promise<Diagnosis> {
   const name = 'data folder';
   try {
     if (!(await stat(path)).isDirectory()) {
-      return { name, ok: false, detail: `${path} is not a folder`, fix: 'Move it away, or use another --data-dir.' };
+      return {
+        name,
+        ok: false,
+        detail: `${path} is not a folder`,
+        fix: 'Move it away, or use another --data-dir.',
+      };
     }
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
     return { name, ok: true, detail: `${path} can be written` };
@@ -57,7 +78,12 @@ async function checkDataDir(dataDir: string): Promise<Diagnosis> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       return { name, ok: true, detail: `${path} does not exist yet; the first start makes it` };
     }
-    return { name, ok: false, detail: errorText(error), fix: `Make ${path} readable and writable for this user.` };
+    return {
+      name,
+      ok: false,
+      detail: errorText(error),
+      fix: `Make ${path} readable and writable for this user.`,
+    };
   }
 }
 

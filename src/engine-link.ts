@@ -75,7 +75,7 @@ export class EngineLink {
     }
     if (!this.#told) this.#deps.log.warn(this.#problem);
     this.#told = true;
-    this.#cancelLook = this.#deps.clock.setTimer(LOOK_MS, () => (this.#looking = this.#look()));
+    this.#cancelLook = this.#deps.clock.setTimer(LOOK_MS, () => void (this.#looking = this.#look()));
   }
 
   async #take(found: Found): Promise<void> {

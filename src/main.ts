@@ -3,12 +3,13 @@ import { dirname, join, resolve } from 'node:path';
 import type { AuthSpec } from './core/auth.ts';
 import type { Config } from './core/config.ts';
 import { TappetError, errorText } from './core/errors.ts';
+import type { Expressions } from './core/expression.ts';
 import type { Runner } from './core/runner.ts';
 import type { DefinitionRow, Store } from './core/store.ts';
 import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
 import { Issuers } from './auth/issuers.ts';
 import { compileVerify } from './auth/verify.ts';
-import { loadConfig } from './config/load.ts';
+import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { EngineLink } from './engine-link.ts';
 import { Executor } from './executor/executor.ts';
 import { createExpressions } from './expr/expressions.ts';
@@ -22,6 +23,7 @@ import { SystemClock } from './lib/system-clock.ts';
 import { SystemIds } from './lib/system-ids.ts';
 import { FileLogSink } from './logs/file-log-sink.ts';
 import { Maintenance } from './maintenance/maintenance.ts';
+import type { RoutedJob } from './routing/decide-event.ts';
 import { planExecution } from './routing/plan-execution.ts';
 import { Router } from './routing/router.ts';
 import { DockerRunner } from './runners/docker/docker-runner.ts';
@@ -76,12 +78,25 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
 }
 
+/** What every part is made of: configuration, store, clock. */
+interface Base {
+  readonly options: GatewayOptions;
+  readonly clock: SystemClock;
+  readonly ids: SystemIds;
+  readonly log: GatewayLog;
+  readonly config: LoadedConfig;
+  readonly dataDir: string;
+  readonly store: Store;
+  readonly logs: FileLogSink;
+  readonly expressions: Expressions;
+  readonly definitions: ReadonlyMap<string, DefinitionRow>;
+}
+
 async function compose(options: GatewayOptions, started: Stoppable[]): Promise<string> {
-  const { env, wrap } = options;
   const clock = new SystemClock();
   const ids = new SystemIds();
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
-  const config = await loadConfig(options.configPath, { env });
+  const config = await loadConfig(options.configPath, { env: options.env });
   for (const warning of config.warnings) log.warn(warning);
   const dataDir = resolve(options.dataDir ?? config.server.dataDir);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -89,46 +104,13 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
   const sqlite = new SqliteStore({ path: join(dataDir, 'tappet.db'), clock, ids });
   await sqlite.open();
   started.push({ stop: () => sqlite.close() });
-  const store = wrap?.store?.(sqlite) ?? sqlite;
+  const store = options.wrap?.store?.(sqlite) ?? sqlite;
   const definitions = await syncDefinitions(store, config);
-  const expressions = createExpressions();
   const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock });
-
-  const engine = new EngineLink({
-    env,
-    clock,
-    log,
-    makeRunner: ({ endpoint }) => {
-      const instance = store.instance();
-      const runner = new DockerRunner({ endpoint, engine: ENGINE, instance, network: instance, clock, log });
-      return wrap?.runner?.(runner) ?? runner;
-    },
-    makeExecutor: (runner) => {
-      const { maxRunningTasks, limits } = config.server;
-      const settings = { maxRunningTasks, maxParallelism: limits.maxParallelism };
-      return new Executor({ store, runner, logs, clock, ids, settings, expressions, log });
-    },
-  });
-  const jobs = new Map([...config.jobs].map(([name, job]) => [name, { ...job, generation: definitions.get(`job/${name}`)?.generation ?? 1 }]));
-  const { limits } = config.server;
-  const router = new Router({
-    store,
-    clock,
-    ids,
-    triggers: () => config.triggers,
-    jobs: () => jobs,
-    limits,
-    onExecutions: () => engine.wake(),
-    log,
-  });
-  // Text may grow when it is written as JSON; what the HTTP side let in must not be refused here.
-  const maxDataBytes = 2 * config.server.maxBodyBytes;
-  const inbox = new Inbox({ store, ids, clock, log, maxDataBytes, route: (events) => router.decideNow(events) });
-  const issuers = new Issuers({ specs: config.issuers, fetch: (url, init) => fetch(url, init), clock, log });
-  const secrets = createSecrets({ env, baseDir: config.folder });
-  const waitDecided = router.waitDecided.bind(router);
-  const hosted = await hostedSources(config, (auth) => compileVerify(auth, { issuers, secrets, clock, expressions }));
-  const sources = new SourceHost({ inbox, store, waitDecided, clock, ids, log }, hosted);
+  const expressions = createExpressions();
+  const base = { options, clock, ids, log, config, dataDir, store, logs, expressions, definitions };
+  const engine = engineLink(base);
+  const way = await wayOfEvents(base, engine);
   const maintenance = new Maintenance({
     store,
     logs,
@@ -137,22 +119,90 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
     eventRetentionMs: () => config.server.eventRetentionMs,
     runner: () => engine.runner,
   });
+  for (const service of [way.router, engine, maintenance, way.issuers, way.sources]) {
+    await service.start();
+    started.push(service);
+  }
+  const server = await serve(base, engine, way, new TokenAuth(token), started);
+  await announce({ options, server, dataDir, created, started, log });
+  return server.url;
+}
 
-  await router.start();
-  started.push(router);
-  await engine.start();
-  started.push(engine);
-  await maintenance.start();
-  started.push(maintenance);
-  await issuers.start();
-  started.push(issuers);
-  await sources.start();
-  started.push(sources);
+function engineLink({ options, clock, ids, log, config, store, logs, expressions }: Base): EngineLink {
+  return new EngineLink({
+    env: options.env,
+    clock,
+    log,
+    makeRunner: ({ endpoint }) => {
+      const instance = store.instance();
+      const runner = new DockerRunner({ endpoint, engine: ENGINE, instance, network: instance, clock, log });
+      return options.wrap?.runner?.(runner) ?? runner;
+    },
+    makeExecutor: (runner) => {
+      const { maxRunningTasks, limits } = config.server;
+      const settings = { maxRunningTasks, maxParallelism: limits.maxParallelism };
+      return new Executor({ store, runner, logs, clock, ids, settings, expressions, log });
+    },
+  });
+}
+
+interface WayOfEvents {
+  readonly router: Router;
+  readonly inbox: Inbox;
+  readonly issuers: Issuers;
+  readonly sources: SourceHost;
+}
+
+/** Sources → inbox → routing. */
+async function wayOfEvents(base: Base, engine: EngineLink): Promise<WayOfEvents> {
+  const { clock, ids, log, config, store, definitions, expressions } = base;
+  const jobs = new Map<string, RoutedJob>();
+  for (const [name, job] of config.jobs) {
+    jobs.set(name, { ...job, generation: definitions.get(`job/${name}`)?.generation ?? 1 });
+  }
+  const router = new Router({
+    store,
+    clock,
+    ids,
+    triggers: () => config.triggers,
+    jobs: () => jobs,
+    limits: config.server.limits,
+    onExecutions: () => engine.wake(),
+    log,
+  });
+  // Text may grow when it is written as JSON; what the HTTP side let in must not be refused here.
+  const maxDataBytes = 2 * config.server.maxBodyBytes;
+  const inbox = new Inbox({
+    store,
+    ids,
+    clock,
+    log,
+    maxDataBytes,
+    route: (events) => router.decideNow(events),
+  });
+  const issuers = new Issuers({ specs: config.issuers, fetch: (url, init) => fetch(url, init), clock, log });
+  const secrets = createSecrets({ env: base.options.env, baseDir: config.folder });
+  const waitDecided = router.waitDecided.bind(router);
+  const hosted = await hostedSources(config, (auth) =>
+    compileVerify(auth, { issuers, secrets, clock, expressions }),
+  );
+  const sources = new SourceHost({ inbox, store, waitDecided, clock, ids, log }, hosted);
+  return { router, inbox, issuers, sources };
+}
+
+async function serve(
+  base: Base,
+  engine: EngineLink,
+  { router, inbox, sources }: WayOfEvents,
+  auth: TokenAuth,
+  started: Stoppable[],
+): Promise<RunningServer> {
+  const { options, clock, ids, log, config, store, logs, definitions } = base;
   let ready = true;
   started.push({ stop: async () => void (ready = false) });
   const app = createApp({
     store,
-    auth: new TokenAuth(token),
+    auth,
     logs,
     clock,
     ids,
@@ -161,11 +211,14 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
     definitions: (kind, name) => definitions.get(`${kind}/${name}`),
     hooks: { handle: async (name, request, info) => sources.handle(name, request, info) },
     preview: (trigger, from, count) => sources.preview(trigger, from, count) ?? [],
-    fire: (trigger, { data, idempotencyKey, principal }) =>
-      fireTrigger({ inbox, sources, waitDecided, clock, ids }, { trigger, data, idempotencyKey, principal: principal.name }),
+    fire: (trigger, { principal, ...rest }) =>
+      fireTrigger(
+        { inbox, sources, waitDecided: router.waitDecided.bind(router), clock, ids },
+        { trigger, ...rest, principal: principal.name },
+      ),
     status: async () => ({
       instance: store.instance(),
-      engine: { ...engine.status() },
+      engine: engine.status(),
       sources: summary(sources),
       ...(await store.counts()),
     }),
@@ -176,8 +229,7 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
   const host = options.host ?? config.server.host;
   const server = await listen({ app, host, port: options.port ?? config.server.port, clock });
   started.push({ stop: () => server.close() });
-  await announce({ options, server, dataDir, created, started, log });
-  return server.url;
+  return server;
 }
 
 async function syncDefinitions(store: Store, config: Config): Promise<ReadonlyMap<string, DefinitionRow>> {
@@ -205,7 +257,10 @@ async function hostedSources(
 function summary(sources: SourceHost) {
   const health = sources.health();
   const failed = health.filter(({ state }) => state === 'failed');
-  return { running: health.filter(({ state }) => state === 'running').length, failed: failed.map((one) => ({ ...one })) };
+  return {
+    running: health.filter(({ state }) => state === 'running').length,
+    failed: failed.map((one) => ({ ...one })),
+  };
 }
 
 interface Announcement {
@@ -223,7 +278,9 @@ async function announce({ options, server, dataDir, created, started, log }: Ann
   await writeFile(path, `${JSON.stringify({ url: server.url, pid: process.pid })}\n`);
   started.push({ stop: () => rm(path, { force: true }) });
   options.print(`Tappet listens on ${server.url}`);
-  options.print(`Data, logs and the API token are in ${dataDir}${created ? ' (the token was made just now)' : ''}.`);
+  options.print(
+    `Data, logs and the API token are in ${dataDir}${created ? ' (the token was made just now)' : ''}.`,
+  );
   log.info('started', { url: server.url, config: resolve(dirname(options.configPath)), pid: process.pid });
 }
 
@@ -237,7 +294,11 @@ async function stopAll(started: Stoppable[]): Promise<void> {
     }
   }
   started.length = 0;
-  if (failures.length > 0) throw new TappetError('INTERNAL', `Not everything stopped cleanly: ${failures.map(errorText).join('; ')}`);
+  if (failures.length > 0)
+    throw new TappetError(
+      'INTERNAL',
+      `Not everything stopped cleanly: ${failures.map(errorText).join('; ')}`,
+    );
 }
 
 function once<T>(fn: () => Promise<T>): () => Promise<T> {

@@ -15,5 +15,7 @@ app.post('/hooks/in', async (c) => {
   const answer = await commit({ data: await c.req.json(), claims: payload });
   return c.body(answer, 202, { 'content-type': 'application/json' });
 });
-serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => console.log(`listens on http://127.0.0.1:${port}`));
+serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) =>
+  console.log(`listens on http://127.0.0.1:${port}`),
+);
 process.once('SIGTERM', () => process.exit(0));

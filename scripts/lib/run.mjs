@@ -40,7 +40,7 @@ const children = new Set();
  * Programs that run for us end with us: `stopChildren` asks those that still live.
  * @param {import('node:child_process').ChildProcess} child
  */
-export function rememberChild(child) {
+function rememberChild(child) {
   children.add(child);
   return () => children.delete(child);
 }

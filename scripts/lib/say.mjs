@@ -33,7 +33,7 @@ export async function step(what, work) {
 }
 
 /** Whether to go on without asking: nobody is there, or they said so beforehand. */
-export function unattended() {
+function unattended() {
   const ci = process.env['CI'];
   return process.argv.includes('--yes') || ci === '1' || ci === 'true' || !process.stdin.isTTY;
 }

@@ -4,12 +4,13 @@
  * Things that an engine may lack and that no package can bring. A skipped test must name one of them in its title,
  * as `[needs seccomp]`; every other skip fails the run.
  */
-export const CAPABILITIES = /** @type {readonly string[]} */ ([
+const CAPABILITIES = /** @type {readonly string[]} */ ([
   'seccomp',
   'memory-limit',
   'pids-limit',
   'outbound-network',
   'own-dockerd',
+  'docker-cli',
   'proc-filesystem',
 ]);
 

@@ -1,7 +1,16 @@
 import type { JsonObject } from './json.ts';
 
 /** What one trigger answered to one event. */
-export const DECISION_OUTCOMES = ['matched', 'filtered', 'duplicate', 'skipped', 'held', 'limited', 'late', 'failed'] as const;
+export const DECISION_OUTCOMES = [
+  'matched',
+  'filtered',
+  'duplicate',
+  'skipped',
+  'held',
+  'limited',
+  'late',
+  'failed',
+] as const;
 export type DecisionOutcome = (typeof DECISION_OUTCOMES)[number];
 
 /** The stored answer of one trigger to one event; `reason` is in plain words. */

@@ -1,6 +1,6 @@
 import type { AttemptKey } from './execution.ts';
 import type { Bind } from './job.ts';
-import type { LogCursor, LogWriter } from './log-sink.ts';
+import type { LogWriter } from './log-sink.ts';
 
 /**
  * The port to what runs a container. `inspect` is the truth; log streams and hints are hints. Every call has a
@@ -101,5 +101,3 @@ export interface ListedContainer {
   readonly createTime: number;
 }
 export type Hint = { readonly kind: 'container'; readonly name: string } | { readonly kind: 'reconnected' };
-
-export type { LogCursor };

@@ -21,7 +21,14 @@ import type { ExecutionState } from './states.ts';
  * The store stamps times by its own clock.
  */
 export interface Store
-  extends InboxStore, RoutingStore, DefinitionStore, EngineStore, ExecutorStore, QueryStore, MaintenanceStore {
+  extends
+    InboxStore,
+    RoutingStore,
+    DefinitionStore,
+    EngineStore,
+    ExecutorStore,
+    QueryStore,
+    MaintenanceStore {
   /** Opens, migrates forward. Errors: DATA_FOLDER_UNUSABLE. */
   open(): Promise<void>;
   /** Commits what was called before, then refuses. Idempotent. */

@@ -83,7 +83,9 @@ describe('kill -9 at each step between a call and its container', () => {
     for (const id of ids) {
       const again = await post(gateway, id);
       expect(again).toMatchObject({ status: 202, body: { duplicate: true } });
-      expect((again.body['executions'] as string[])[0]).toBe(acked.get(id) ?? (again.body['executions'] as string[])[0]);
+      expect((again.body['executions'] as string[])[0]).toBe(
+        acked.get(id) ?? (again.body['executions'] as string[])[0],
+      );
       expect(existsSync(join(results, id)), `${id} ran`).toBe(true);
       const marks = readFileSync(join(results, id), 'utf8').trim().split('\n');
       expect(new Set(marks).size, `no attempt of ${id} ran twice: ${marks.join(',')}`).toBe(marks.length);
@@ -98,7 +100,9 @@ describe('kill -9 at each step between a call and its container', () => {
 
 function allEnded(answer: JsonObject, count: number): JsonObject[] | undefined {
   const executions = answer['executions'] as JsonObject[];
-  const ended = executions.every((execution) => /SUCCEEDED|FAILED|CANCELLED/.test(String(execution['state'])));
+  const ended = executions.every((execution) =>
+    /SUCCEEDED|FAILED|CANCELLED/.test(String(execution['state'])),
+  );
   return executions.length >= count && ended ? executions : undefined;
 }
 

@@ -31,7 +31,11 @@ describe('power cut', () => {
 
   beforeAll(async () => {
     makeDisk(`${disk}.img`, disk);
-    gateway = new GatewayProcess({ dir: disk, config: CONFIG, env: { DOCKER_HOST: 'unix:///nowhere/docker.sock' } });
+    gateway = new GatewayProcess({
+      dir: disk,
+      config: CONFIG,
+      env: { DOCKER_HOST: 'unix:///nowhere/docker.sock' },
+    });
     await gateway.start();
     senders = Array.from({ length: SENDERS }, (_, i) => sender(gateway, `s${i}`, acked, () => sending));
   });
@@ -82,17 +86,28 @@ function readDisk(image: string, mountPoint: string): { integrity: string; ids: 
   execFileSync('mount', ['-o', 'loop', image, mountPoint]);
   try {
     const path = join(mountPoint, 'data/tappet.db');
-    const [integrity = '', ...ids] = execFileSync('python3', ['-c', READ, path], { maxBuffer: 1 << 28 }).toString().trim().split('\n');
+    const [integrity = '', ...ids] = execFileSync('python3', ['-c', READ, path], { maxBuffer: 1 << 28 })
+      .toString()
+      .trim()
+      .split('\n');
     return { integrity, ids: new Set(ids) };
   } finally {
     execFileSync('umount', [mountPoint]);
   }
 }
 
-async function sender(gateway: GatewayProcess, name: string, acked: Set<string>, going: () => boolean): Promise<void> {
+async function sender(
+  gateway: GatewayProcess,
+  name: string,
+  acked: Set<string>,
+  going: () => boolean,
+): Promise<void> {
   for (let n = 0; going(); n++) {
     const id = `${name}-${n}`;
-    const response = await fetch(`${gateway.url}/hooks/in`, { method: 'POST', headers: { 'idempotency-key': id } });
+    const response = await fetch(`${gateway.url}/hooks/in`, {
+      method: 'POST',
+      headers: { 'idempotency-key': id },
+    });
     await response.text();
     if (response.status === 202) acked.add(id);
   }

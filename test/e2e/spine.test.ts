@@ -28,7 +28,10 @@ const CONFIG: JsonObject = {
     }),
     flaky: sh('echo "attempt $CLOUD_RUN_TASK_ATTEMPT"; [ "$CLOUD_RUN_TASK_ATTEMPT" = 2 ]', { maxRetries: 3 }),
     broken: sh('echo oops >&2; exit 3', { maxRetries: 1 }),
-    polite: sh('trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done', { timeout: '2s', maxRetries: 0 }),
+    polite: sh('trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done', {
+      timeout: '2s',
+      maxRetries: 0,
+    }),
     deaf: sh('trap "" TERM; echo up; while :; do sleep 0.1; done', { gracePeriod: '1s', maxRetries: 0 }),
     missing: { image: 'tappet-test/no-such-image:1', maxRetries: 3 },
     'no-program': { image: TEST_IMAGE, command: ['/nope'], maxRetries: 3 },
@@ -54,7 +57,11 @@ describe('the built product on a real engine', () => {
   let gateway: GatewayProcess;
 
   beforeAll(async () => {
-    gateway = new GatewayProcess({ dir, config: CONFIG, env: { DOCKER_HOST: await engineHost(), SPINE_SECRET: SECRET } });
+    gateway = new GatewayProcess({
+      dir,
+      config: CONFIG,
+      env: { DOCKER_HOST: await engineHost(), SPINE_SECRET: SECRET },
+    });
     await gateway.start();
   });
   afterAll(async () => {
@@ -66,12 +73,18 @@ describe('the built product on a real engine', () => {
     const answer = await gateway.api('POST', `/api/v1/jobs/${job}:run`, body);
     expect(answer.status, answer.text).toBe(200);
     const name = String(answer.json()['name']);
-    return gateway.until(`/api/v1/executions/${name}`, (e) => (e['completionTime'] === null ? undefined : e), 50_000);
+    return gateway.until(
+      `/api/v1/executions/${name}`,
+      (e) => (e['completionTime'] === null ? undefined : e),
+      50_000,
+    );
   };
   const log = async (execution: unknown, task = 0, query = ''): Promise<string> =>
     (await gateway.api('GET', `/api/v1/executions/${String(execution)}/tasks/${task}/logs${query}`)).text;
   const attempts = async (execution: unknown, task = 0): Promise<JsonObject[]> =>
-    (await gateway.api('GET', `/api/v1/executions/${String(execution)}/tasks/${task}/attempts`)).json()['attempts'] as JsonObject[];
+    (await gateway.api('GET', `/api/v1/executions/${String(execution)}/tasks/${task}/attempts`)).json()[
+      'attempts'
+    ] as JsonObject[];
 
   it('gives every task Cloud Run’s environment, and its own index in env and args', async () => {
     const execution = await run('env');
@@ -107,7 +120,9 @@ describe('the built product on a real engine', () => {
   it('sends SIGTERM at the timeout, and the attempt says so', async () => {
     const execution = await run('polite');
     expect(execution).toMatchObject({ state: 'FAILED', reason: 'TIMED_OUT' });
-    expect(await attempts(execution['name'])).toMatchObject([{ state: 'FAILED', reason: 'TIMED_OUT', exitCode: 0 }]);
+    expect(await attempts(execution['name'])).toMatchObject([
+      { state: 'FAILED', reason: 'TIMED_OUT', exitCode: 0 },
+    ]);
     expect(await log(execution['name'])).toBe('up\nbye\n');
   });
 
@@ -122,7 +137,9 @@ describe('the built product on a real engine', () => {
     await untilText(() => log(name), 'up\n');
     const asked = Date.now();
     expect((await gateway.api('POST', `/api/v1/executions/${name}:cancel`)).status).toBe(200);
-    const ended = await gateway.until(`/api/v1/executions/${name}`, (e) => (e['completionTime'] === null ? undefined : e));
+    const ended = await gateway.until(`/api/v1/executions/${name}`, (e) =>
+      e['completionTime'] === null ? undefined : e,
+    );
     expect(ended).toMatchObject({ state: 'CANCELLED', cancelledCount: 1 });
     expect(Date.now() - asked).toBeGreaterThanOrEqual(1_000);
     expect(await attempts(name)).toMatchObject([{ state: 'CANCELLED', reason: 'CANCELLED' }]);
@@ -151,21 +168,32 @@ describe('the built product on a real engine', () => {
     const spans: { start: number; end: number }[] = [];
     for (let i = 0; i < 4; i++) {
       const [attempt] = await attempts(execution['name'], i);
-      spans.push({ start: Date.parse(String(attempt?.['startTime'])), end: Date.parse(String(attempt?.['endTime'])) });
+      spans.push({
+        start: Date.parse(String(attempt?.['startTime'])),
+        end: Date.parse(String(attempt?.['endTime'])),
+      });
     }
     for (const { start } of spans) {
-      expect(spans.filter((other) => other.start <= start && other.end > start).length).toBeLessThanOrEqual(2);
+      expect(spans.filter((other) => other.start <= start && other.end > start).length).toBeLessThanOrEqual(
+        2,
+      );
     }
   });
 
   it('answers a signed call with its decision and execution; a repeated one with the same', async () => {
     const first = await call({ who: 'Ada' }, 'key-1');
-    expect(first).toMatchObject({ status: 202, body: { duplicate: false, decisions: [{ trigger: 'hook', outcome: 'matched' }] } });
+    expect(first).toMatchObject({
+      status: 202,
+      body: { duplicate: false, decisions: [{ trigger: 'hook', outcome: 'matched' }] },
+    });
     const [name] = first.body['executions'] as string[];
     await gateway.until(`/api/v1/executions/${name}`, (e) => (e['completionTime'] === null ? undefined : e));
     expect(await log(name)).toContain('WHO=Ada\n');
     const again = await call({ who: 'Ada' }, 'key-1');
-    expect(again).toMatchObject({ status: 202, body: { duplicate: true, executions: [name], event: first.body['event'] } });
+    expect(again).toMatchObject({
+      status: 202,
+      body: { duplicate: true, executions: [name], event: first.body['event'] },
+    });
     const event = (await gateway.api('GET', `/api/v1/events/${String(first.body['event'])}`)).json();
     expect(event).toMatchObject({ duplicates: 1, decisions: [{ execution: name }] });
   });
@@ -174,7 +202,16 @@ describe('the built product on a real engine', () => {
     const answer = await call({ who: 'nobody' }, 'key-2');
     expect(answer).toMatchObject({
       status: 202,
-      body: { executions: [], decisions: [{ outcome: 'filtered', clause: "event.data.who != 'nobody'", values: { 'event.data.who': 'nobody' } }] },
+      body: {
+        executions: [],
+        decisions: [
+          {
+            outcome: 'filtered',
+            clause: "event.data.who != 'nobody'",
+            values: { 'event.data.who': 'nobody' },
+          },
+        ],
+      },
     });
   });
 
@@ -253,11 +290,15 @@ describe('without a container engine', () => {
     try {
       await gateway.start();
       const status = (await gateway.api('GET', '/api/v1/status')).json();
-      expect(status).toMatchObject({ engine: { state: 'none', message: expect.stringContaining('/nowhere/docker.sock') } });
+      expect(status).toMatchObject({
+        engine: { state: 'none', message: expect.stringContaining('/nowhere/docker.sock') },
+      });
       expect(gateway.output).toContain('No container engine answers');
       const run = await gateway.api('POST', '/api/v1/jobs/env:run', {});
       expect(run.json()).toMatchObject({ state: 'PENDING' });
-      await gateway.until('/api/v1/events?trigger=tick', (a) => ((a['events'] as JsonObject[]).length > 0 ? true : undefined));
+      await gateway.until('/api/v1/events?trigger=tick', (a) =>
+        (a['events'] as JsonObject[]).length > 0 ? true : undefined,
+      );
     } finally {
       await gateway.stop();
       rmSync(dir, { recursive: true, force: true });

@@ -5,6 +5,7 @@ import { SystemClock } from '../../src/lib/system-clock.ts';
 import { DockerRunner } from '../../src/runners/docker/docker-runner.ts';
 import { scriptSpec } from '../support/container-specs.ts';
 import { testImage } from '../support/engine.ts';
+import { failure } from '../support/fake-engine-runner.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
 import { privateEngine } from '../support/private-engine.ts';
@@ -45,18 +46,16 @@ describe('an engine that is killed', () => {
     if (ensured.outcome !== 'started') throw new Error('not started');
     const followed = new MemoryLogWriter();
     const logs = runner.logs(spec.name, followed, controller.signal);
-    const refused = expect(logs).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    const refused = failure(logs);
     await new Promise<void>((resolve) => followed.written(resolve));
 
     const before = Date.now();
-    const asking = expect(untilRefused(() => runner.inspect(spec.name))).resolves.toMatchObject({
-      code: 'ENGINE_UNAVAILABLE',
-    });
+    const asking = failure(askOn(() => runner.inspect(spec.name)));
     await engine.kill();
     // The stream just ends, as if the container had: it must not be taken for whole.
     expect(await ensured.captured).toBe(false);
-    await refused;
-    await asking;
+    expect(await refused).toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    expect(await asking).toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
     const calls = [
       runner.capabilities(),
       runner.list(),
@@ -79,10 +78,6 @@ describe('an engine that is killed', () => {
   }, 120_000);
 });
 
-async function untilRefused(call: () => Promise<unknown>): Promise<unknown> {
-  try {
-    for (;;) await call();
-  } catch (error) {
-    return error;
-  }
+async function askOn(call: () => Promise<unknown>): Promise<never> {
+  for (;;) await call();
 }

@@ -1,21 +1,20 @@
-import { mkdtemp, realpath } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { realpathSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { describeClone, freeSubnet, readRoutes } from '../../scripts/lib/clone.mjs';
+import { tempFolder } from '../support/temp-folder.ts';
 
 describe('what two clones must not share', () => {
-  it('differs between two paths and stays for one', async () => {
-    const one = await mkdtemp(join(tmpdir(), 'clone-'));
-    const other = await mkdtemp(join(tmpdir(), 'clone-'));
+  it('differs between two paths and stays for one', () => {
+    const one = tempFolder();
+    const other = tempFolder();
     expect(describeClone(one)).toEqual(describeClone(one));
     expect(describeClone(one).id).not.toBe(describeClone(other).id);
-    expect(describeClone(one).root).toBe(await realpath(one));
+    expect(describeClone(one).root).toBe(realpathSync(one));
   });
 
-  it('fits what the system allows: socket paths, device names, ports below the ephemeral ones', async () => {
+  it('fits what the system allows: socket paths, device names, ports below the ephemeral ones', () => {
     for (let i = 0; i < 20; i++) {
-      const clone = describeClone(await mkdtemp(join(tmpdir(), 'clone-')));
+      const clone = describeClone(tempFolder());
       expect(`${clone.tempDir}/exec/containerd/containerd.sock.ttrpc`.length).toBeLessThan(107);
       expect(clone.bridge.length).toBeLessThanOrEqual(15);
       expect(clone.ports.gateway).toBeGreaterThan(1024);

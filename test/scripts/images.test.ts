@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { busyboxTar, makeTar } from '../../scripts/lib/images.mjs';
+import { tempFolder } from '../support/temp-folder.ts';
 
 it('makes an archive that tar unpacks: files, links, a /tmp for everyone, nobody', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'image-'));
+  const dir = tempFolder();
   const busybox = Buffer.alloc(1000, 'b');
   execFileSync('tar', ['-xf', '-', '-C', dir], { input: busyboxTar(busybox, ['sh', '[[']) });
   expect(readFileSync(join(dir, 'bin/busybox'))).toEqual(busybox);

@@ -1,11 +1,11 @@
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ownerLives, withLock } from '../../scripts/lib/lock.mjs';
 import { processIdentity } from '../../scripts/lib/processes.mjs';
+import { tempFolder } from '../support/temp-folder.ts';
 
-const newLock = () => join(mkdtempSync(join(tmpdir(), 'lock-')), 'lock');
+const newLock = () => join(tempFolder(), 'lock');
 
 it('lets one in at a time and goes away', async () => {
   const file = newLock();

@@ -1,8 +1,8 @@
-import { mkdtempSync, mkdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkNode, dependenciesInstalled, hasComponent } from '../../scripts/lib/packages.mjs';
+import { tempFolder } from '../support/temp-folder.ts';
 
 it('refuses an old Node and says what to do', () => {
   expect(() => checkNode('20.18.3')).toThrow(/20\.19 or newer; this is 20\.18\.3\.\nInstall/);
@@ -17,7 +17,7 @@ it('sees that a program is missing', () => {
 });
 
 it('installs again when a version differs from the lockfile or nothing is there', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'packages-'));
+  const dir = tempFolder();
   const lock = (version: string) => JSON.stringify({ packages: { '': {}, 'node_modules/a': { version } } });
   writeFileSync(join(dir, 'package-lock.json'), lock('1.0.0'));
   expect(dependenciesInstalled(dir)).toBe(false);

@@ -38,7 +38,11 @@ function killing(name, object) {
 }
 
 const { values } = parseArgs({
-  options: { config: { type: 'string', short: 'c' }, 'data-dir': { type: 'string' }, port: { type: 'string' } },
+  options: {
+    config: { type: 'string', short: 'c' },
+    'data-dir': { type: 'string' },
+    port: { type: 'string' },
+  },
 });
 const gateway = await startGateway({
   configPath: values.config,

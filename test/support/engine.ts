@@ -37,6 +37,16 @@ export async function importImage(
   if (answer.status !== 200 || answer.body.includes('"error"')) {
     throw new Error(`The image ${name} could not be made: ${answer.body}`);
   }
+  // Podman names what it imports `latest`, whatever was asked for.
+  const target = new URLSearchParams({ repo: name.slice(0, colon), tag: name.slice(colon + 1) });
+  const there = await engineRequest(endpoint, 'GET', `/v1.41/images/${name}/json`);
+  if (there.status === 404) {
+    await engineRequest(
+      endpoint,
+      'POST',
+      `/v1.41/images/${name.slice(0, colon)}:latest/tag?${target.toString()}`,
+    );
+  }
 }
 
 /** One call to the engine without product code. */

@@ -48,10 +48,14 @@ export class GatewayProcess {
     const configPath = join(dir, 'tappet.json');
     await writeFile(configPath, JSON.stringify(config));
     const args = program === undefined ? [join(ROOT, 'dist/src/cli.js'), 'serve'] : [program];
-    const child = spawn(process.execPath, [...args, '-c', configPath, '--data-dir', this.dataDir, '--port', '0'], {
-      env: { ...process.env, ...this.#options.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      [...args, '-c', configPath, '--data-dir', this.dataDir, '--port', '0'],
+      {
+        env: { ...process.env, ...this.#options.env, ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     this.#child = child;
     this.#url = await this.#listening(child);
   }
@@ -60,7 +64,9 @@ export class GatewayProcess {
     const { stdout, stderr } = child;
     if (stdout === null || stderr === null) throw new TypeError('the gateway was started without pipes');
     return new Promise((resolve, reject) => {
-      child.once('exit', (code, signal) => reject(new Error(`the gateway ended (${code ?? signal}):\n${this.output}`)));
+      child.once('exit', (code, signal) =>
+        reject(new Error(`the gateway ended (${code ?? signal}):\n${this.output}`)),
+      );
       const read = (line: string): void => {
         this.output += `${line}\n`;
         const found = /listens on (http:\/\/\S+)/.exec(line)?.[1];
@@ -93,7 +99,12 @@ export class GatewayProcess {
   }
 
   /** An API call with the gateway's own token; the parsed answer, whatever its status. */
-  async api(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<ApiAnswer> {
+  async api(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<ApiAnswer> {
     const response = await fetch(`${this.#url}${path}`, {
       method,
       headers: {
@@ -114,7 +125,8 @@ export class GatewayProcess {
       const answer = await this.api('GET', path);
       const found = answer.status === 200 ? check(answer.json()) : undefined;
       if (found !== undefined) return found;
-      if (Date.now() > end) throw new Error(`GET ${path} never got there: ${answer.status} ${answer.text}\n${this.output}`);
+      if (Date.now() > end)
+        throw new Error(`GET ${path} never got there: ${answer.status} ${answer.text}\n${this.output}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

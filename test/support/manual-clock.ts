@@ -62,7 +62,8 @@ export class ManualClock implements Clock {
     let best: Timer | undefined;
     for (const timer of this.#timers) {
       if (timer.at > end) continue;
-      if (best === undefined || timer.at < best.at || (timer.at === best.at && timer.seq < best.seq)) best = timer;
+      if (best === undefined || timer.at < best.at || (timer.at === best.at && timer.seq < best.seq))
+        best = timer;
     }
     return best;
   }

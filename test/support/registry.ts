@@ -48,9 +48,9 @@ export async function fakeRegistry(listener: RequestListener): Promise<TestRegis
 }
 
 async function freePort(): Promise<number> {
-  const { host, close } = await fakeRegistry(() => {});
-  await close();
-  return Number(host.split(':')[1]);
+  const registry = await fakeRegistry(() => {});
+  await registry.close();
+  return Number(registry.host.split(':')[1]);
 }
 
 async function answers(host: string): Promise<void> {

@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
 import { TappetError } from '../../core/errors.ts';
-import type { LogStream } from '../../core/log-sink.ts';
 import { EngineTransport, HEAVY_MS, isSuccess } from './engine-transport.ts';
 import type { EngineAnswer, EngineRequest } from './engine-transport.ts';
 import {
@@ -149,9 +148,9 @@ export class EngineClient {
     return this.#read('list its containers', listShape, answer);
   }
 
-  /** What the engine's own log holds of one stream now, as frames. null = no such container. */
-  async readLog(name: string, stream: LogStream, signal: AbortSignal): Promise<IncomingMessage | null> {
-    const query = { [stream]: 1 };
+  /** What the engine's own log holds now, as frames. null = no such container. */
+  async readLog(name: string, signal: AbortSignal): Promise<IncomingMessage | null> {
+    const query = { stdout: 1, stderr: 1 };
     const answer = await this.#open({ method: 'GET', path: `/containers/${name}/logs`, query, signal });
     return this.#streamOrMissing(`read the log of container ${name}`, answer);
   }

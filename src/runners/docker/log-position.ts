@@ -8,20 +8,18 @@ const MIN_SEARCH_BYTES = 16;
 
 /** Passes over what was taken already, checking that it is what was taken. */
 export interface Skip {
-  /** The bytes beyond the position, or that the log is another at the position. */
-  push(data: Buffer): Buffer | 'misaligned';
-  /** The log was at least as long as the position. */
-  readonly reached: boolean;
+  /** The bytes beyond the position; null from where the log turned out to be another. */
+  push(data: Buffer): Buffer | null;
+  /** The log was at least as long as the position, and the same before it. */
+  readonly aligned: boolean;
 }
 
 /** Where in the engine's log of one stream the next byte to take is, and the bytes before it. */
 export class LogPosition {
-  readonly stream: LogStream;
   #at: number;
   #tail: Buffer;
 
-  constructor(stream: LogStream, cursor: LogCursor[LogStream]) {
-    this.stream = stream;
+  constructor(cursor: LogCursor[LogStream]) {
     this.#at = cursor.bytes;
     this.#tail = withoutGap(Buffer.from(cursor.tail));
   }
@@ -58,21 +56,22 @@ class TailCheck implements Skip {
   readonly #until: number;
   readonly #tail: Buffer;
   #seen = 0;
+  #differs = false;
 
   constructor(until: number, tail: Buffer) {
     this.#until = until;
     this.#tail = tail;
   }
 
-  get reached(): boolean {
-    return this.#seen >= this.#until;
+  get aligned(): boolean {
+    return !this.#differs && this.#seen >= this.#until;
   }
 
-  push(data: Buffer): Buffer | 'misaligned' {
+  push(data: Buffer): Buffer | null {
     const from = this.#seen;
     this.#seen += data.length;
-    if (from < this.#until && !this.#matches(data, from)) return 'misaligned';
-    return data.subarray(Math.min(data.length, Math.max(0, this.#until - from)));
+    if (from < this.#until && !this.#matches(data, from)) this.#differs = true;
+    return this.#differs ? null : data.subarray(Math.min(data.length, Math.max(0, this.#until - from)));
   }
 
   /** Compares what `data`, at offset `from`, shares with the tail. */

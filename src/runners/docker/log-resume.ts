@@ -2,12 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import type { LogStream, LogWriter } from '../../core/log-sink.ts';
 import { Demux, coalesce } from './demux.ts';
+import type { Piece } from './demux.ts';
 import type { EngineClient } from './engine-client.ts';
 import { readStatus } from './exit.ts';
 import { GAP_LINE } from './gap-line.ts';
 import { LogPosition } from './log-position.ts';
 
-const STREAMS: readonly LogStream[] = ['stdout', 'stderr'];
 /** Between two readings while output comes, at least; and this many times as long as the last reading took. */
 const MIN_PAUSE_MS = 100;
 const PAUSE_FACTOR = 5;
@@ -21,10 +21,12 @@ export interface ResumeDeps {
   readonly clock: Clock;
 }
 
+type Positions = Readonly<Record<LogStream, LogPosition>>;
+
 /**
  * Takes what the engine's log holds beyond `writer.cursor()`, until the container has ended.
  *
- * Each reading is one that ends, of one stream, skipping what was taken by its number of bytes: only these give every
+ * Each reading is one that ends, and skips of each stream the number of bytes that were taken: only these give every
  * byte. A following one loses data when the engine rotates its log, and an unterminated last line; it is opened beside,
  * and its bytes are only the sign that another reading is due.
  */
@@ -34,12 +36,14 @@ export async function resumeLog(
   writer: LogWriter,
   signal: AbortSignal,
 ): Promise<void> {
-  const positions = STREAMS.map((stream) => new LogPosition(stream, writer.cursor()[stream]));
+  const cursor = writer.cursor();
+  const positions = { stdout: new LogPosition(cursor.stdout), stderr: new LogPosition(cursor.stderr) };
+  const reading = { client: deps.client, name, signal };
   while (!signal.aborted) {
     const follow = (await isRunning(deps.client, name)) ? await deps.client.followLog(name, signal) : null;
     try {
       const started = deps.clock.now();
-      for (const position of positions) await readNew(deps.client, name, position, writer, signal);
+      await readNew(reading, positions, writer);
       if (follow === null) return;
       const took = Math.max(0, deps.clock.now() - started);
       await pause(deps.clock, Math.max(MIN_PAUSE_MS, took * PAUSE_FACTOR), follow);
@@ -78,54 +82,45 @@ async function within(clock: Clock, ms: number, events: readonly Promise<void>[]
   }
 }
 
-/** One reading of one stream from its position on. */
-async function readNew(
-  client: EngineClient,
-  name: string,
-  position: LogPosition,
-  writer: LogWriter,
-  signal: AbortSignal,
-): Promise<void> {
-  for (let tries = 0; tries < MAX_REALIGNMENTS && !signal.aborted; tries++) {
-    if (await readFrom(client, name, position, writer, signal)) return;
+interface Reading {
+  readonly client: EngineClient;
+  readonly name: string;
+  readonly signal: AbortSignal;
+}
+
+/** What the log holds beyond the positions now. */
+async function readNew(reading: Reading, positions: Positions, writer: LogWriter): Promise<void> {
+  for (let tries = 0; tries < MAX_REALIGNMENTS; tries++) {
+    const misaligned = await readFrom(reading, positions, writer);
+    if (misaligned.length === 0 || reading.signal.aborted) return;
     // The engine has dropped the beginning of its log: what was taken last tells where to go on in the rest.
-    if (!(await realign(client, name, position, signal)) && !signal.aborted) {
+    for (const stream of misaligned) {
+      if (await realign(reading, stream, positions[stream])) continue;
+      if (reading.signal.aborted) return;
       await writer.write('stderr', Buffer.from(GAP_LINE));
-      position.restart();
+      positions[stream].restart();
     }
   }
 }
 
-/** false = the log is not what it was at the position; nothing was written. */
-async function readFrom(
-  client: EngineClient,
-  name: string,
-  position: LogPosition,
-  writer: LogWriter,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const skip = position.skip();
-  for await (const data of payloads(client, name, position.stream, signal)) {
-    const fresh = skip.push(data);
-    if (fresh === 'misaligned') return false;
-    if (fresh.length === 0) continue;
-    await writer.write(position.stream, fresh);
-    position.took(fresh);
+/** Reads both streams; returns those whose log is not what it was at the position, of which nothing was written. */
+async function readFrom(reading: Reading, positions: Positions, writer: LogWriter): Promise<LogStream[]> {
+  const skips = { stdout: positions.stdout.skip(), stderr: positions.stderr.skip() };
+  for await (const { stream, data } of pieces(reading)) {
+    const fresh = skips[stream].push(data);
+    if (fresh === null || fresh.length === 0) continue;
+    await writer.write(stream, fresh);
+    positions[stream].took(fresh);
   }
-  return skip.reached || signal.aborted;
+  return (['stdout', 'stderr'] as const).filter((stream) => !skips[stream].aligned);
 }
 
 /** Moves the position to behind the last bytes taken, where the log still has them. */
-async function realign(
-  client: EngineClient,
-  name: string,
-  position: LogPosition,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function realign(reading: Reading, stream: LogStream, position: LogPosition): Promise<boolean> {
   const search = position.search();
   if (search === null) return false;
-  for await (const data of payloads(client, name, position.stream, signal)) {
-    const end = search.push(data);
+  for await (const piece of pieces(reading)) {
+    const end = piece.stream === stream ? search.push(piece.data) : null;
     if (end === null) continue;
     position.moveTo(end);
     return true;
@@ -133,20 +128,15 @@ async function realign(
   return false;
 }
 
-/** The bytes of one stream in the engine's log; none where the container is gone. Errors: ENGINE_UNAVAILABLE. */
-async function* payloads(
-  client: EngineClient,
-  name: string,
-  stream: LogStream,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer> {
-  const response = await client.readLog(name, stream, signal);
+/** The engine's log as it is now; nothing where the container is gone. Errors: ENGINE_UNAVAILABLE. */
+async function* pieces({ client, name, signal }: Reading): AsyncGenerator<Piece> {
+  const response = await client.readLog(name, signal);
   if (response === null) return;
   const demux = new Demux();
   try {
     for await (const chunk of response) {
       if (!(chunk instanceof Buffer)) throw new TypeError('not bytes');
-      for (const { data } of coalesce(demux.push(chunk))) yield data;
+      yield* coalesce(demux.push(chunk));
     }
   } catch (error) {
     if (signal.aborted) return;

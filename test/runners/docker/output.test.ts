@@ -1,0 +1,151 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { GAP_LINE } from '../../../src/runners/docker/gap-line.ts';
+import type { DockerRunner } from '../../../src/runners/docker/docker-runner.ts';
+import { deferred } from '../../../src/lib/deferred.ts';
+import { answer, container } from '../../support/fake-engine.ts';
+import type { EngineHandler } from '../../support/fake-engine.ts';
+import { EXITED, closeEngines, frame, passing, runnerOn, spec } from '../../support/fake-engine-runner.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { MemoryLogWriter } from '../../support/memory-log-writer.ts';
+
+afterEach(closeEngines);
+
+describe('capture', () => {
+  const attach = `POST /containers/${spec.name}/attach`;
+  const inspect = `GET /containers/${spec.name}/json`;
+  const sends =
+    (...parts: Buffer[]): EngineHandler =>
+    (_, response) => {
+      response.writeHead(200);
+      response.end(Buffer.concat(parts));
+    };
+  const capturedOf = async (runner: DockerRunner, log: MemoryLogWriter) => {
+    const ensured = await runner.ensure(spec, log);
+    if (ensured.outcome !== 'started') throw new Error('adopted');
+    return ensured.captured;
+  };
+
+  it('is whole when the stream and the container have ended', async () => {
+    const { runner } = await runnerOn({
+      [attach]: sends(frame(1, 'out'), frame(2, 'err')),
+      [inspect]: answer(200, container(EXITED)),
+    });
+    const log = new MemoryLogWriter();
+    expect(await capturedOf(runner, log)).toBe(true);
+    expect([log.text('stdout'), log.text('stderr')]).toEqual(['out', 'err']);
+  });
+
+  it('is not when the stream ends in the middle of a frame', async () => {
+    const { runner } = await runnerOn({
+      [attach]: sends(frame(1, 'cut here').subarray(0, 12)),
+      [inspect]: answer(200, container(EXITED)),
+    });
+    const log = new MemoryLogWriter();
+    expect(await capturedOf(runner, log)).toBe(false);
+    expect(log.text('stdout')).toBe('cut ');
+  });
+
+  it('is not when the stream ends and the container runs on', async () => {
+    const clock = new ManualClock();
+    const { runner } = await runnerOn({ [attach]: sends(frame(1, 'x')) }, clock);
+    expect(await passing(clock, capturedOf(runner, new MemoryLogWriter()))).toBe(false);
+  });
+
+  it('is not when the engine was gone in between, though it is back and the container has ended', async () => {
+    const writing = deferred<void>();
+    const held = deferred<void>();
+    const { runner } = await runnerOn({
+      [attach]: sends(frame(1, 'x')),
+      [inspect]: answer(200, container(EXITED)),
+      'GET /containers/json': (_, response) => response.destroy(),
+    });
+    const log = new MemoryLogWriter();
+    log.before = () => {
+      writing.resolve();
+      return held.promise;
+    };
+    const captured = capturedOf(runner, log);
+    await writing.promise;
+    await expect(runner.list()).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    held.resolve();
+    expect(await captured).toBe(false);
+  });
+
+  it('lets the stream go when one write takes more than 5 s: the container must not wait for us', async () => {
+    const clock = new ManualClock();
+    const writing = deferred<void>();
+    const held = deferred<void>();
+    const { runner, log: gatewayLog } = await runnerOn(
+      { [attach]: (_, response) => response.writeHead(200).write(frame(1, 'x')) },
+      clock,
+    );
+    const log = new MemoryLogWriter();
+    log.before = () => {
+      writing.resolve();
+      return held.promise;
+    };
+    const captured = capturedOf(runner, log);
+    await writing.promise;
+    await clock.advance(5000);
+    held.resolve();
+    expect(await captured).toBe(false);
+    // Whoever goes on from the cursor must not race the slow write.
+    expect(log.text('stdout')).toBe('x');
+    expect(gatewayLog.lines).toHaveLength(1);
+  });
+});
+
+describe('logs', () => {
+  const logs = `GET /containers/${spec.name}/logs`;
+  /** The engine's log as it is now: `stdout` of it, nothing on stderr. */
+  const holds =
+    (text: string): EngineHandler =>
+    (_, response) => {
+      response.writeHead(200);
+      const parts = (text.match(/[\s\S]{1,200}/g) ?? []).map((part) => frame(1, part));
+      response.end(Buffer.concat(parts));
+    };
+  const lines = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, n) => `line ${from + n}\n`).join('');
+
+  async function resumed(taken: string, held: string): Promise<MemoryLogWriter> {
+    const { runner } = await runnerOn({
+      [logs]: holds(held),
+      [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+    });
+    const log = new MemoryLogWriter();
+    await log.write('stdout', Buffer.from(taken));
+    await runner.logs(spec.name, log, new AbortController().signal);
+    return log;
+  }
+
+  it('go on behind what was taken', async () => {
+    const log = await resumed(lines(0, 500), lines(0, 900));
+    expect(log.text('stdout')).toBe(lines(0, 900));
+    expect(log.text('stderr')).toBe('');
+  });
+
+  it('go on without a gap where the engine dropped only what was taken', async () => {
+    const log = await resumed(lines(0, 2000), lines(1400, 3000));
+    expect(log.text('stdout')).toBe(lines(0, 3000));
+    expect(log.text('stderr')).toBe('');
+  });
+
+  it('say where output is missing for good', async () => {
+    const log = await resumed(lines(0, 500), lines(700, 900));
+    expect(log.text('stdout')).toBe(lines(0, 500) + lines(700, 900));
+    expect(log.text('stderr')).toBe(GAP_LINE);
+  });
+
+  it('end with ENGINE_UNAVAILABLE where the engine breaks off', async () => {
+    const { runner } = await runnerOn({
+      [logs]: (_, response) => {
+        response.writeHead(200);
+        response.write(frame(1, 'x'), () => response.destroy());
+      },
+      [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+    });
+    const refused = runner.logs(spec.name, new MemoryLogWriter(), new AbortController().signal);
+    await expect(refused).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+  });
+});
