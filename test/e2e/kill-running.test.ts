@@ -29,7 +29,7 @@ for s in out err; do
   sha256sum < /tmp/$s | cut -d' ' -f1 > $r.$s
 done
 echo ready > $r.ready
-while [ ! -e /results/$CLOUD_RUN_EXECUTION.go ]; do sleep 0.05; done
+while [ ! -e /results/$CLOUD_RUN_EXECUTION.go ]; do sleep 0.2; done
 k=0; while [ $k -lt ${BLOCKS} ]; do
   dd if=/tmp/out bs=${BLOCK} skip=$k count=1 2>/dev/null
   dd if=/tmp/err bs=${BLOCK} skip=$k count=1 >&2 2>/dev/null

@@ -221,13 +221,17 @@ describe('the built product on a real engine', () => {
     expect(wrong.status).toBe(401);
     expect(await unknown.json()).toEqual(wrong.body);
     const events = (await gateway.api('GET', '/api/v1/events?trigger=hook')).json()['events'] as JsonObject[];
-    expect(events.map((event) => event['id'])).not.toContain('key-3');
+    const ids = events.map((event) => (event['event'] as JsonObject)['id']);
+    expect(ids).toContain('key-1');
+    expect(ids).not.toContain('key-3');
   });
 
   it('fires the schedule by the clock, one event per slot', async () => {
     const slots = await gateway.until('/api/v1/events?trigger=tick&pageSize=100', (answer) => {
       const events = answer['events'] as JsonObject[];
-      return events.length >= 3 ? events.map((event) => String(event['id'])) : undefined;
+      return events.length >= 3
+        ? events.map((event) => String((event['event'] as JsonObject)['id']))
+        : undefined;
     });
     expect(new Set(slots).size).toBe(slots.length);
     const times = slots.map((slot) => Date.parse(slot)).sort((a, b) => a - b);

@@ -61,6 +61,7 @@ export function container(state: object, more: object = {}): object {
     Config: { Image: 'sha256:aa', Labels: {}, Env: ['PATH=/bin'], WorkingDir: '' },
     HostConfig: { Init: false },
     State: {
+      Status: 'exited',
       Running: false,
       ExitCode: 0,
       OOMKilled: false,

@@ -141,13 +141,14 @@ export class DockerRunner implements Runner {
 
   /** Creates it, or finds the one of an earlier call. A container that vanishes in between is created after all. */
   async #createOrFind(spec: ContainerSpec): Promise<ContainerStatus> {
-    const body = createBody(this.#params.instance, this.#network.name, spec, await this.#engineTraits());
     for (let tries = 0; tries < 3; tries++) {
+      const traits = await this.#engineTraits();
+      const body = createBody(this.#params.instance, this.#network.name, spec, traits);
       const created = await this.#client.createContainer(spec.name, body);
       if (created.outcome === 'created') return { state: 'created' };
       if (created.outcome === 'image-missing') throw this.#imageGone(spec);
       if (created.outcome === 'network-missing') await this.#remakeNetwork();
-      else if (created.outcome === 'refused') throw startFailure(spec, created.message);
+      else if (created.outcome === 'refused') this.#withoutInit(spec, created.message, traits);
       else {
         const found = await this.#findOwn(spec);
         if (found.state !== 'missing') return found;
@@ -157,6 +158,16 @@ export class DockerRunner implements Runner {
       'ENGINE_UNAVAILABLE',
       `The container engine says of container ${spec.name} that it exists and that it does not.`,
     );
+  }
+
+  /** Podman tells only now that its init program is not installed: from here on containers go without. */
+  #withoutInit(spec: ContainerSpec, refusal: string, traits: EngineTraits): void {
+    if (!traits.hasInit || !/container-init binary not found/i.test(refusal))
+      throw startFailure(spec, refusal);
+    this.#traits = { outages: this.#client.transport.outages, value: { ...traits, hasInit: false } };
+    this.#params.log.warn('the engine has no init program for containers: install the package catatonit', {
+      reason: refusal,
+    });
   }
 
   async #findOwn(spec: ContainerSpec): Promise<ContainerStatus> {
@@ -176,6 +187,7 @@ export class DockerRunner implements Runner {
     await this.#checkCommand(spec);
     const stream = await this.#client.attach(spec.name);
     if (stream === null) throw this.#vanished(spec);
+    if (typeof stream === 'string') throw await this.#removeFailed(spec, stream);
     const capture = new Capture(
       { client: this.#client, clock: this.#params.clock, log: this.#params.log },
       spec.name,

@@ -20,6 +20,9 @@ import type { EngineEndpoint } from './find-engine.ts';
 /** The versions that this client was written for; it asks for the newest that both sides know. */
 const PREFERRED_API = { oldest: '1.41', newest: '1.47' };
 
+/** A container may be silent for so long before a followed log is asked for anew. */
+const SILENT_MS = 60 * 60_000;
+
 export interface EngineVersion {
   readonly kind: 'docker' | 'podman';
   readonly version: string;
@@ -98,10 +101,15 @@ export class EngineClient {
     return this.#read(`inspect container ${name}`, containerShape, answer);
   }
 
-  /** Both output streams as frames, from now on. Its end says nothing about why it ended. null = no such container. */
-  async attach(name: string): Promise<IncomingMessage | null> {
+  /**
+   * Both output streams as frames, from now on. Its end says nothing about why it ended. A string is why the container
+   * cannot be started: Podman sets it up at this call. null = no such container.
+   */
+  async attach(name: string): Promise<IncomingMessage | string | null> {
     const query = { stream: 1, stdout: 1, stderr: 1 };
     const answer = await this.#open({ method: 'POST', path: `/containers/${name}/attach`, query });
+    if ('status' in answer && /preparing container .* for attach/i.test(answer.message))
+      return answer.message;
     return this.#streamOrMissing(`attach to container ${name}`, answer);
   }
 
@@ -133,7 +141,8 @@ export class EngineClient {
   }
 
   async removeContainer(name: string): Promise<void> {
-    const query = { force: 1, v: 1 };
+    // Podman would give a running one 10 s to end; Docker does not know `timeout`.
+    const query = { force: 1, v: 1, timeout: 0 };
     const request = { path: `/containers/${name}`, query, deadlineMs: HEAVY_MS };
     const answer = await this.#call({ method: 'DELETE', ...request });
     // 409: a removal by another call is under way.
@@ -155,10 +164,11 @@ export class EngineClient {
     return this.#streamOrMissing(`read the log of container ${name}`, answer);
   }
 
-  /** Output from now on, incomplete: only a hint that there is some. Ends with the container. */
+  /** Output from now on, incomplete: only a hint that there is some. Podman answers with the first output only. */
   async followLog(name: string, signal: AbortSignal): Promise<IncomingMessage | null> {
     const query = { stdout: 1, stderr: 1, follow: 1, tail: 0 };
-    const answer = await this.#open({ method: 'GET', path: `/containers/${name}/logs`, query, signal });
+    const request = { path: `/containers/${name}/logs`, query, deadlineMs: SILENT_MS, signal };
+    const answer = await this.#open({ method: 'GET', ...request });
     return this.#streamOrMissing(`follow the log of container ${name}`, answer);
   }
 

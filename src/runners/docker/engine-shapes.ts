@@ -36,6 +36,7 @@ export const containerShape = z.object({
   }),
   HostConfig: z.object({ Init: z.boolean().nullish() }),
   State: z.object({
+    Status: z.string(),
     Running: z.boolean(),
     ExitCode: z.number(),
     OOMKilled: z.boolean().default(false),

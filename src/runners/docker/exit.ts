@@ -2,6 +2,7 @@ import type { ContainerStatus, Exit } from '../../core/runner.ts';
 
 /** `State` of the engine's inspect, as far as it is read. */
 export interface EngineState {
+  readonly Status: string;
   readonly Running: boolean;
   readonly ExitCode: number;
   readonly OOMKilled: boolean;
@@ -14,6 +15,9 @@ export interface EngineState {
 /** 128 + SIGKILL: what the engine reports for a process that the kernel killed. */
 const KILLED = 137;
 
+/** While Podman stops a container, it says `Running: false`, no end and exit code 0: that is not an exit. */
+const ENDED = new Set(['exited', 'dead', 'stopped', 'removing']);
+
 /**
  * What the engine's inspect says about a container. It never started while `StartedAt` is the zero time, whatever the
  * exit code: a wait on such a container reports 0, and a failed start leaves 127.
@@ -21,13 +25,10 @@ const KILLED = 137;
 export function readStatus(state: EngineState): ContainerStatus {
   const startTime = readTime(state.StartedAt);
   if (startTime === null) return { state: 'created' };
-  if (state.Running) return { state: 'running', startTime };
-  return {
-    state: 'exited',
-    startTime,
-    endTime: readTime(state.FinishedAt) ?? startTime,
-    exit: readExit(state),
-  };
+  const endTime = readTime(state.FinishedAt);
+  const ended = !state.Running && (endTime !== null || ENDED.has(state.Status));
+  if (!ended) return { state: 'running', startTime };
+  return { state: 'exited', startTime, endTime: endTime ?? startTime, exit: readExit(state) };
 }
 
 /**

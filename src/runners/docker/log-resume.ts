@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import type { LogStream, LogWriter } from '../../core/log-sink.ts';
 import { Demux, coalesce } from './demux.ts';
@@ -7,12 +6,11 @@ import type { EngineClient } from './engine-client.ts';
 import { readStatus } from './exit.ts';
 import { GAP_LINE } from './gap-line.ts';
 import { LogPosition } from './log-position.ts';
+import { OutputWatch } from './output-watch.ts';
 
 /** Between two readings while output comes, at least; and this many times as long as the last reading took. */
 const MIN_PAUSE_MS = 100;
 const PAUSE_FACTOR = 5;
-/** A connection may die without a word: then this finds the end. */
-const IDLE_MS = 30_000;
 /** A container that rewrites the engine's log faster than it can be read is given up after so many tries. */
 const MAX_REALIGNMENTS = 5;
 
@@ -39,47 +37,28 @@ export async function resumeLog(
   const cursor = writer.cursor();
   const positions = { stdout: new LogPosition(cursor.stdout), stderr: new LogPosition(cursor.stderr) };
   const reading = { client: deps.client, name, signal };
-  while (!signal.aborted) {
-    const follow = (await isRunning(deps.client, name)) ? await deps.client.followLog(name, signal) : null;
-    try {
+  const watch = (await isRunning(reading)) ? new OutputWatch(deps.client, deps.clock, name) : null;
+  const close = () => watch?.close();
+  signal.addEventListener('abort', close, { once: true });
+  try {
+    await watch?.opened();
+    while (!signal.aborted) {
+      const running = watch !== null && (await isRunning(reading));
       const started = deps.clock.now();
       await readNew(reading, positions, writer);
-      if (follow === null) return;
+      if (!running) return;
       const took = Math.max(0, deps.clock.now() - started);
-      await pause(deps.clock, Math.max(MIN_PAUSE_MS, took * PAUSE_FACTOR), follow);
-    } finally {
-      follow?.destroy();
+      if (!signal.aborted) await watch.next(Math.max(MIN_PAUSE_MS, took * PAUSE_FACTOR));
     }
+  } finally {
+    signal.removeEventListener('abort', close);
+    close();
   }
 }
 
-async function isRunning(client: EngineClient, name: string): Promise<boolean> {
+async function isRunning({ client, name }: Reading): Promise<boolean> {
   const found = await client.inspectContainer(name);
   return found !== null && readStatus(found.State).state === 'running';
-}
-
-/** Waits for output, the container's end or an idle time; after output at least `ms`, unless the container ends. */
-async function pause(clock: Clock, ms: number, follow: IncomingMessage): Promise<void> {
-  const ended = new Promise<void>((resolve) => {
-    follow.once('close', resolve);
-    if (follow.closed) resolve();
-  });
-  // Flows from here on: what it brings is dropped, so that its end is seen.
-  const output = new Promise<void>((resolve) => follow.once('data', () => resolve()));
-  await within(clock, IDLE_MS, [ended, output]);
-  await within(clock, ms, [ended]);
-}
-
-async function within(clock: Clock, ms: number, events: readonly Promise<void>[]): Promise<void> {
-  let cancel = () => {};
-  const late = new Promise<void>((resolve) => {
-    cancel = clock.setTimer(ms, resolve);
-  });
-  try {
-    await Promise.race([late, ...events]);
-  } finally {
-    cancel();
-  }
 }
 
 interface Reading {

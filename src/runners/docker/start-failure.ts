@@ -36,7 +36,10 @@ export function startFailure(spec: ContainerSpec, words: string): TappetError {
 /** Without the names of the layers that passed the error on. */
 function plain(words: string): string {
   return words
-    .replace(/^.*(OCI runtime create failed|unable to start container process|runc create failed): /i, '')
+    .replace(
+      /^.*(OCI runtime create failed|container create|unable to start container process|runc create failed): /i,
+      '',
+    )
     .replace(/: unknown$/, '')
     .trim();
 }

@@ -47,6 +47,23 @@ describe('ensure', () => {
     expect(ensured).toMatchObject({ outcome: 'adopted', status: { state: 'exited' } });
   });
 
+  it('goes without an init where Podman has none, and says so', async () => {
+    let asked = 0;
+    const message =
+      'container create: container-init binary not found on the host: stat /usr/libexec/podman/catatonit';
+    const { runner, log } = await runnerOn({
+      'POST /containers/create': (request, response) => {
+        asked++;
+        request.resume();
+        answer(asked === 1 ? 500 : 201, asked === 1 ? { message } : { Id: 'c' })(request, response);
+      },
+    });
+    expect(await runner.ensure(spec, new MemoryLogWriter())).toMatchObject({ outcome: 'started' });
+    await runner.ensure(spec, new MemoryLogWriter());
+    expect(asked).toBe(3);
+    expect(log.lines.map(({ level }) => level)).toEqual(['warn']);
+  });
+
   it('refuses the same labels on another image', async () => {
     const labels = labelsOf(instance, spec);
     const other = container(EXITED, { Image: 'sha256:bb', Config: { Labels: labels, Image: 'sha256:bb' } });
@@ -73,6 +90,17 @@ describe('ensure', () => {
       code: 'CONTAINER_START_FAILED',
       message: 'The command "/nope" is not in the image "busybox:1".',
     });
+    expect(engine.calls).toContain(`DELETE /v1.41/containers/${spec.name}`);
+  });
+
+  it('knows a failed start by Podman, which tells at the attach', async () => {
+    const words =
+      'preparing container c for attach: runc: runc create failed: exec: "/nope": no such file or directory';
+    const { runner, engine } = await runnerOn({
+      [`POST /containers/${spec.name}/attach`]: answer(500, { message: words }),
+    });
+    const refused = runner.ensure(spec, new MemoryLogWriter());
+    await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_START_FAILED' });
     expect(engine.calls).toContain(`DELETE /v1.41/containers/${spec.name}`);
   });
 

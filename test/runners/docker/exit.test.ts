@@ -4,6 +4,7 @@ import { readStatus } from '../../../src/runners/docker/exit.ts';
 const NEVER = '0001-01-01T00:00:00Z';
 const started = '2026-11-25T16:45:11.235270401Z';
 const state = {
+  Status: 'exited',
   Running: false,
   ExitCode: 0,
   OOMKilled: false,
@@ -26,6 +27,11 @@ describe('readStatus', () => {
       endTime: Date.parse('2026-11-25T16:45:12.500Z'),
       exit: { exitCode: 3, signal: null, oomKilled: false, error: 'words' },
     });
+  });
+
+  it('still runs while Podman stops it, though it says otherwise', () => {
+    const stopping = { ...state, Status: 'stopping', FinishedAt: NEVER };
+    expect(readStatus(stopping)).toMatchObject({ state: 'running' });
   });
 
   it('reads a time with an offset, as Podman writes it', () => {
