@@ -14,15 +14,28 @@ const real = (groupOrder: number) => ({
   sequence: { groupOrder },
 });
 
+/** Loading the modules anew for each of some ninety files would cost more than all their tests. */
+const shared = { isolate: false };
+
+/** With SEED, that one alone; without, everything else. */
+const ONE_SEED = 'test/sim/one-seed.test.ts';
+const seeds =
+  process.env['SEED'] === undefined
+    ? { include: ['test/sim/**/*.test.ts'], exclude: [ONE_SEED] }
+    : { include: [ONE_SEED] };
+
 export default defineConfig({
   test: {
     retry: 0,
     restoreMocks: true,
     unstubEnvs: true,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: elsewhere } },
-      { extends: true, test: { name: 'contract', include: ['test/contract/**/*.test.ts'] } },
-      { extends: true, test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 60_000 } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: elsewhere, ...shared },
+      },
+      { extends: true, test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...shared } },
+      { extends: true, test: { name: 'sim', ...seeds, testTimeout: 60_000 } },
       // Needs an engine: `npm test` brings one.
       {
         extends: true,

@@ -4,7 +4,7 @@ import { deferred } from '../../src/lib/deferred.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { DockerRunner } from '../../src/runners/docker/docker-runner.ts';
 import { scriptSpec } from '../support/container-specs.ts';
-import { testImage } from '../support/engine.ts';
+import { engineRequest, testImage } from '../support/engine.ts';
 import { failure } from '../support/fake-engine-runner.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
@@ -72,6 +72,8 @@ describe('an engine that is killed', () => {
     await again.promise;
     expect(['running', 'exited']).toContain((await runner.inspect(spec.name)).state);
     await runner.remove(spec.name);
+    // Its bridge would outlive the engine.
+    await engineRequest(endpoint, 'DELETE', '/v1.41/networks/gone');
     controller.abort();
     await hinting;
     expect(log.lines.filter(({ message }) => message.includes('engine is gone'))).toHaveLength(1);

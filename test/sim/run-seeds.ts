@@ -1,8 +1,6 @@
 import { expect, it } from 'vitest';
 import { simulate } from './world.ts';
 
-/** `SEED=n npm run sim` runs that one and tells all of it. */
-export const ONE_SEED = process.env['SEED'];
 const GROUP = 25;
 /** None of these may be rare, or the seeds prove less than they seem to. */
 const OFTEN = [
