@@ -1,10 +1,11 @@
 // What the benchmarks share: processes, the load generator, medians.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -58,7 +59,7 @@ export async function startGateway(dir, config, env = {}) {
 }
 
 /** wrk, closed loop, 64 connections. An answer of 400 or more ends the run: an error that is quick would look like speed. */
-export function load(url, { seconds, headers, body }) {
+export async function load(url, { seconds, headers, body }) {
   const dir = mkdtempSync(join(tmpdir(), 'tappet-wrk-'));
   const script = join(dir, 'post.lua');
   const lines = [
@@ -71,7 +72,15 @@ export function load(url, { seconds, headers, body }) {
   ];
   writeFileSync(script, lines.join('\n'));
   try {
-    const out = execFileSync('wrk', ['-t1', '-c64', `-d${seconds}s`, '-s', script, url]).toString();
+    // Not the synchronous call: this process also answers for the issuer of the tokens.
+    const { stdout: out } = await promisify(execFile)('wrk', [
+      '-t1',
+      '-c64',
+      `-d${seconds}s`,
+      '-s',
+      script,
+      url,
+    ]);
     const [requests, micros, bad, p99] = /RESULT (\d+) (\d+) (\d+) (\d+)/.exec(out).slice(1).map(Number);
     if (bad > 0 || requests === 0) throw new Error(`${bad} of ${requests} answers were errors:\n${out}`);
     return { perSecond: requests / (micros / 1e6), requests, p99Ms: p99 / 1000 };

@@ -27,8 +27,8 @@ export async function benchWebhook(kind) {
   ];
   const floor = await startProgram(floorArgs);
   let sent = 0;
-  const run = (url, count) => {
-    const result = load(url, { seconds: SECONDS, headers, body: BODY });
+  const run = async (url, count) => {
+    const result = await load(url, { seconds: SECONDS, headers, body: BODY });
     if (count) sent += result.requests;
     return result.perSecond;
   };

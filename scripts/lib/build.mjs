@@ -1,6 +1,6 @@
 // @ts-check
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withLock } from './lock.mjs';
 import { run, tail } from './run.mjs';
@@ -28,6 +28,8 @@ async function build() {
     const tsc = join(root, 'node_modules/typescript/bin/tsc');
     const result = await run(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', fresh]);
     if (result.code !== 0) throw new SetupError(`The sources do not compile:\n${tail(result.output, 40)}`);
+    // The compiler does not keep the bit; npx and a link to it need it.
+    chmodSync(join(root, fresh, 'src/cli.js'), 0o755);
     writeFileSync(join(root, fresh, '.built-from'), hash);
     if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), join(root, old));
     renameSync(join(root, fresh), join(root, 'dist'));

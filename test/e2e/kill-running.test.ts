@@ -1,21 +1,23 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
-import { TEST_IMAGE } from '../support/engine.ts';
+import { engineRequest, TEST_IMAGE, testEngine } from '../support/engine.ts';
+import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 
 const TASKS = 10;
 const ROUNDS = 10;
-/** Each task writes 20 blocks of 55,000 bytes to each stream: 22 MB a round. */
-const BLOCKS = 20;
-const BLOCK = 55_000;
-/** The kills are spread over the life of the tasks, one step later each round. */
-const STEP_MS = 230;
+/** Each task writes 10 blocks of 110,000 bytes to each stream: 22 MB a round. */
+const BLOCKS = 10;
+const BLOCK = 110_000;
+/** One step later each round, all within the two seconds that the tasks print at least. */
+const STEP_MS = 180;
+/** 10 pauses of 0.2 s. */
+const PRINT_MS = 2_000;
 const ADOPT_WITHIN_MS = 3_000;
 
 /** Prints when it is told to. Both files end without a newline; the container computes the sums itself, before it prints a byte. */
@@ -33,20 +35,21 @@ while [ ! -e /results/$CLOUD_RUN_EXECUTION.go ]; do sleep 0.2; done
 k=0; while [ $k -lt ${BLOCKS} ]; do
   dd if=/tmp/out bs=${BLOCK} skip=$k count=1 2>/dev/null
   dd if=/tmp/err bs=${BLOCK} skip=$k count=1 >&2 2>/dev/null
-  sleep 0.1; k=$((k + 1))
+  sleep 0.2; k=$((k + 1))
 done
 exit $((i % 4))`;
 
 describe('kill -9 of the gateway while 10 tasks run', () => {
   const base = mkdtempSync(join(tmpdir(), 'tappet-kill-'));
   const results = join(base, 'results');
-  const moments: { round: number; written: number; after: string }[] = [];
+  const moments: number[] = [];
   let gateway: GatewayProcess;
-  let host = '';
+  let engine: EngineEndpoint;
 
   beforeAll(async () => {
-    host = await engineHost();
-    execFileSync('mkdir', ['-p', results]);
+    engine = await testEngine();
+    const host = await engineHost();
+    mkdirSync(results, { recursive: true });
     gateway = new GatewayProcess({ dir: base, config: config(results), env: { DOCKER_HOST: host } });
     await gateway.start();
   });
@@ -72,11 +75,16 @@ describe('kill -9 of the gateway while 10 tasks run', () => {
       ready() === TASKS && e['runningCount'] === TASKS ? e : undefined,
     );
     // They print only from here on, all at once: a slow machine must not let the first end before the last has begun.
+    const before = (await gateway.api('GET', `/api/v1/executions/${execution}`)).json();
+    const began = Date.now();
     writeFileSync(join(results, `${execution}.go`), '');
     await new Promise((resolve) => setTimeout(resolve, round * STEP_MS));
-    const before = (await gateway.api('GET', `/api/v1/executions/${execution}`)).json();
+    const afterMs = Date.now() - began;
     await gateway.kill();
-    moments.push({ round, written: round * STEP_MS, after: `${String(before['runningCount'])} running` });
+    expect(before['runningCount']).toBe(TASKS);
+    // Printing takes two seconds of pauses alone: none had ended.
+    expect(afterMs).toBeLessThan(PRINT_MS);
+    moments.push(afterMs);
 
     const restarted = Date.now();
     await gateway.start();
@@ -95,14 +103,14 @@ describe('kill -9 of the gateway while 10 tasks run', () => {
     for (let index = 0; index < TASKS; index++) bytes += await checkTask(gateway, results, execution, index);
     expect(bytes).toBe(TASKS * 2 * BLOCKS * BLOCK);
     expect(bytes).toBeGreaterThanOrEqual(20_000_000);
-    await gateway.until('/api/v1/status', () =>
-      containersOf(host, execution).length === 0 ? true : undefined,
-    );
+    await untilNoContainer(engine, execution);
   });
 
   it('killed at 10 different moments', () => {
-    expect(new Set(moments.map((moment) => moment.written)).size).toBe(ROUNDS);
-    console.log(moments.map((moment) => `killed ${moment.written} ms in, ${moment.after}`).join('\n'));
+    const apart = moments.slice(1).map((moment, i) => moment - (moments[i] ?? 0));
+    expect(moments).toHaveLength(ROUNDS);
+    expect(Math.min(...apart)).toBeGreaterThan(0);
+    console.log(`killed ${moments.join(', ')} ms after the ${TASKS} tasks began to print`);
   });
 });
 
@@ -155,13 +163,17 @@ async function checkTask(
   return bytes;
 }
 
-/** Asked of the engine itself, through its own client. */
-function containersOf(host: string, execution: string): string[] {
-  const filter = `label=dev.tappet.execution=${execution}`;
-  const out = execFileSync('docker', ['ps', '-aq', '--filter', filter], {
-    env: { ...process.env, DOCKER_HOST: host },
-  });
-  return out.toString().split('\n').filter(Boolean);
+/** Asked of the engine itself: no container of this execution is left, soon after its end. */
+async function untilNoContainer(engine: EngineEndpoint, execution: string): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [`dev.tappet.execution=${execution}`] }));
+  const path = `/v1.41/containers/json?all=1&filters=${filters}`;
+  const end = Date.now() + 15_000;
+  for (;;) {
+    const { status, body } = await engineRequest(engine, 'GET', path);
+    if (status === 200 && (JSON.parse(body) as unknown[]).length === 0) return;
+    if (Date.now() > end) throw new Error(`containers are left: ${body}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 function count(holds: (index: number) => boolean): number {
