@@ -40,6 +40,7 @@ function checkNode(): Diagnosis {
 
 async function checkConfig({
   configPath,
+  dataDir,
   env,
 }: DiagnoseOptions): Promise<{ config: Diagnosis; dataDir: string }> {
   const name = 'config';
@@ -48,8 +49,11 @@ async function checkConfig({
     return { config: { name, ok: false, detail: 'no configuration was found', fix }, dataDir: '.tappet' };
   }
   try {
-    const { jobs, triggers, server } = await loadConfig(configPath, { env });
-    const detail = `${configPath}: ${jobs.size} jobs, ${triggers.size} triggers`;
+    const { jobs, triggers, server } = await loadConfig(configPath, {
+      env,
+      ...(dataDir === undefined ? {} : { dataDir }),
+    });
+    const detail = `${configPath}: ${count(jobs.size, 'job')}, ${count(triggers.size, 'trigger')}`;
     return { config: { name, ok: true, detail }, dataDir: server.dataDir };
   } catch (error) {
     const detail = isTappetError(error) ? error.message : errorText(error);
@@ -58,6 +62,10 @@ async function checkConfig({
       dataDir: '.tappet',
     };
   }
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 async function checkDataDir(dataDir: string): Promise<Diagnosis> {
@@ -94,6 +102,6 @@ async function checkEngine(env: NodeJS.ProcessEnv): Promise<Diagnosis> {
     const detail = `${found.kind === 'podman' ? 'Podman' : 'Docker'} ${found.version} at ${describeEndpoint(found.endpoint)}`;
     return { name, ok: true, detail };
   }
-  const detail = `none answers: ${found.tried.map(({ place, why }) => `${place}: ${why}`).join('; ')}`;
+  const detail = `none answers: ${found.tried.map(({ place, why }) => `${place}: ${why}`).join('; ')}.`;
   return { name, ok: false, detail, fix: 'Start Docker or Podman, or set DOCKER_HOST to where one listens.' };
 }

@@ -1,10 +1,13 @@
 import type { Clock } from './core/clock.ts';
+import { resolveLinks } from './config/binds.ts';
 import { errorText } from './core/errors.ts';
 import type { JsonObject } from './core/json.ts';
 import type { Log } from './core/log.ts';
 import type { Runner } from './core/runner.ts';
+import type { EngineInUse } from './core/store.ts';
 import type { Executor } from './executor/executor.ts';
-import { findEngine, type FoundEngine } from './runners/docker/find-engine.ts';
+import { describeEndpoint, findEngine } from './runners/docker/find-engine.ts';
+import type { EngineEndpoint, FoundEngine } from './runners/docker/find-engine.ts';
 
 /** An engine that is started after the gateway is taken into use within this time. */
 const LOOK_MS = 5_000;
@@ -15,13 +18,16 @@ export interface EngineLinkDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly log: Log;
+  /** Engines with attempts that have not ended, by the names that `engineName` gives. */
+  enginesInUse(): Promise<readonly EngineInUse[]>;
   makeRunner(engine: Found): Runner;
   makeExecutor(runner: Runner): Executor;
 }
 
 /**
  * Looks for a container engine until there is one, then gives it an executor. A gateway without an engine does
- * everything but containers: what is to run waits.
+ * everything but containers: what is to run waits. While attempts are open on an engine no other is taken: it would
+ * not know their containers, they would count as lost, and run a second time while the first still runs.
  */
 export class EngineLink {
   readonly #deps: EngineLinkDeps;
@@ -66,10 +72,11 @@ export class EngineLink {
 
   async #look(): Promise<void> {
     try {
-      const found = await findEngine({ env: this.#deps.env });
+      const inUse = await this.#deps.enginesInUse();
+      const found = await findEngine({ env: this.#deps.env, refuse: refuseOthers(inUse) });
       if (this.#stopped) return;
-      if (found.found) return await this.#take(found);
-      this.#problem = noEngineText(found.tried);
+      if (found.found) return await this.#take(found, inUse);
+      this.#problem = inUse.length === 0 ? noEngineText(found.tried) : waitingText(inUse, found.tried);
     } catch (error) {
       this.#problem = `The container engine could not be taken into use: ${errorText(error)}`;
     }
@@ -78,15 +85,48 @@ export class EngineLink {
     this.#cancelLook = this.#deps.clock.setTimer(LOOK_MS, () => void (this.#looking = this.#look()));
   }
 
-  async #take(found: Found): Promise<void> {
+  async #take(found: Found, inUse: readonly EngineInUse[]): Promise<void> {
+    const others = inUse.filter(({ engine }) => engine !== engineName(found.endpoint));
+    if (others.length > 0)
+      this.#deps.log.warn(`${attemptsText(others)}, and this gateway does not reach it.`);
     this.#runner = this.#deps.makeRunner(found);
     this.#executor = this.#deps.makeExecutor(this.#runner);
     await this.#executor.start();
   }
 }
 
+/** An engine's name in the store: where it is, as the same by whatever link it is reached. */
+export function engineName(endpoint: EngineEndpoint): string {
+  return describeEndpoint(
+    endpoint.kind === 'unix' ? { ...endpoint, path: resolveLinks(endpoint.path) } : endpoint,
+  );
+}
+
+function refuseOthers(inUse: readonly EngineInUse[]) {
+  if (inUse.length === 0) return () => null;
+  const names = new Set(inUse.map(({ engine }) => engine));
+  return (endpoint: EngineEndpoint) =>
+    names.has(engineName(endpoint)) ? null : 'not asked while attempts run on another engine';
+}
+
+/** `2 attempts run on /run/docker.sock`. */
+function attemptsText(inUse: readonly EngineInUse[]): string {
+  return inUse
+    .map(({ engine, openAttempts: n }) =>
+      n === 1 ? `1 attempt runs on ${engine}` : `${n} attempts run on ${engine}`,
+    )
+    .join(', ');
+}
+
+function waitingText(inUse: readonly EngineInUse[], tried: FoundEngine['tried']): string {
+  const fix = 'Start that engine, or set DOCKER_HOST to it: on another they would run a second time.';
+  return `${attemptsText(inUse)}; waiting for it (${placesText(tried)}). ${fix}`;
+}
+
+const placesText = (tried: FoundEngine['tried']): string =>
+  tried.map(({ place, why }) => `${place}: ${why}`).join('; ');
+
 /** One line: that there is none, what was tried, and what to do. */
 export function noEngineText(tried: FoundEngine['tried']): string {
-  const places = tried.map(({ place, why }) => `${place}: ${why}`).join('; ');
-  return `No container engine answers (${places}). Jobs wait until one does: start Docker or Podman, or set DOCKER_HOST.`;
+  return `No container engine answers (${placesText(tried)}). Jobs wait until one does: start Docker or Podman, or set DOCKER_HOST.`;
 }

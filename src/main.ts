@@ -10,7 +10,7 @@ import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
 import { Issuers } from './auth/issuers.ts';
 import { compileVerify } from './auth/verify.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
-import { EngineLink } from './engine-link.ts';
+import { EngineLink, engineName } from './engine-link.ts';
 import { Executor } from './executor/executor.ts';
 import { createExpressions } from './expr/expressions.ts';
 import { createApp } from './http/app.ts';
@@ -19,6 +19,7 @@ import { fireTrigger } from './inbox/fire.ts';
 import { Inbox } from './inbox/inbox.ts';
 import { SourceHost, type HostedSource } from './inbox/source-host.ts';
 import { createLog, type GatewayLog } from './lib/gateway-log.ts';
+import { processStart } from './lib/process-start.ts';
 import { SystemClock } from './lib/system-clock.ts';
 import { SystemIds } from './lib/system-ids.ts';
 import { FileLogSink } from './logs/file-log-sink.ts';
@@ -32,9 +33,6 @@ import { SqliteStore } from './stores/sqlite/store.ts';
 import { createSource } from '../triggers/index.ts';
 
 export { diagnose } from './diagnose.ts';
-
-/** The one engine of a gateway, by its name in the store. */
-const ENGINE = 'local';
 
 export interface GatewayOptions {
   readonly configPath: string;
@@ -96,9 +94,12 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
   const clock = new SystemClock();
   const ids = new SystemIds();
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
-  const config = await loadConfig(options.configPath, { env: options.env });
+  const { configPath, env } = options;
+  // With the folder of the flag: what jobs may bind is judged by where the data really is.
+  const named = options.dataDir === undefined ? {} : { dataDir: options.dataDir };
+  const config = await loadConfig(configPath, { env, ...named });
   for (const warning of config.warnings) log.warn(warning);
-  const dataDir = resolve(options.dataDir ?? config.server.dataDir);
+  const { dataDir } = config.server;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const { token, created } = await ensureToken(dataDir);
   const sqlite = new SqliteStore({ path: join(dataDir, 'tappet.db'), clock, ids });
@@ -133,9 +134,11 @@ function engineLink({ options, clock, ids, log, config, store, logs, expressions
     env: options.env,
     clock,
     log,
+    enginesInUse: () => store.enginesInUse(),
     makeRunner: ({ endpoint }) => {
       const instance = store.instance();
-      const runner = new DockerRunner({ endpoint, engine: ENGINE, instance, network: instance, clock, log });
+      const engine = engineName(endpoint);
+      const runner = new DockerRunner({ endpoint, engine, instance, network: instance, clock, log });
       return options.wrap?.runner?.(runner) ?? runner;
     },
     makeExecutor: (runner) => {
@@ -275,7 +278,10 @@ interface Announcement {
 /** Tells the person, and the command line on this machine, where the gateway is. */
 async function announce({ options, server, dataDir, created, started, log }: Announcement): Promise<void> {
   const path = join(dataDir, 'server.json');
-  await writeFile(path, `${JSON.stringify({ url: server.url, pid: process.pid })}\n`);
+  const where = { url: server.url, pid: process.pid, started: await processStart(process.pid) };
+  // One that a crash left keeps its mode when it is written over.
+  await rm(path, { force: true });
+  await writeFile(path, `${JSON.stringify(where)}\n`, { mode: 0o600 });
   started.push({ stop: () => rm(path, { force: true }) });
   options.print(`Tappet listens on ${server.url}`);
   options.print(

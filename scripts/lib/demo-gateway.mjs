@@ -28,7 +28,7 @@ const DIR = '.tappet/demo';
 
 /** @returns {Promise<DemoGateway>} */
 export async function startDemoGateway() {
-  mkdirSync(join(root, DIR), { recursive: true });
+  mkdirSync(join(root, DIR), { recursive: true, mode: 0o700 });
   const { config, configFile } = await chooseConfig();
   const secrets = { client: randomBytes(16).toString('hex'), hmac: randomBytes(16).toString('hex') };
   const issuer = config.issuers.demo.issuer;

@@ -87,12 +87,7 @@ async function readToken(path: string): Promise<SecretValue> {
 }
 
 function unusable(path: string, what: string, fix: string, cause?: unknown): TappetError {
-  return new TappetError(
-    'DATA_FOLDER_UNUSABLE',
-    `The token file ${path} ${what} ${fix}`,
-    { path, fix },
-    cause,
-  );
+  return new TappetError('DATA_FOLDER_UNUSABLE', `The token file ${path} ${what}`, { path, fix }, cause);
 }
 
 /** One token, one principal: `admin`, who may do everything. */

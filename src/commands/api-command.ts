@@ -32,7 +32,7 @@ export function connectionOptions(command: Command): Command {
 
 export function pageOptions(command: Command): Command {
   return command
-    .option('--limit <n>', 'at most so many (1 to 1000)', wholeNumber, 100)
+    .option('--limit <n>', 'at most so many (1 to 1000)', pageLimit, 100)
     .option('--page-token <token>', 'continue a list');
 }
 
@@ -43,6 +43,20 @@ export function pageQuery({ limit, pageToken }: PageOptions) {
 /** Tells where a list goes on; not part of the data. */
 export function tellMore(io: CliIo, { nextPageToken }: { readonly nextPageToken: string }): void {
   if (nextPageToken !== '') io.err(`There is more: --page-token ${nextPageToken}`);
+}
+
+/** For what begins at 1. */
+export function countingNumber(text: string): number {
+  const number = wholeNumber(text);
+  if (number === 0) throw new InvalidArgumentError('It must be at least 1.');
+  return number;
+}
+
+function pageLimit(text: string): number {
+  const number = countingNumber(text);
+  if (number > 1000)
+    throw new InvalidArgumentError('It must be at most 1000; the rest comes with --page-token.');
+  return number;
 }
 
 export function wholeNumber(text: string): number {

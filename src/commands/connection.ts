@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { createClient } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import { errorText, TappetError } from '../client/api.ts';
+import { processStart } from '../lib/process-start.ts';
+import { configuredDataDir } from './configured-data-dir.ts';
 import type { CliIo } from './io.ts';
 
 export interface ConnectionOptions {
@@ -11,11 +13,9 @@ export interface ConnectionOptions {
   readonly dataDir?: string;
 }
 
-/** Where `tappet serve` keeps its data if nobody says otherwise. */
-const DEFAULT_DATA_DIR = '.tappet';
-
-export function dataDirOf(io: CliIo, options: ConnectionOptions): string {
-  return options.dataDir ?? setting(io, 'TAPPET_DATA_DIR') ?? DEFAULT_DATA_DIR;
+/** Of --data-dir, TAPPET_DATA_DIR or the configuration. */
+export async function dataDirOf(io: CliIo, options: ConnectionOptions): Promise<string> {
+  return options.dataDir ?? setting(io, 'TAPPET_DATA_DIR') ?? (await configuredDataDir(io));
 }
 
 /**
@@ -23,7 +23,7 @@ export function dataDirOf(io: CliIo, options: ConnectionOptions): string {
  * on this machine. Errors: GATEWAY_UNREACHABLE where none is named anywhere.
  */
 export async function connect(io: CliIo, options: ConnectionOptions): Promise<Client> {
-  const folder = dataDirOf(io, options);
+  const folder = await dataDirOf(io, options);
   const named = options.url ?? setting(io, 'TAPPET_URL');
   const url = named ?? (await urlOf(folder));
   const token = options.token ?? setting(io, 'TAPPET_TOKEN') ?? (await tokenFor(url, named, folder));
@@ -31,7 +31,7 @@ export async function connect(io: CliIo, options: ConnectionOptions): Promise<Cl
 }
 
 /** An empty variable counts as absent, as it does for most tools. */
-function setting(io: CliIo, name: string): string | undefined {
+export function setting(io: CliIo, name: string): string | undefined {
   const value = io.env[name];
   return value === undefined || value === '' ? undefined : value;
 }
@@ -46,21 +46,48 @@ async function urlOf(folder: string): Promise<string> {
       { fix: 'Start one with `tappet serve`, or name its data folder with --data-dir.' },
     );
   }
-  const url = parseUrl(text);
-  if (url !== undefined) return url;
-  throw new TappetError('GATEWAY_UNREACHABLE', `${path} does not say where the gateway listens.`, {
-    fix: 'Start `tappet serve` again, or use --url.',
+  const address = parseAddress(text);
+  if (address === undefined) {
+    throw new TappetError('GATEWAY_UNREACHABLE', `${path} does not say where the gateway listens.`, {
+      fix: 'Start `tappet serve` again, or use --url.',
+    });
+  }
+  if (await isAlive(address)) return address.url;
+  throw new TappetError('GATEWAY_UNREACHABLE', `The gateway that wrote ${path} has ended.`, {
+    fix: 'Start it again with `tappet serve`; if it runs in a container or as another user, use --url and --token.',
   });
 }
 
-function parseUrl(text: string): string | undefined {
+/** What a gateway writes about itself into `server.json`. */
+interface Address {
+  readonly url: string;
+  readonly pid: number;
+  /** As `processStart`; null where the system does not tell. */
+  readonly started: string | null;
+}
+
+function parseAddress(text: string): Address | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    const url = typeof value === 'object' && value !== null && 'url' in value ? value.url : undefined;
-    return typeof url === 'string' ? url : undefined;
+    if (typeof value !== 'object' || value === null) return undefined;
+    const { url, pid, started } = value as Partial<Record<keyof Address, unknown>>;
+    if (typeof url !== 'string' || typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 0)
+      return undefined;
+    return { url, pid, started: typeof started === 'string' ? started : null };
   } catch {
     return undefined;
   }
+}
+
+/** After a crash another program may hold the port, and must not be sent the token. */
+async function isAlive({ pid, started }: Address): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    // Nobody, or a process of another user, who would get our number only after the gateway's end.
+    return false;
+  }
+  return started === null || started === (await processStart(pid));
 }
 
 /** The token of this machine's gateway must not travel to whatever address somebody names. */

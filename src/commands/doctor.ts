@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import { isTappetError } from '../client/api.ts';
 import { connectionOptions } from './api-command.ts';
 import { findConfig } from './config-path.ts';
-import { connect, dataDirOf } from './connection.ts';
+import { connect, dataDirOf, setting } from './connection.ts';
 import type { ConnectionOptions } from './connection.ts';
+import { errorWords } from './error-words.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 import { ExitWith } from './io.ts';
@@ -29,7 +30,7 @@ export function addDoctor(program: Command, io: CliIo): void {
     .action(async (options: DoctorOptions) => {
       const { diagnose } = await import('../main.ts');
       const configPath = await findConfig(io, options.config);
-      const dataDir = options.dataDir ?? io.env['TAPPET_DATA_DIR'];
+      const dataDir = options.dataDir ?? setting(io, 'TAPPET_DATA_DIR');
       const checks: Check[] = await diagnose({
         ...(configPath === undefined ? {} : { configPath }),
         ...(dataDir === undefined ? {} : { dataDir }),
@@ -50,11 +51,11 @@ async function checkGateway(io: CliIo, options: ConnectionOptions): Promise<Chec
   const name = 'gateway';
   try {
     await (await connect(io, options)).status();
-    return { name, ok: true, detail: `answers (data folder ${dataDirOf(io, options)})` };
+    return { name, ok: true, detail: `answers (data folder ${await dataDirOf(io, options)})` };
   } catch (error) {
     io.signal.throwIfAborted();
     if (!isTappetError(error)) throw error;
-    const { fix } = error.fields;
-    return { name, ok: false, detail: error.message, ...(fix === undefined ? {} : { fix }) };
+    const { message, fix } = errorWords(error);
+    return { name, ok: false, detail: message, ...(fix === undefined ? {} : { fix }) };
   }
 }

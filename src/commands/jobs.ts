@@ -6,10 +6,10 @@ import {
   apiCommand,
   clientOf,
   collect,
+  countingNumber,
   pageOptions,
   pageQuery,
   tellMore,
-  wholeNumber,
 } from './api-command.ts';
 import type { ApiOptions, PageOptions } from './api-command.ts';
 import { parseDuration } from '../lib/duration.ts';
@@ -49,7 +49,7 @@ export function addJobs(program: Command, io: CliIo): void {
       '--args <args...>',
       'replace the args of the job for this run (those that start with a dash: after --)',
     )
-    .option('--task-count <n>', 'number of tasks for this run', wholeNumber)
+    .option('--task-count <n>', 'number of tasks for this run', countingNumber)
     .option('--timeout <duration>', 'time limit of each attempt of this run, such as 90s or 1h30m')
     .option('--validate-only', 'check everything, start nothing')
     .option('--wait', 'wait for the end; exit code 1 where it did not succeed')

@@ -31,7 +31,14 @@ export function addLogs(program: Command, io: CliIo): void {
         await followLog(io, client, execution, { index, attempt, stream, signal: io.signal });
         return;
       }
-      for await (const data of client.logs.read(execution, index, { attempt, stream })) await io.out(data);
+      let silent = true;
+      for await (const data of client.logs.read(execution, index, { attempt, stream })) {
+        silent = false;
+        await io.out(data);
+      }
+      // A task that writes nothing is usual; one that never began would look just the same.
+      if (silent && (await client.tasks.get(execution, index)).attempts === 0)
+        io.err(`Task ${index} of ${execution} has not started yet; --follow waits for it.`);
     });
 }
 

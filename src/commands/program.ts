@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { errorText, isTappetError } from '../client/api.ts';
 import { addDoctor } from './doctor.ts';
+import { errorWords } from './error-words.ts';
 import { addEvents } from './events.ts';
 import { addExecutions } from './executions.ts';
 import { EXIT, exitCodeOf, EXIT_CODES_HELP } from './exit-codes.ts';
@@ -53,8 +54,9 @@ function codeOf(error: unknown, io: CliIo): number {
   if (error instanceof ExitWith) return error.code;
   if (io.signal.aborted) return EXIT.interrupted;
   if (isTappetError(error)) {
-    io.err(`error: ${cleanLines(error.message)}`);
-    if (error.fields.fix !== undefined) io.err(cleanLines(error.fields.fix));
+    const { message, fix } = errorWords(error);
+    io.err(`error: ${cleanLines(message)}`);
+    if (fix !== undefined) io.err(cleanLines(fix));
     return exitCodeOf(error.code);
   }
   io.err(`error: ${cleanLines(errorText(error))}`);

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { configPath } from './config-path.ts';
+import { setting } from './connection.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 import { ExitWith } from './io.ts';
@@ -22,8 +23,9 @@ export function addServe(program: Command, io: CliIo): void {
     .option('-c, --config <path>', 'configuration: a file or a folder (or TAPPET_CONFIG)')
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port to listen on, 0 for any free one', portNumber)
-    .option('--data-dir <folder>', 'where the database, the logs and the token are kept')
-    .action(async ({ config, host, port, dataDir }: ServeOptions) => {
+    .option('--data-dir <folder>', 'where the database, the logs and the token are kept (or TAPPET_DATA_DIR)')
+    .action(async ({ config, host, port, ...options }: ServeOptions) => {
+      const dataDir = options.dataDir ?? setting(io, 'TAPPET_DATA_DIR');
       const { startGateway } = await import('../main.ts');
       const gateway = await startGateway({
         configPath: await configPath(io, config),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { errorText } from '../client/api.ts';
 import type { FireResource, Json, TriggerResource } from '../client/api.ts';
-import { apiCommand, clientOf, pageOptions, pageQuery, tellMore, wholeNumber } from './api-command.ts';
+import { apiCommand, clientOf, countingNumber, pageOptions, pageQuery, tellMore } from './api-command.ts';
 import type { ApiOptions, PageOptions } from './api-command.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
@@ -40,7 +40,7 @@ export function addTriggers(program: Command, io: CliIo): void {
 
 function addNext(triggers: Command, io: CliIo): void {
   apiCommand(triggers, 'next <name>', 'show when a trigger fires next')
-    .option('--count <n>', 'how many times', wholeNumber, 5)
+    .option('--count <n>', 'how many times', countingNumber, 5)
     .option('--from <time>', 'from this time on, such as 2026-01-31T08:00:00Z')
     .action(
       async (name: string, options: ApiOptions & { readonly count: number; readonly from?: string }) => {
@@ -83,15 +83,27 @@ function fireText(fired: FireResource, now: number): string {
 
 async function dataOf(io: CliIo, data: string | undefined): Promise<Json | undefined> {
   if (data === undefined) return undefined;
+  const text = await textFrom(io, data);
   try {
-    return JSON.parse(await textFrom(io, data)) as Json;
+    return JSON.parse(text) as Json;
   } catch (error) {
-    io.err(`error: --data is not JSON that can be read: ${errorText(error)}`);
+    const hint = /^[[{"]/.test(text.trim()) ? '' : '; a text is written in quotes: \'"text"\'';
+    io.err(`error: --data is not JSON: ${errorText(error)}${hint}`);
     throw new ExitWith(EXIT.usage);
   }
 }
 
 async function textFrom(io: CliIo, data: string): Promise<string> {
   if (data === '-') return io.readStdin();
-  return data.startsWith('@') ? readFile(data.slice(1), 'utf8') : data;
+  if (!data.startsWith('@')) return data;
+  const path = data.slice(1);
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    io.err(
+      `error: --data names the file ${path}, ${missing ? 'which does not exist' : `which cannot be read: ${errorText(error)}`}`,
+    );
+    throw new ExitWith(EXIT.usage);
+  }
 }

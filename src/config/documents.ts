@@ -1,8 +1,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import type { Document, Node, Pair } from 'yaml';
+import type { Document, Node, Pair, YAMLError } from 'yaml';
 import { errorText, TappetError } from '../core/errors.ts';
+import { blankJsonComments } from '../lib/json-comments.ts';
+import { pathText } from './problems.ts';
 import type { Place, Problems } from './problems.ts';
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
@@ -84,15 +86,31 @@ function parseFile(file: string, text: string, problems: Problems): ConfigDocume
   const isJson = /\.json$/i.test(file);
   const lines = new LineCounter();
   const source = isJson ? blankJsonComments(text) : text;
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, version: '1.2' });
+  const document = parseDocument(source, {
+    lineCounter: lines,
+    prettyErrors: false,
+    version: '1.2',
+    // Found by `reportTwins` instead: as a fault of the file they would hide every other mistake in it.
+    uniqueKeys: false,
+  });
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { file, line, column: col };
   };
-  for (const error of tellingErrors(document.errors)) {
-    problems.addAt(placeAt(error.pos[0]), '', syntaxMessage(error, isJson));
+  reportTwins(document.contents, [], (path, key) => {
+    const offset = startOf(key) ?? 0;
+    problems.addAt(
+      placeAt(offset),
+      pathText(path),
+      'this name stands twice here: remove or rename one of both',
+    );
+  });
+  // What else a parser finds after a slip mostly comes from it.
+  const [slip] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
+  if (slip !== undefined) {
+    problems.addAt(placeAt(slip.pos[0]), '', syntaxMessage(slip, isJson));
+    return undefined;
   }
-  if (document.errors.length > 0) return undefined;
   const value = toValue(document);
   if (value instanceof Error) {
     problems.addAt(placeAt(0), '', value.message);
@@ -115,24 +133,45 @@ function toValue(document: Document): unknown {
   }
 }
 
-/** The first slip and every name that stands twice: what else a parser finds after a slip mostly comes from it. */
-function tellingErrors(errors: Document['errors']): Document['errors'] {
-  const slips = errors.filter((error) => error.code !== 'DUPLICATE_KEY').sort((a, b) => a.pos[0] - b.pos[0]);
-  const [slip] = slips;
-  return errors.filter((error) => error === slip || error.code === 'DUPLICATE_KEY');
+/** Calls `report` for every name that stands in its map already. */
+function reportTwins(
+  node: unknown,
+  path: readonly PathSegment[],
+  report: (path: readonly PathSegment[], key: unknown) => void,
+): void {
+  if (isSeq(node)) {
+    for (const [i, item] of node.items.entries()) reportTwins(item, [...path, i], report);
+  }
+  if (!isMap(node)) return;
+  const seen = new Set<string>();
+  for (const pair of node.items) {
+    const name = keyText(pair);
+    if (seen.has(name)) report([...path, name], pair.key);
+    seen.add(name);
+    reportTwins(pair.value, [...path, name], report);
+  }
 }
 
-function syntaxMessage(error: { code: string; message: string }, isJson: boolean): string {
-  if (error.code === 'DUPLICATE_KEY') return 'this name stands twice here: remove or rename one of both';
-  if (isJson && error.code === 'BLOCK_IN_FLOW') return 'this is not valid JSON: a comma is missing before it';
-  return `this is not valid ${isJson ? 'JSON' : 'YAML'}: ${error.message}`;
-}
+/** For what a writer gets wrong most; the parser's own words for the rest. */
+const SLIPS: Readonly<Partial<Record<YAMLError['code'], string>>> = {
+  MULTIPLE_DOCS: 'a second document begins here: remove the line "---", or make it a file of its own',
+  TAB_AS_INDENT: 'a tab stands here: indent with spaces',
+  BLOCK_AS_IMPLICIT_KEY:
+    'a "key: value" stands within the value of another: put it on its own line, or in quotes',
+  MULTILINE_IMPLICIT_KEY:
+    'this is neither a value nor "key: value": a ":" is missing, or the line is indented wrongly',
+  BAD_ALIAS: 'this "*name" or "&name" is not complete: put it in quotes if it is a text',
+  BAD_SCALAR_START: 'a text cannot begin with this character: put it in quotes',
+  BAD_DQ_ESCAPE: 'there is no such "\\" escape: write "\\\\" for the character itself',
+};
 
-/** `// …` and `/* … *\/` outside of strings become spaces, so that positions stay. */
-function blankJsonComments(text: string): string {
-  return text.replace(/"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[^]*?\*\//g, (part) =>
-    part.startsWith('"') ? part : part.replace(/[^\n]/g, ' '),
-  );
+function syntaxMessage({ code, message }: YAMLError, isJson: boolean): string {
+  const not = `this is not valid ${isJson ? 'JSON' : 'YAML'}`;
+  if (isJson && code === 'BLOCK_IN_FLOW') return `${not}: a comma is missing before it`;
+  const open = /end with a ([}\]])/.exec(message)?.[1];
+  if (open !== undefined) return `${not}: a "${open}" is missing before it`;
+  if (message.startsWith('Missing closing')) return `${not}: a quote is opened and never closed`;
+  return `${not}: ${SLIPS[code] ?? message}`;
 }
 
 /** The offset to point at for a path; 0 where the document is empty. */
@@ -142,7 +181,7 @@ function offsetOf(document: Document, path: readonly PathSegment[], atKey: boole
   for (const [i, segment] of path.entries()) {
     const container = isAlias(node) ? node.resolve(document) : node;
     if (isMap(container)) {
-      const pair = container.items.find((item) => keyText(item) === String(segment));
+      const pair = container.items.findLast((item) => keyText(item) === String(segment));
       if (pair === undefined) return offset;
       node = pair.value;
       const byKey = (atKey && i === path.length - 1) || !isScalar(node) || node.value === null;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { errorText } from '../core/errors.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
+import { unitMissing } from '../lib/issue-text.ts';
 import { parseSize } from '../lib/size.ts';
 
 interface Range {
@@ -26,7 +27,7 @@ const custom = (input: unknown, message: string): z.core.$ZodRawIssue => ({ code
 /** A text such as `10m`, to milliseconds in `range`. */
 export function duration(range: Range) {
   return z
-    .string()
+    .string({ error: unitMissing })
     .meta({ examples: ['90s', '10m', '1h30m', '30d'] })
     .transform(parsedWith(parseDuration, formatDuration, range));
 }

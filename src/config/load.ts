@@ -29,6 +29,8 @@ export interface LoadedConfig extends Config {
 export interface LoadOptions {
   /** Where `{ env }` secrets are looked up; the process's own if absent. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Instead of `server.dataDir`: a path that starts at the working folder, as a flag does. */
+  readonly dataDir?: string;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
   const files = await readDocuments(path, problems);
   const merged = mergeDocuments(files.documents, problems);
   const env = options.env ?? process.env;
-  const server = compileServer(merged, files, problems);
+  const server = compileServer(merged, files, problems, options.dataDir);
   const context: CompileContext = {
     problems,
     warnings: [],
@@ -90,7 +92,12 @@ function* named(values: JsonObject, section: string, problems: Problems): Iterab
   }
 }
 
-function compileServer(merged: Merged, { folder }: ConfigFiles, problems: Problems): ServerSettings {
+function compileServer(
+  merged: Merged,
+  { folder }: ConfigFiles,
+  problems: Problems,
+  dataDir: string | undefined,
+): ServerSettings {
   const value = merged.server ?? {};
   const input = parsePart(serverSchema, value, ['server'], problems) ?? usableSettings(value);
   const allowedBinds: string[] = [];
@@ -101,7 +108,7 @@ function compileServer(merged: Merged, { folder }: ConfigFiles, problems: Proble
   return {
     host: input.host,
     port: input.port,
-    dataDir: resolve(folder, input.dataDir),
+    dataDir: dataDir === undefined ? resolve(folder, input.dataDir) : resolve(dataDir),
     maxBodyBytes: input.maxBody,
     maxRunningTasks: input.maxRunningTasks,
     limits: input.limits,

@@ -1,5 +1,6 @@
 import { TappetError } from '../core/errors.ts';
 import type { z } from 'zod';
+import { plainIssues } from '../lib/issue-text.ts';
 import type { PathSegment } from './documents.ts';
 
 export interface Place {
@@ -44,7 +45,10 @@ export class Problems {
   }
 
   addIssues(path: readonly PathSegment[], issues: readonly z.core.$ZodIssue[]): void {
-    for (const issue of issues) this.#addIssue(path, issue);
+    for (const issue of plainIssues(issues, path)) {
+      if (issue.atKey) this.addKey(issue.path, issue.message);
+      else this.add(issue.path, issue.message);
+    }
   }
 
   get any(): boolean {
@@ -61,22 +65,6 @@ export class Problems {
     const text = errors.map(({ path, message }) => `${path}: ${message}`).join('\n');
     return new TappetError('CONFIG_INVALID', text, { errors });
   }
-
-  #addIssue(base: readonly PathSegment[], issue: z.core.$ZodIssue): void {
-    const path = [...base, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
-    if (issue.code === 'unrecognized_keys') {
-      // One line of the message per key: see `strictObject`.
-      const lines = issue.message.split('\n');
-      issue.keys.forEach((key, i) => this.addKey([...path, key], lines[i] ?? issue.message));
-      return;
-    }
-    const branch = issue.code === 'invalid_union' ? likeliestBranch(issue.errors) : undefined;
-    if (branch !== undefined) {
-      for (const inner of branch) this.#addIssue(path, inner);
-      return;
-    }
-    this.add(path, issueText(issue));
-  }
 }
 
 function byPlace(a: Problem, b: Problem): number {
@@ -88,59 +76,9 @@ export function placeText({ file, line, column }: Place): string {
   return `${file}:${line}:${column}`;
 }
 
-function pathText(path: readonly PathSegment[]): string {
+export function pathText(path: readonly PathSegment[]): string {
   return path.reduce<string>((text, segment) => {
     if (typeof segment === 'number') return `${text}[${segment}]`;
     return text === '' ? segment : `${text}.${segment}`;
   }, '');
-}
-
-/** Of a union, the form that the writer began: the one that got further than "this is something else altogether". */
-function likeliestBranch(
-  branches: readonly (readonly z.core.$ZodIssue[])[],
-): readonly z.core.$ZodIssue[] | undefined {
-  return branches.find((issues) => {
-    const atRoot = issues.some(
-      (issue) => issue.path.length === 0 && /^invalid_(type|value)$/.test(issue.code),
-    );
-    return issues.length > 0 && !atRoot;
-  });
-}
-
-const TYPE_WORDS: Readonly<Record<string, string>> = {
-  string: 'a text',
-  number: 'a number',
-  int: 'a whole number',
-  boolean: 'true or false',
-  object: 'a map of names to values',
-  record: 'a map of names to values',
-  array: 'a list',
-};
-
-function issueText(issue: z.core.$ZodIssue): string {
-  // Messages of our own schemas say more than these.
-  if (!/^(Invalid|Too|Unrecognized)/.test(issue.message)) return issue.message;
-  if (issue.code === 'invalid_type') return typeText(issue.expected, issue.input);
-  if (issue.code === 'invalid_value') {
-    return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}${issue.input === undefined ? '; it is missing' : ''}`;
-  }
-  if (issue.code === 'too_small') return boundText('at least', issue.minimum, issue.origin);
-  if (issue.code === 'too_big') return boundText('at most', issue.maximum, issue.origin);
-  if (issue.code === 'invalid_union') return issue.input === undefined ? 'is missing' : 'has the wrong form';
-  return issue.message;
-}
-
-function typeText(expected: string, input: unknown): string {
-  const wanted = TYPE_WORDS[expected] ?? `a ${expected}`;
-  if (input === undefined) return `is missing; it must be ${wanted}`;
-  const found =
-    input === null ? 'empty' : Array.isArray(input) ? 'a list' : (TYPE_WORDS[typeof input] ?? typeof input);
-  return `must be ${wanted}, not ${found}`;
-}
-
-function boundText(words: string, bound: number | bigint, origin: string): string {
-  if (origin !== 'number' && origin !== 'int' && Number(bound) === 1 && words === 'at least')
-    return 'must not be empty';
-  const unit = origin === 'string' ? ' characters long' : origin === 'array' ? ' items long' : '';
-  return `must be ${words} ${bound}${unit}`;
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { JOB_DEFAULTS, JOB_RANGES, LIMIT_DEFAULTS, MIB } from '../core/job.ts';
 import { formatDuration } from '../lib/duration.ts';
+import { parseImageRef } from '../lib/image-ref.ts';
+import { unitMissing } from '../lib/issue-text.ts';
 import { suggest } from '../lib/nearest.ts';
 import { strictObject } from '../lib/strict-object.ts';
 import { schema as cronSource } from '../../triggers/cron/config.ts';
@@ -57,10 +59,14 @@ const volume = strictObject({
   readOnly: z.boolean().default(true),
 });
 
+const IMAGE_RULE = 'must be the name of an image in lower-case letters, such as "alpine:3.20"';
+
 export const jobSchema = strictObject({
   image: z
     .string()
-    .regex(/^[A-Za-z0-9][^\s]*$/, 'must be the name of an image, such as "alpine:3.20"')
+    // For editors; the rule itself says more than a pattern can.
+    .regex(/^[A-Za-z0-9][^\s]*$/, { message: IMAGE_RULE, abort: true })
+    .refine((image) => parseImageRef(image) !== null, IMAGE_RULE)
     .describe('Image to run, such as "ffmpeg:7".'),
   command: z.array(text).min(1).optional().describe("Replaces the image's entry point."),
   args: z
@@ -112,7 +118,7 @@ const runSchema = strictObject({
     .describe('The only variables that an event sets; values may hold ${{ event.data.name }}.'),
   args: z.array(text).optional().describe("Replaces the job's arguments."),
   taskCount: z.union([z.int(), z.string()]).optional(),
-  timeout: z.string().optional(),
+  timeout: z.string({ error: unitMissing }).optional(),
 }).describe('The job to run, and how the event changes it.');
 
 /** Every kind of source, by its own `config.ts`. */

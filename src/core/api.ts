@@ -34,7 +34,7 @@ export interface TemplateResource {
   readonly timeout: string;
   readonly gracePeriod: string;
   readonly retention: string;
-  readonly binds: readonly { readonly from: string; readonly to: string; readonly readOnly: boolean }[];
+  readonly volumes: readonly { readonly bind: string; readonly to: string; readonly readOnly: boolean }[];
 }
 
 export interface JobResource extends ResourceMeta {

@@ -21,16 +21,28 @@ const OURS: readonly Rule[] = [{ pattern: /^(CLOUD_RUN_|X_GOOGLE_)/i, why: 'is s
 const REFUSED: readonly Rule[] = [
   ...OURS,
   { pattern: /^K_/i, why: 'is reserved for the platform' },
-  { pattern: /^(LD_.*|GCONV_PATH|GLIBC_TUNABLES|MALLOC_.*)$/i, why: 'changes how programs are loaded' },
+  {
+    pattern: /^(LD_.*|DYLD_.*|GCONV_PATH|GLIBC_TUNABLES|MALLOC_.*)$/i,
+    why: 'changes how programs are loaded',
+  },
   { pattern: /^(PATH|HOME|SHELL)$/i, why: 'changes which programs are found' },
-  { pattern: /^(IFS|BASH_ENV|ENV|PS4)$/i, why: 'changes what a shell runs' },
+  {
+    pattern: /^(IFS|BASH_ENV|ENV|PS4|SHELLOPTS|BASHOPTS|PROMPT_COMMAND|ZDOTDIR)$/i,
+    why: 'changes what a shell runs',
+  },
+  // Before the runtimes: of NODE_* some are about trust, but the one name that is harmless and common stays free.
+  { pattern: /^NODE_(?!ENV$)/i, why: 'changes what Node.js loads or trusts' },
   {
     pattern:
-      /^(NODE_OPTIONS|NODE_PATH|PYTHON(PATH|STARTUP|HOME|WARNINGS)|PERL5.*|RUBY(OPT|LIB)|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|DOTNET_STARTUP_HOOKS)$/i,
+      /^(PYTHON.+|PERL.+|RUBY.+|GEM_.*|BUNDLE_.*|CLASSPATH|MAVEN_OPTS|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|DOTNET_.*|CORECLR_.*|COR_.*|LUA_.*|PHPRC|PHP_INI_SCAN_DIR)$/i,
     why: 'makes a language runtime load other code',
   },
   { pattern: /^GIT_/i, why: 'makes git run other programs' },
-  { pattern: /^(SSL_CERT_.*|OPENSSL_CONF)$/i, why: 'changes whom TLS trusts' },
+  {
+    pattern: /^(NPM_CONFIG_.*|LESSOPEN|LESSCLOSE|TAR_OPTIONS|RSYNC_RSH)$/i,
+    why: 'makes a tool run other programs',
+  },
+  { pattern: /^(SSL_.*|OPENSSL_.*|.*_CA_BUNDLE)$/i, why: 'changes whom TLS trusts' },
   { pattern: /_PROXY$/i, why: 'sends the traffic of the job elsewhere' },
 ];
 

@@ -88,6 +88,7 @@ export const ATTEMPT_REASONS = [
   'IMAGE_PULL_FAILED',
   'CONTAINER_START_FAILED',
   'CONTAINER_LOST',
+  'ENGINE_REFUSED',
   'RENDER_FAILED',
 ] as const;
 export type AttemptReason = (typeof ATTEMPT_REASONS)[number];

@@ -1,7 +1,11 @@
 import type { AttemptReason, AttemptResult } from './execution.ts';
 
 /** Infrastructure failures that may pass; each gets a new attempt after a pause, at most INFRA_ATTEMPTS in a task's life. */
-const PASSING: ReadonlySet<AttemptReason> = new Set(['IMAGE_PULL_FAILED', 'CONTAINER_LOST']);
+const PASSING: ReadonlySet<AttemptReason> = new Set([
+  'IMAGE_PULL_FAILED',
+  'CONTAINER_LOST',
+  'ENGINE_REFUSED',
+]);
 /** Infrastructure failures that will not pass by themselves: the task fails at once, its retries untouched. */
 const LASTING: ReadonlySet<AttemptReason> = new Set([
   'IMAGE_NOT_FOUND',
@@ -32,8 +36,9 @@ export const isInfraFailure = (reason: AttemptReason): boolean => PASSING.has(re
 /** What follows an attempt's end. Pure; every store calls it inside the transaction that ends the attempt. */
 export function nextStep(input: RetryInput): NextStep {
   const { result } = input;
-  if (input.cancelRequested) return { task: 'CANCELLED' };
+  // A success stands, also where a cancel came too late for it.
   if (result.state !== 'FAILED') return { task: result.state };
+  if (input.cancelRequested) return { task: 'CANCELLED' };
   if (LASTING.has(result.reason)) return { task: 'FAILED' };
   if (PASSING.has(result.reason)) {
     if (input.infraFailures + 1 >= INFRA_ATTEMPTS) return { task: 'FAILED' };

@@ -4,7 +4,8 @@ import type { LogWriter } from './log-sink.ts';
 
 /**
  * The port to what runs a container. `inspect` is the truth; log streams and hints are hints. Every call has a
- * deadline of its own and ends with ENGINE_UNAVAILABLE when the engine does not answer; none hangs.
+ * deadline of its own and ends with ENGINE_UNAVAILABLE when the engine does not answer; none hangs. An engine that
+ * answers, but not with what was asked for, gives ENGINE_REFUSED: it says nothing about other containers.
  * Calls are idempotent by the container's deterministic name.
  */
 export interface Runner {
@@ -19,11 +20,12 @@ export interface Runner {
   prepare(image: string): Promise<PreparedImage>;
   /**
    * Creates or adopts the container, attaches `log` before the start, starts. What runs or has ended already is
-   * only reported (`adopted`: the caller then resumes the log by `logs`).
+   * only reported (`adopted`: the caller then resumes the log by `logs`). `mayAct` is called right before each
+   * call that creates or starts, and throws where this process may no longer: it may have slept for a minute in between.
    * Errors: CONTAINER_START_FAILED (the container is removed), CONTAINER_CONFLICT (the name is a stranger's),
-   * IMAGE_NOT_FOUND (removed since `prepare`), ENGINE_UNAVAILABLE (it may or may not run: ask again).
+   * IMAGE_NOT_FOUND (removed since `prepare`), ENGINE_UNAVAILABLE and ENGINE_REFUSED (it may or may not run: ask again).
    */
-  ensure(spec: ContainerSpec, log: LogWriter): Promise<Ensured>;
+  ensure(spec: ContainerSpec, log: LogWriter, mayAct?: () => void): Promise<Ensured>;
   /**
    * Reads the container's output from `log.cursor()` on into `log`, until the container has ended and its last
    * byte was read, or `signal` aborts. Lossless as long as the engine still has the bytes.

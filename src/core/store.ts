@@ -149,6 +149,13 @@ export interface EngineStore {
   renewEngine(engine: string, epoch: number, leaseMs: number): Promise<void>;
   /** Ends the lease at once; no error where it is no longer ours. */
   releaseEngine(engine: string, epoch: number): Promise<void>;
+  /** Engines that have attempts which have not ended, by name: nobody but them knows what became of these. */
+  enginesInUse(): Promise<EngineInUse[]>;
+}
+export interface EngineInUse {
+  readonly engine: string;
+  /** At least 1. */
+  readonly openAttempts: number;
 }
 export type EngineLease =
   | { readonly held: true; readonly epoch: number }

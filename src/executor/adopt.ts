@@ -1,4 +1,5 @@
-import { errorText } from '../core/errors.ts';
+import { errorText, isTappetError } from '../core/errors.ts';
+import type { ListedContainer } from '../core/runner.ts';
 import type { LifeContext } from './life-context.ts';
 import type { LiveAttempts } from './live-attempts.ts';
 import { SessionOver } from './session.ts';
@@ -13,13 +14,24 @@ export async function adopt(
   context: LifeContext,
   live: LiveAttempts,
 ): Promise<{ adopted: number; removing: Promise<unknown> }> {
-  const { store, runner, gate, session } = context;
+  const { store, runner, session } = context;
   const open = await session.write(() => store.openAttempts(runner.engine));
   for (const claim of open) live.add(claim, true);
   const names = new Set(open.map(({ attempt }) => attempt.containerName));
-  const listed = await gate.through(() => runner.list());
+  const listed = await listOrNone(context);
   const left = listed.filter(({ name, running }) => !running && !names.has(name));
   return { adopted: open.length, removing: Promise.all(left.map(({ name }) => removeLeft(context, name))) };
+}
+
+/** What is not removed now is removed by maintenance: a list that the engine refuses keeps nobody waiting. */
+async function listOrNone({ gate, runner, log }: LifeContext): Promise<ListedContainer[]> {
+  try {
+    return await gate.through(() => runner.list());
+  } catch (error) {
+    if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
+    log.warn(`The containers could not be listed: ${errorText(error)}`);
+    return [];
+  }
 }
 
 /** Never rejects. */

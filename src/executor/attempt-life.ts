@@ -1,6 +1,7 @@
 import type { Attempt, AttemptKey, AttemptResult, Execution } from '../core/execution.ts';
 import type { Claim } from '../core/store.ts';
 import type { ContainerStatus } from '../core/runner.ts';
+import { errorText, isTappetError } from '../core/errors.ts';
 import { deferred } from '../lib/deferred.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
@@ -15,6 +16,9 @@ import { Stopper } from './stopper.ts';
  * it does not come (a process may close its output and go on), hints and the sweep find it.
  */
 const LOOKS_MS = [5, 10, 20, 50, 100, 200, 500, 1000] as const;
+
+/** How soon a container is looked at again of which the engine did not want to tell. */
+const REFUSED_LOOK_MS = 5_000;
 
 /**
  * The life of one attempt. Each step is stored or idempotent, so that a process that ends after any of them is
@@ -49,6 +53,8 @@ export class AttemptLife {
   #attempt: Attempt;
   #capture: LogCapture | undefined;
   #looks = 0;
+  #ranAfterStopRequest = false;
+  #refusal: string | undefined;
   #cancelDeadline: () => void = () => undefined;
   #cancelLook: () => void = () => undefined;
 
@@ -101,8 +107,8 @@ export class AttemptLife {
 
   /** Gives up after bugs: removes the container and says so in the row. */
   async fail(message: string): Promise<void> {
-    const { gate, runner, clock } = this.#context;
-    await gate.through(() => runner.remove(this.name));
+    const { clock } = this.#context;
+    await this.#remove();
     const reason = this.#attempt.state === 'RUNNING' ? 'CONTAINER_LOST' : 'CONTAINER_START_FAILED';
     await this.#store(
       { state: 'FAILED', reason, message, exitCode: null, signal: null, endTime: clock.now() },
@@ -186,8 +192,10 @@ export class AttemptLife {
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
       this.#attempt = await session.write(() => store.requestStop(this.#key(), session.epoch, 'timeout'));
     }
-    if (this.#attempt.stopReason !== null)
-      this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
+    if (this.#attempt.stopReason === null) return;
+    // Seen, not reckoned: the engine's clock may be another than the store's.
+    this.#ranAfterStopRequest = (await this.#ask())?.state === 'running';
+    this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
   }
 
   /** The container runs although its output has ended: looks again soon, and reads on where the stream was cut. */
@@ -212,8 +220,11 @@ export class AttemptLife {
     const capture = this.#capture ?? (await this.#openLog());
     const complete = ended.state === 'missing' || (await capture.complete());
     const bytes = await capture.close();
-    const { clock } = this.#context;
-    const result = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now());
+    const { clock, gate } = this.#context;
+    const result = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
+      ranAfterStopRequest: this.#ranAfterStopRequest,
+      engineWasAway: ended.state === 'exited' && gate.wasAwayAround(ended.endTime),
+    });
     const note = complete ? '' : ' The end of its output could not be read from the engine.';
     await this.#store({ ...result, message: result.message + note }, bytes);
     await this.#remove();
@@ -229,7 +240,8 @@ export class AttemptLife {
 
   async #openLog(): Promise<LogCapture> {
     const { logs, session } = this.#context;
-    const writer = await logs.open(this.#key());
+    // Waits where the log cannot be opened now (disk full, no file handles left): the container is not to blame.
+    const writer = await session.write(() => logs.open(this.#key()));
     this.#capture = new LogCapture({
       ...this.#context,
       name: this.name,
@@ -240,12 +252,44 @@ export class AttemptLife {
     return this.#capture;
   }
 
-  #inspect(): Promise<ContainerStatus> {
-    return this.#context.gate.through(() => this.#context.runner.inspect(this.name));
+  /** What the container is, as soon as the engine tells; a stop that falls due meanwhile goes ahead. */
+  async #inspect(): Promise<ContainerStatus> {
+    for (;;) {
+      const status = await this.#ask();
+      if (status !== undefined) return status;
+      await this.#stopWhereDue();
+      this.#cancelLook();
+      this.#cancelLook = this.#context.clock.setTimer(REFUSED_LOOK_MS, () => this.#bell.ring());
+      await this.#bell.wait();
+      this.#context.session.throwIfOver();
+    }
   }
 
-  #remove(): Promise<void> {
-    return this.#context.gate.through(() => this.#context.runner.remove(this.name));
+  /** undefined = the engine is there but does not want to tell. */
+  async #ask(): Promise<ContainerStatus | undefined> {
+    const { gate, runner, log } = this.#context;
+    try {
+      const status = await gate.through(() => runner.inspect(this.name));
+      this.#refusal = undefined;
+      return status;
+    } catch (error) {
+      if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
+      if (this.#refusal !== error.message)
+        log.warn(`What ${this.name} does is not known; asking again: ${error.message}`);
+      this.#refusal = error.message;
+      return undefined;
+    }
+  }
+
+  /** One that will not go is left to maintenance: its end is stored, and the slot is free. */
+  async #remove(): Promise<void> {
+    const { gate, runner, log } = this.#context;
+    try {
+      await gate.through(() => runner.remove(this.name));
+    } catch (error) {
+      if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
+      log.warn(`The ended container ${this.name} could not be removed: ${errorText(error)}`);
+    }
   }
 
   #armDeadline(ms: number): void {

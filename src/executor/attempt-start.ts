@@ -1,4 +1,4 @@
-import { isTappetError } from '../core/errors.ts';
+import { errorText, isTappetError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type {
   Attempt,
@@ -9,11 +9,16 @@ import type {
   RenderedSpec,
 } from '../core/execution.ts';
 import type { ContainerSpec, Ensured, PreparedImage } from '../core/runner.ts';
+import { onAbort, pause } from '../lib/service.ts';
 import { taskEnvironment } from './environment.ts';
 import type { LifeContext } from './life-context.ts';
 import type { LogCapture } from './log-capture.ts';
 import { neverRan } from './outcome.ts';
 import { renderSpec } from './render.ts';
+
+/** An engine that refuses a start may be about to end or short of something: asked so often, so far apart. */
+const START_TRIES = 3;
+const START_PAUSE_MS = 5_000;
 
 export interface StartParams {
   readonly context: LifeContext;
@@ -38,14 +43,43 @@ export async function startAttempt(params: StartParams): Promise<Started> {
   if (params.attempt().stopReason !== null) return cancelled(params);
   const rendered = await render(params);
   if ('outcome' in rendered) return rendered;
+  for (let tries = 1; ; tries++) {
+    try {
+      const image = await Promise.race([prepare(context, execution.spec.image), params.stopAsked]);
+      if (image === undefined) return cancelled(params);
+      return await context.starts.run(() => create(params, rendered, image));
+    } catch (error) {
+      const reason = isTappetError(error) ? START_FAILURES[error.code] : undefined;
+      if (reason === undefined || !isTappetError(error)) throw error;
+      if (reason === 'ENGINE_REFUSED' && tries < START_TRIES && (await pauseForNextTry(params))) continue;
+      if (reason === 'ENGINE_REFUSED') await clearAway(params);
+      if (params.attempt().stopReason !== null) return cancelled(params);
+      return { outcome: 'never', result: neverRan('FAILED', reason, error.message, context.clock.now()) };
+    }
+  }
+}
+
+/** false = somebody asked to stop meanwhile. Nobody waits for a permit to start meanwhile. Errors: SessionOver. */
+async function pauseForNextTry(params: StartParams): Promise<boolean> {
+  const { clock, session } = params.context;
+  const ended = new AbortController();
+  const undo = onAbort(session.signal, () => ended.abort());
+  await Promise.race([pause(clock, START_PAUSE_MS, ended.signal), params.stopAsked]);
+  undo();
+  ended.abort();
+  session.throwIfOver();
+  return params.attempt().stopReason === null;
+}
+
+/** A refused start may have left a container, even one that runs: the next attempt must not meet it at work. */
+async function clearAway(params: StartParams): Promise<void> {
+  const { gate, runner, log } = params.context;
+  const name = params.attempt().containerName;
   try {
-    const image = await Promise.race([prepare(context, execution.spec.image), params.stopAsked]);
-    if (image === undefined) return cancelled(params);
-    return await context.starts.run(() => create(params, rendered, image));
+    await gate.through(() => runner.remove(name));
   } catch (error) {
-    const reason = isTappetError(error) ? START_FAILURES[error.code] : undefined;
-    if (reason === undefined || !isTappetError(error)) throw error;
-    return { outcome: 'never', result: neverRan('FAILED', reason, error.message, context.clock.now()) };
+    if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
+    log.warn(`Container ${name}, which was not to be started, could not be removed: ${errorText(error)}`);
   }
 }
 
@@ -55,6 +89,7 @@ const START_FAILURES: { readonly [C in ErrorCode]?: AttemptReason } = {
   IMAGE_PULL_FAILED: 'IMAGE_PULL_FAILED',
   CONTAINER_START_FAILED: 'CONTAINER_START_FAILED',
   CONTAINER_CONFLICT: 'CONTAINER_START_FAILED',
+  ENGINE_REFUSED: 'ENGINE_REFUSED',
 };
 
 function cancelled({ context }: StartParams): Started {
@@ -101,8 +136,12 @@ async function create(params: StartParams, rendered: RenderedSpec, image: Prepar
 async function ensure(params: StartParams, rendered: RenderedSpec, digest: string): Promise<Started> {
   const { context, capture } = params;
   const spec = containerSpec(params, rendered, digest);
-  const ensured = await context.gate.through(async () =>
-    context.runner.ensure(spec, await capture.prepareAttach()),
+  const { gate, runner, session } = context;
+  const mayAct = (): void => session.throwIfOver();
+  // One try at a time: whether to go on is decided with the permit given back and the request to stop looked at.
+  const ensured = await gate.through(
+    async () => runner.ensure(spec, await capture.prepareAttach(), mayAct),
+    1,
   );
   return { outcome: 'runs', ensured, imageDigest: digest };
 }

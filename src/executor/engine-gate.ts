@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { errorText, isTappetError } from '../core/errors.ts';
+import { TappetError, errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Capabilities, Runner } from '../core/runner.ts';
 import { deferred } from '../lib/deferred.ts';
@@ -9,6 +9,11 @@ import type { Session } from './session.ts';
 
 /** How often an engine that does not answer is asked again. */
 const PROBE_MS = 1_000;
+
+/** An order that fails so often while the engine answers all else in between is not the engine's absence. */
+const MAX_TRIES = 5;
+/** An engine that ends stops its containers first, and nobody may ask it meanwhile: up to 15 s, and our own delay. */
+const ENDS_BEFORE_MS = 30_000;
 
 export interface EngineGateOptions {
   readonly runner: Runner;
@@ -22,13 +27,16 @@ export interface EngineGateOptions {
 /**
  * All orders to the engine go through here. While it does not answer they wait, and then are given again, which is
  * safe because each is idempotent by the container's name: no attempt fails because the engine is away.
- * up → down at the first ENGINE_UNAVAILABLE; down → up when a probe is answered.
+ * up → down at the first ENGINE_UNAVAILABLE; down → up when a probe is answered. An order that the engine refuses
+ * (ENGINE_REFUSED) is the affair of who gave it: nobody else waits for it.
  */
 export class EngineGate {
   readonly #options: EngineGateOptions;
   #down: Deferred<void> | undefined;
   #problem: string | null = null;
   #capabilities: Capabilities | null = null;
+  /** When it was last found away, and until when. */
+  #away: { from: number; to: number } | null = null;
 
   constructor(options: EngineGateOptions) {
     this.#options = options;
@@ -46,16 +54,42 @@ export class EngineGate {
     return this.#capabilities;
   }
 
+  /** Whether the engine was away, or ended and came back, around `time` (epoch ms, the engine's clock). */
+  wasAwayAround(time: number): boolean {
+    return this.#away !== null && time >= this.#away.from - ENDS_BEFORE_MS && time <= this.#away.to;
+  }
+
+  /** The engine's events broke off and came back, which may be all that is seen of a restart. */
+  reconnected(): void {
+    const now = this.#options.clock.now();
+    if (this.#away === null || now - this.#away.to > ENDS_BEFORE_MS) this.#away = { from: now, to: now };
+    else this.#away.to = now;
+  }
+
   /** Asks what the engine can do, waiting until it answers. Errors: SessionOver. */
   async connect(): Promise<Capabilities> {
-    this.#capabilities = await this.through(() => this.#options.runner.capabilities());
+    const { runner, session } = this.#options;
+    while (this.#capabilities === null) {
+      session.throwIfOver();
+      try {
+        this.#capabilities = await runner.capabilities();
+      } catch (error) {
+        // One that does not even tell what it is cannot be used, however it says so.
+        this.#goDown(error);
+        await this.#down?.promise;
+      }
+    }
+    session.throwIfOver();
     return this.#capabilities;
   }
 
-  /** Gives an order, again and again while the engine is away. Errors: SessionOver, and the order's own. */
-  async through<T>(order: () => Promise<T>): Promise<T> {
+  /**
+   * Gives an order, again while the engine is away. Errors: SessionOver, the order's own, and ENGINE_REFUSED after
+   * `tries` that the engine did not answer though it answered others in between.
+   */
+  async through<T>(order: () => Promise<T>, tries = MAX_TRIES): Promise<T> {
     const { session } = this.#options;
-    for (;;) {
+    for (let failures = 0; ;) {
       await this.#down?.promise;
       session.throwIfOver();
       try {
@@ -66,6 +100,12 @@ export class EngineGate {
         session.throwIfOver();
         if (!isTappetError(error, 'ENGINE_UNAVAILABLE')) throw error;
         this.#goDown(error);
+        failures += 1;
+        if (failures < tries) continue;
+        await this.#down?.promise;
+        session.throwIfOver();
+        const words = `The container engine answers again, but not to this: ${errorText(error)}`;
+        throw new TappetError('ENGINE_REFUSED', words, {}, error);
       }
     }
   }
@@ -73,6 +113,8 @@ export class EngineGate {
   #goDown(error: unknown): void {
     this.#problem = errorText(error);
     if (this.#down !== undefined) return;
+    const now = this.#options.clock.now();
+    this.#away = { from: now, to: Infinity };
     this.#options.log.warn(
       `The container engine does not answer; tasks wait until it does: ${this.#problem}`,
     );
@@ -93,6 +135,7 @@ export class EngineGate {
     }
     this.#down = undefined;
     this.#problem = null;
+    if (this.#away !== null) this.#away.to = clock.now();
     down.resolve();
     if (session.signal.aborted) return;
     log.info('The container engine answers.');

@@ -10,12 +10,18 @@ const HINTS_PAUSE_MS = 1_000;
 
 /** Passes on the engine's hints until the session is over; a stream that breaks is opened again. */
 export async function followHints(context: LifeContext, live: LiveAttempts): Promise<void> {
-  const { runner, session, clock, log } = context;
+  const { runner, gate, session, clock, log } = context;
+  let connected = false;
   while (!session.signal.aborted) {
     try {
       for await (const hint of runner.hints(session.signal)) {
         if (hint.kind === 'container') live.ring(hint.name);
-        else live.ringAll();
+        else {
+          // Before the lives look: what ended with the engine is judged by it.
+          if (connected) gate.reconnected();
+          connected = true;
+          live.ringAll();
+        }
       }
     } catch (error) {
       if (!session.signal.aborted)

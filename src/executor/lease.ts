@@ -3,9 +3,9 @@ import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { EngineStore } from '../core/store.ts';
 import { pause } from '../lib/service.ts';
+import { LEASE_MS } from './session.ts';
 import type { Session } from './session.ts';
 
-export const LEASE_MS = 15_000;
 /** Two renewals may fail before the lease is over. */
 export const RENEW_MS = 5_000;
 const RETRY_MS = 1_000;
@@ -56,8 +56,9 @@ export class Lease {
   }
 
   /**
-   * Renews until the session is over, and loses the session when that fails for a whole lease. Counted in timers,
-   * not by the clock: a clock that was set says nothing about how long we have been silent.
+   * Renews until the session is over, and loses the session when that fails for a whole lease. Counted in timers
+   * and by the clock, whichever is more: a clock that was set back hides how long we have been silent, and a process
+   * that was suspended has no timers.
    */
   async keep(session: Session): Promise<void> {
     const { store, engine, clock } = this.#options;
@@ -66,13 +67,15 @@ export class Lease {
     for (;;) {
       await pause(clock, wait, session.signal);
       if (session.signal.aborted) return;
+      const asked = clock.now();
       try {
         await store.renewEngine(engine, session.epoch, LEASE_MS);
+        session.renewed(asked);
         silentMs = 0;
         wait = RENEW_MS;
       } catch (error) {
         if (isTappetError(error, 'STALE_EPOCH')) return session.lose('another gateway has taken over');
-        silentMs += wait;
+        silentMs = Math.max(silentMs + wait, session.silentMs);
         wait = RETRY_MS;
         if (silentMs >= LEASE_MS - RETRY_MS)
           return session.lose(`the lease could not be renewed: ${errorText(error)}`);

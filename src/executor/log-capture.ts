@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { errorText } from '../core/errors.ts';
+import { errorText, isTappetError } from '../core/errors.ts';
 import type { LogBytes } from '../core/execution.ts';
 import type { Log } from '../core/log.ts';
 import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
@@ -44,6 +44,8 @@ export class LogCapture {
   #pump: Pump | undefined;
   #attaching: PumpWriter | undefined;
   #ended: 'clean' | 'cut' | undefined;
+  /** The bytes in the log when it last could not be written. */
+  #refusedAt: number | undefined;
 
   constructor(options: LogCaptureOptions) {
     this.#options = options;
@@ -75,8 +77,9 @@ export class LogCapture {
   }
 
   /**
-   * After the exit: waits for the rest, and reads it anew where the stream was cut or stuck. false = the end of the
-   * output could not be had. Errors: SessionOver.
+   * After the exit: waits for the rest, and reads it anew where the stream was cut or stuck. While the log cannot be
+   * written (disk full) it waits: the container has the only copy. false = the end of the output could not be had.
+   * Errors: SessionOver.
    */
   async complete(): Promise<boolean> {
     if (this.#pump !== undefined && (await this.#untilStalled(this.#pump.done))) return true;
@@ -89,7 +92,8 @@ export class LogCapture {
       if (this.#options.signal.aborted) throw new SessionOver();
       if (clean) return true;
       // As long as it comes forward it may go on, however long the log is.
-      tries = this.#taken() > before ? 0 : tries + 1;
+      if (this.#taken() > before) tries = 0;
+      else if (!pump.sink.refused) tries += 1;
       await pause(this.#options.clock, SWEEP_PAUSE_MS, this.#options.signal);
     }
     return false;
@@ -120,7 +124,7 @@ export class LogCapture {
   }
 
   #resumed(): Pump {
-    const { runner, gate, name, log, signal } = this.#options;
+    const { runner, gate, name, signal } = this.#options;
     const sink = new PumpWriter(this.#options.writer);
     const abort = new AbortController();
     const undo = onAbort(signal, () => abort.abort());
@@ -129,13 +133,22 @@ export class LogCapture {
       .then(
         () => !abort.signal.aborted,
         (error: unknown) => {
-          if (!(error instanceof SessionOver))
-            log.warn(`The output of ${name} could not be read on: ${errorText(error)}`);
+          if (!(error instanceof SessionOver)) this.#warn(error);
           return false;
         },
       )
       .finally(undo);
     return { sink, done, abort };
+  }
+
+  /** A full disk, or a log that the engine cannot read, refuses each try: said once, until something was taken again. */
+  #warn(error: unknown): void {
+    const lasts = isTappetError(error, 'STORE_UNAVAILABLE') || isTappetError(error, 'ENGINE_REFUSED');
+    const refusedAt = lasts ? this.#taken() : undefined;
+    const known = refusedAt !== undefined && refusedAt === this.#refusedAt;
+    this.#refusedAt = refusedAt;
+    const { log, name } = this.#options;
+    if (!known) log.warn(`The output of ${name} could not be read on: ${errorText(error)}`);
   }
 
   async #giveUp(): Promise<void> {
@@ -175,9 +188,15 @@ class PumpWriter implements LogWriter {
   readonly #inner: LogWriter;
   readonly #landing = new Set<Promise<void>>();
   #revoked = false;
+  #refused = false;
 
   constructor(inner: LogWriter) {
     this.#inner = inner;
+  }
+
+  /** The log could not take a write now; it may take it later. */
+  get refused(): boolean {
+    return this.#refused;
   }
 
   cursor(): LogCursor {
@@ -190,6 +209,9 @@ class PumpWriter implements LogWriter {
     this.#landing.add(write);
     try {
       await write;
+    } catch (error) {
+      this.#refused ||= isTappetError(error, 'STORE_UNAVAILABLE');
+      throw error;
     } finally {
       this.#landing.delete(write);
     }

@@ -5,6 +5,17 @@ import { formatDuration } from '../lib/duration.ts';
 
 export type Ended = Extract<ContainerStatus, { state: 'exited' | 'missing' }>;
 type StopFields = Pick<Attempt, 'stopReason' | 'stopRequestTime'>;
+/** What this process saw itself, which the engine's answer does not tell. */
+export interface Seen {
+  /** It ran when its stop was already requested. */
+  readonly ranAfterStopRequest: boolean;
+  /** The engine was away, or restarted, around the end. */
+  readonly engineWasAway: boolean;
+}
+const NOTHING_SEEN: Seen = { ranAfterStopRequest: false, engineWasAway: false };
+/** SIGKILL and SIGTERM by an engine that ends; 255 is what it writes for one that ended while it was not there. */
+const KILLED_WITH_ENGINE: ReadonlySet<number | null> = new Set([137, 143, 255]);
+const RESTARTED = 'It was ended from outside while the container engine was restarted.';
 type SpecFields = Pick<JobSpec, 'timeoutMs' | 'gracePeriodMs' | 'memoryBytes'>;
 
 /**
@@ -14,16 +25,25 @@ type SpecFields = Pick<JobSpec, 'timeoutMs' | 'gracePeriodMs' | 'memoryBytes'>;
  * |-----------|-------------------------------|---------------------------------------------------------|
  * | missing   | TIMED_OUT / CANCELLED         | CONTAINER_LOST                                          |
  * | exited    | FAILED TIMED_OUT / CANCELLED  | 0 → SUCCEEDED; killed for memory → OOM_KILLED; code →   |
- * |           | (with its code)               | NON_ZERO_EXIT_CODE; signal → SIGNALLED; unknown → LOST  |
+ * |           | (with its code)               | NON_ZERO_EXIT_CODE; signal → SIGNALLED; unknown → LOST; |
+ * |           |                               | killed with the engine → CONTAINER_LOST                 |
  */
-export function outcomeOf(attempt: StopFields, spec: SpecFields, ended: Ended, now: number): AttemptResult {
+export function outcomeOf(
+  attempt: StopFields,
+  spec: SpecFields,
+  ended: Ended,
+  now: number,
+  seen: Seen = NOTHING_SEEN,
+): AttemptResult {
   const endTime = ended.state === 'exited' ? ended.endTime : now;
   const exit = ended.state === 'exited' ? ended.exit : null;
   const { stopReason, stopRequestTime } = attempt;
-  // What ended before anybody asked is judged by its own end.
-  if (stopReason !== null && endTime >= (stopRequestTime ?? 0))
+  // What ended before anybody asked is judged by its own end. The times are of two clocks: what was seen counts more.
+  if (stopReason !== null && (seen.ranAfterStopRequest || endTime >= (stopRequestTime ?? 0)))
     return stopped(stopReason, spec, exit, endTime);
   if (exit === null) return failed('CONTAINER_LOST', LOST, null, endTime);
+  if (seen.engineWasAway && !exit.oomKilled && KILLED_WITH_ENGINE.has(exit.exitCode))
+    return failed('CONTAINER_LOST', withWords(RESTARTED, exit), exit, endTime);
   return byExit(exit, spec, endTime);
 }
 

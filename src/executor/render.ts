@@ -1,3 +1,4 @@
+import { ENV_TOTAL_MAX_BYTES, envTotalProblem, envValueProblem } from '../core/env.ts';
 import { errorText } from '../core/errors.ts';
 import type { AttemptKey, Execution, RenderedSpec } from '../core/execution.ts';
 import { ROOTS } from '../core/expression.ts';
@@ -27,7 +28,8 @@ export function renderSpec(
   const render = (path: string, text: string): string => {
     if (!text.includes(MARK)) return text;
     // Text from an event may be far longer than the compiler takes of an expression, and needs no compiler.
-    if (!text.replaceAll(ESCAPED_MARK, '').includes(MARK)) return text.replaceAll(ESCAPED_MARK, () => MARK);
+    // Not replaced by nothing: what stands around one could make a new mark.
+    if (!text.replaceAll(ESCAPED_MARK, '\0').includes(MARK)) return text.replaceAll(ESCAPED_MARK, () => MARK);
     const result = at(path, () => {
       const template = expressions.template(text, ROOTS);
       namesTask ||= template.roots.includes('task');
@@ -39,10 +41,29 @@ export function renderSpec(
   try {
     const env = Object.entries(spec.env).map(([name, text]) => [name, render(`env.${name}`, text)] as const);
     const args = spec.args?.map((text, i) => render(`args[${i}]`, text)) ?? null;
-    return { ok: true, rendered: { env: Object.fromEntries(env), args }, namesTask };
+    const rendered = { env: Object.fromEntries(env), args };
+    const problem = sizeProblem(rendered);
+    if (problem !== null) throw new Error(problem);
+    return { ok: true, rendered, namesTask };
   } catch (error) {
     return { ok: false, message: `The task could not be prepared: ${errorText(error)}` };
   }
+}
+
+/** What no container can be given, with its place; null = nothing. */
+function sizeProblem({ env, args }: RenderedSpec): string | null {
+  for (const [name, value] of Object.entries(env)) {
+    const problem = envValueProblem(value);
+    if (problem !== null) return `env.${name} ${problem}`;
+  }
+  for (const [i, arg] of (args ?? []).entries()) {
+    if (arg.includes('\0')) return `args[${i}] holds a NUL character, which no argument can carry`;
+    // The kernel takes 128 KiB of one string.
+    if (Buffer.byteLength(arg) > ENV_TOTAL_MAX_BYTES) {
+      return `args[${i}] is more than ${ENV_TOTAL_MAX_BYTES.toLocaleString('en')} bytes long`;
+    }
+  }
+  return envTotalProblem(env);
 }
 
 /** Adds the place to what `fn` throws. */

@@ -4,6 +4,8 @@ import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { pause } from '../lib/service.ts';
 
+/** How long another gateway waits for a sign of life before it takes the engine. */
+export const LEASE_MS = 15_000;
 /** How soon a write is tried again that the store could not take (disk full, locked). */
 const RETRY_MS = 1_000;
 
@@ -31,11 +33,13 @@ export class Session {
   readonly #log: Log;
   readonly #abort = new AbortController();
   #storeFailing = false;
+  #renewTime: number;
 
   constructor(options: SessionOptions) {
     this.epoch = options.epoch;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#renewTime = options.clock.now();
     // Every attempt listens, several times; a hundred of them are no leak.
     setMaxListeners(0, this.#abort.signal);
   }
@@ -61,7 +65,22 @@ export class Session {
     this.#abort.abort();
   }
 
+  /** The lease was good at `time`, as the store has it. */
+  renewed(time: number): void {
+    this.#renewTime = time;
+  }
+
+  /** Ms since the lease was last known to be good; a clock that was set back makes it too small. */
+  get silentMs(): number {
+    return this.#clock.now() - this.#renewTime;
+  }
+
+  /**
+   * By the clock, not only by timers: a process that was suspended goes on in the middle of what it did, before any
+   * timer fires, while another gateway has judged it by the clock.
+   */
   throwIfOver(): void {
+    if (this.silentMs >= LEASE_MS) this.lose('the lease was not renewed in time');
     if (this.signal.aborted) throw new SessionOver();
   }
 

@@ -11,6 +11,8 @@ import { SessionOver } from './session.ts';
 const KILL_AFTER_GRACE_MS = 5_000;
 /** What even SIGKILL does not end within this time is removed by force. */
 const REMOVE_AFTER_KILL_MS = 5_000;
+/** Where the engine refuses even that: again, ever more seldom, up to this. */
+const AGAIN_MAX_MS = 5 * 60_000;
 
 export interface StopperOptions {
   readonly runner: Runner;
@@ -23,17 +25,19 @@ export interface StopperOptions {
 }
 
 /**
- * Ends one container: idle → asked (SIGTERM, the engine owns the grace) → killed → removed; `cancel` at its end.
+ * Ends one container: idle → asked (SIGTERM, the engine owns the grace) → killed → removed → killed …; `cancel` at
+ * its end.
  * After a restart it begins anew with what is left of the grace.
  */
 export class Stopper {
   readonly #options: StopperOptions;
   readonly #abort = new AbortController();
+  readonly #undo: () => void;
   #begun = false;
 
   constructor(options: StopperOptions) {
     this.#options = options;
-    onAbort(options.signal, () => this.#abort.abort());
+    this.#undo = onAbort(options.signal, () => this.#abort.abort());
   }
 
   get begun(): boolean {
@@ -52,6 +56,7 @@ export class Stopper {
 
   /** The container has ended. */
   cancel(): void {
+    this.#undo();
     this.#abort.abort();
   }
 
@@ -60,11 +65,14 @@ export class Stopper {
     const { signal } = this.#abort;
     await this.#act(`stop ${name}`, () => runner.stop(name, graceMs));
     await pause(clock, graceMs + KILL_AFTER_GRACE_MS, signal);
-    if (signal.aborted) return;
-    await this.#act(`kill ${name}`, () => runner.kill(name));
-    await pause(clock, REMOVE_AFTER_KILL_MS, signal);
-    if (signal.aborted) return;
-    await this.#act(`remove ${name} by force`, () => runner.remove(name));
+    for (let wait = REMOVE_AFTER_KILL_MS; ; wait = Math.min(2 * wait, AGAIN_MAX_MS)) {
+      if (signal.aborted) return;
+      await this.#act(`kill ${name}`, () => runner.kill(name));
+      await pause(clock, wait, signal);
+      if (signal.aborted) return;
+      await this.#act(`remove ${name} by force`, () => runner.remove(name));
+      await pause(clock, wait, signal);
+    }
   }
 
   /** An order that fails is followed by the next, stronger one. */

@@ -9,6 +9,7 @@ import { pathText, readPath } from './inspect.ts';
 
 const NOT_FOUND = /^field not found: (.*)$/s;
 const NO_OVERLOAD = /^found no matching overload for '([^']*)' applied to '(.*)'$/s;
+const MAX_ERROR = 500;
 const OUT_OF_BOUNDS = /^index (-?\d+) out of bounds/;
 
 /** The library's words in ours; `paths` and `scope` tell which field is absent. */
@@ -25,7 +26,9 @@ export function explain(error: CelError, paths: readonly Path[], scope: Scope): 
 /** The text of what was thrown on the way; the engine's own word for deep nesting tells a reader nothing. */
 export function plainError(error: unknown): string {
   const text = errorText(error);
-  return text.startsWith('Maximum call stack') ? 'the data are nested too deeply' : text;
+  if (text.startsWith('Maximum call stack')) return 'the data are nested too deeply';
+  // Some of the library's messages repeat the whole text that they are about.
+  return text.length > MAX_ERROR ? `${text.slice(0, MAX_ERROR)}…` : text;
 }
 
 function explainMissing(field: string, paths: readonly Path[], scope: Scope): string {

@@ -19,10 +19,12 @@ class GrowingList {
     this.size = buffer.length;
   }
   get(index: number): CelValue | undefined {
+    charge(1);
     return index >= 0 && index < this.size ? this.#buffer[index] : undefined;
   }
   *values(): IterableIterator<CelValue> {
     for (let i = 0; i < this.size; i++) {
+      charge(1);
       const item = this.#buffer[i];
       if (item !== undefined) yield item;
     }
@@ -32,7 +34,9 @@ class GrowingList {
   }
   plus(other: Iterable<CelValue>): GrowingList {
     // Someone else has grown the buffer already: their items must not become ours.
-    const buffer = this.size === this.#buffer.length ? this.#buffer : this.#buffer.slice(0, this.size);
+    const last = this.size === this.#buffer.length;
+    if (!last) charge(this.size >> 4);
+    const buffer = last ? this.#buffer : this.#buffer.slice(0, this.size);
     for (const item of Array.from(other)) buffer.push(item);
     return new GrowingList(buffer);
   }

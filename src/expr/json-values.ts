@@ -12,6 +12,8 @@ const INT64_LIMIT = 2 ** 63;
  */
 export function toCelValue(value: Json): CelInput & CelValue {
   if (typeof value === 'number') return toCelNumber(value);
+  // Comparing lists and maps compares the long texts in them, which nothing else sees.
+  if (typeof value === 'string') charge(value.length >> 12);
   if (typeof value !== 'object' || value === null) return value;
   const view: unknown = Array.isArray(value) ? new JsonList(value) : new JsonMap(value);
   if (isCelMap(view) || isCelList(view)) return view;
@@ -27,6 +29,18 @@ const MARK = {};
 const MAP_MARK = Symbol.for('@bufbuild/cel/map');
 const LIST_MARK = Symbol.for('@bufbuild/cel/list');
 
+/** Every mention of a field makes a new view of it; counting its keys each time is what an expression could repeat. */
+const sizes = new WeakMap<JsonObject, number>();
+function sizeOf(object: JsonObject): number {
+  let size = sizes.get(object);
+  if (size === undefined) {
+    size = Object.keys(object).length;
+    charge(size >> 6);
+    sizes.set(object, size);
+  }
+  return size;
+}
+
 class JsonMap {
   readonly [MAP_MARK] = MARK;
   readonly #object: JsonObject;
@@ -34,7 +48,7 @@ class JsonMap {
     this.#object = object;
   }
   get size(): number {
-    return Object.keys(this.#object).length;
+    return sizeOf(this.#object);
   }
   get(key: unknown): CelValue | undefined {
     if (typeof key !== 'string' || !Object.hasOwn(this.#object, key)) return undefined;
@@ -74,6 +88,7 @@ class JsonList {
     return this.#items.length;
   }
   get(index: number): CelValue | undefined {
+    charge(1);
     const value = this.#items[index];
     return value === undefined ? undefined : toCelValue(value);
   }

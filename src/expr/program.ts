@@ -167,6 +167,10 @@ function check(found: Inspection, parsed: Parsed, roots: readonly Root[], offset
       `\`${closed.root}\` cannot be read here; what can: ${roots.join(', ')}`,
     );
   }
+  for (const path of found.paths) {
+    const problem = fieldProblem(path);
+    if (problem !== null) fail({ name: path.text, id: path.id }, problem);
+  }
   const unbound = found.functions.find((func) => !isFunction(func.name));
   if (unbound !== undefined) fail(unbound, unknownFunction(unbound.name));
   for (const pattern of found.patterns) checkPattern(pattern, fail);
@@ -176,6 +180,22 @@ function check(found: Inspection, parsed: Parsed, roots: readonly Root[], offset
       offset,
     );
   }
+}
+
+/** Of the roots whose fields are fixed; those of the others come from senders. */
+const FIELDS: Readonly<Partial<Record<Root, readonly string[]>>> = {
+  trigger: ['name', 'labels'],
+  task: ['index', 'count', 'attempt'],
+};
+
+function fieldProblem({ root, segments, text }: Path): string | null {
+  const [field, next] = segments;
+  const known = FIELDS[root];
+  if (known === undefined || field === undefined) return null;
+  if (!known.includes(String(field)))
+    return `\`${root}\` has no field \`${field}\`: ${suggest(String(field), known)}`;
+  if (next === undefined || field === 'labels') return null;
+  return `\`${text}\` reads on after \`${root}.${field}\`, which has no fields`;
 }
 
 const MACRO_FORMS: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 import { TappetError } from '../core/errors.ts';
+import { hasInfinity } from '../lib/json-shape.ts';
 
 /** Deeper JSON than anyone means; readers further on recurse, and must not run out of stack. */
 const MAX_JSON_DEPTH = 100;
@@ -9,22 +10,27 @@ const tooLarge = (limit: number): TappetError =>
   });
 
 /**
- * Whether the body announces a length, which then is at most `limit`: node's parser lets only digits through and
- * ends the body after so many bytes. Errors: PAYLOAD_TOO_LARGE.
+ * The length that the body announces, at most `limit`; undefined where it announces none. Node's parser lets only
+ * digits through and ends the body after so many bytes. Errors: PAYLOAD_TOO_LARGE.
  */
-export function hasBoundedLength(headers: Headers, limit: number): boolean {
+export function announcedLength(headers: Headers, limit: number): number | undefined {
   const length = headers.get('content-length');
-  if (length === null) return false;
+  if (length === null) return undefined;
   if (Number(length) > limit) throw tooLarge(limit);
-  return true;
+  return Number(length);
 }
 
 /**
  * The raw body, counted while it comes in, so that a body without a length is bounded too.
- * Errors: PAYLOAD_TOO_LARGE as soon as `limit` is passed, without reading on; INVALID_ARGUMENT where it breaks off.
+ * Errors: PAYLOAD_TOO_LARGE as soon as `limit` is passed, without reading on; INVALID_ARGUMENT where it breaks off;
+ * what `onBytes` throws, which hears of every piece.
  */
-export async function readBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-  hasBoundedLength(request.headers, limit);
+export async function readBody(
+  request: Request,
+  limit: number,
+  onBytes?: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  announcedLength(request.headers, limit);
   if (request.body === null) return new Uint8Array(0);
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -33,10 +39,13 @@ export async function readBody(request: Request, limit: number): Promise<Uint8Ar
     const { done, value } = await readChunk(reader);
     if (done) return join(chunks, size);
     size += value.byteLength;
-    if (size > limit) {
+    try {
+      if (size > limit) throw tooLarge(limit);
+      onBytes?.(value.byteLength);
+    } catch (error) {
       // Not awaited: the sender may never end.
       reader.cancel().catch(() => undefined);
-      throw tooLarge(limit);
+      throw error;
     }
     chunks.push(value);
   }
@@ -89,6 +98,10 @@ function parseJson(bytes: Uint8Array): unknown {
     throw new TappetError('INVALID_ARGUMENT', `The body is nested more than ${MAX_JSON_DEPTH} levels deep.`, {
       path: 'body',
     });
+  }
+  if (hasInfinity(value)) {
+    const message = 'The body holds a number that is too large; send it as a string.';
+    throw new TappetError('INVALID_ARGUMENT', message, { path: 'body' });
   }
   return value;
 }

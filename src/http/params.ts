@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isTappetError, TappetError } from '../core/errors.ts';
 import type { Page, PageParams } from '../core/store.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { plainIssues, unitMissing } from '../lib/issue-text.ts';
 import type { AppContext } from './permissions.ts';
 import { strictObject } from '../lib/strict-object.ts';
 
@@ -26,7 +27,7 @@ export const instant = z
   .transform((text) => Date.parse(text));
 
 /** Text such as `90s` or `1h30m`, to milliseconds. */
-export const duration = z.string().transform((text, ctx) => {
+export const duration = z.string({ error: unitMissing }).transform((text, ctx) => {
   try {
     return parseDuration(text);
   } catch (error) {
@@ -80,14 +81,14 @@ export function parseQuery<T extends z.ZodRawShape>(c: AppContext, shape: T): z.
 
 /** Errors: INVALID_ARGUMENT with every field that is wrong. */
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
   throw invalid(
-    result.error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message })),
+    plainIssues(result.error.issues).map(({ path, message }) => ({ path: path.join('.'), message })),
   );
 }
 
 function invalid(errors: readonly { readonly path: string; readonly message: string }[]): TappetError {
-  const text = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
-  return new TappetError('INVALID_ARGUMENT', `${text.join('; ')}.`, { errors });
+  const text = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  return new TappetError('INVALID_ARGUMENT', /[.?!]$/.test(text) ? text : `${text}.`, { errors });
 }

@@ -36,13 +36,14 @@ function memoryText(bytes: number): string {
 }
 
 function templateResource(spec: JobSpec): TemplateResource {
-  const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, ...same } = spec;
+  const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, binds, ...same } = spec;
   return {
     ...same,
     memory: memoryText(memoryBytes),
     timeout: formatDuration(timeoutMs),
     gracePeriod: formatDuration(gracePeriodMs),
     retention: formatDuration(retentionMs),
+    volumes: binds.map(({ from, to, readOnly }) => ({ bind: from, to, readOnly })),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { TappetError } from '../core/errors.ts';
+import { isTappetError, TappetError } from '../core/errors.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
 import type { EventOutcome } from '../core/store.ts';
@@ -26,7 +26,8 @@ export interface FireRequest {
 
 /**
  * An event of the trigger's own type, made by a person and stored like a real one; only that trigger considers it.
- * Errors: NOT_FOUND, INVALID_ARGUMENT, STORE_UNAVAILABLE.
+ * `outcome` is undefined where it is stored but what became of it could not be learned yet.
+ * Errors, with nothing stored: NOT_FOUND, INVALID_ARGUMENT, STORE_UNAVAILABLE.
  */
 export async function fireTrigger(
   deps: FireDeps,
@@ -50,5 +51,15 @@ export async function fireTrigger(
   // No state row was given, so that there is nothing to conflict with.
   if (accepted === undefined) throw new TypeError('an accepted event has no answer');
   const uid = accepted.duplicateOf ?? accepted.uid;
-  return { uid, outcome: await deps.waitDecided(uid, DECISION_WAIT_MS) };
+  return { uid, outcome: await outcomeOf(deps, uid) };
+}
+
+async function outcomeOf(deps: FireDeps, uid: string): Promise<EventOutcome | undefined> {
+  try {
+    return await deps.waitDecided(uid, DECISION_WAIT_MS);
+  } catch (error) {
+    // The event is stored and will be decided: an error here would say that it is not.
+    if (isTappetError(error, 'STORE_UNAVAILABLE')) return undefined;
+    throw error;
+  }
 }

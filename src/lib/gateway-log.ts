@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import pino from 'pino';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -22,9 +23,9 @@ export function createLog(style: 'json' | 'text', write: (line: string) => void 
     { write: style === 'json' ? write : (line) => write(asText(line)) },
   );
   return {
-    info: (message, fields = {}) => logger.info(fields, message),
-    warn: (message, fields = {}) => logger.warn(fields, message),
-    error: (message, fields = {}) => logger.error(fields, message),
+    info: (message, fields = {}) => logger.info(readable(fields), message),
+    warn: (message, fields = {}) => logger.warn(readable(fields), message),
+    error: (message, fields = {}) => logger.error(readable(fields), message),
   };
 }
 
@@ -32,15 +33,44 @@ function writeError(line: string): void {
   process.stderr.write(line);
 }
 
+/** An error as JSON is `{}`: what it says stands in properties that are not its own to list. */
+function readable(fields: Fields): Fields {
+  const entries = Object.entries(fields);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, value instanceof Error ? wholeError(value) : value]),
+  );
+}
+
+/** More links of a chain than this help nobody, and a chain may be a ring. */
+const MAX_CAUSES = 5;
+
+/** An error with a code is known, and its words are enough; of any other, the stack says where to look. */
+function wholeError(error: Error, depth = 0): string {
+  const { cause } = error;
+  const text =
+    'code' in error && typeof error.code === 'string' ? coded(error.code, error.message) : stackOf(error);
+  if (cause === undefined || depth === MAX_CAUSES) return text;
+  return `${text}; caused by ${cause instanceof Error ? wholeError(cause, depth + 1) : inspect(cause)}`;
+}
+
+/** Node's own errors begin with their code already. */
+function coded(code: string, message: string): string {
+  return message.startsWith(code) ? message : `${code}: ${message}`;
+}
+
+const stackOf = (error: Error): string => error.stack ?? `${error.name}: ${error.message}`;
+
 function asText(line: string): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const details = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(value)}`);
   const mark = level === 'info' ? '' : `${String(level).toUpperCase()} `;
-  return `${String(time).slice(11, 19)} ${mark}${String(msg)}${details.length === 0 ? '' : `  (${details.join(' ')})`}\n`;
+  return `${String(time).slice(11, 19)} ${mark}${fieldText(msg)}${details.length === 0 ? '' : `  (${details.join(' ')})`}\n`;
 }
 
 /** Control characters would let a sender's text move the cursor or forge a line. */
 function fieldText(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  // The lines of a stack, on one.
+  const joined = text.replace(/\s*\n\s*/g, ' | ');
+  return joined.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

@@ -29,3 +29,13 @@ function endOfString(text: string, i: number): number {
   }
   return i;
 }
+
+/**
+ * Whether a number in parsed JSON was larger than a double holds (`1e400`): it has become Infinity, which would be
+ * written as null. Recursive: the depth must have been bounded before.
+ */
+export function hasInfinity(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some(hasInfinity);
+}

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
+import { errorText, TappetError } from '../core/errors.ts';
 import type { AttemptKey } from '../core/execution.ts';
 import type { LogChunk, LogReadParams, LogSink, LogWriter } from '../core/log-sink.ts';
 import { FileLogWriter } from './file-log-writer.ts';
@@ -31,6 +32,7 @@ export class FileLogSink implements LogSink {
     this.#clock = options.clock;
   }
 
+  /** Errors: also STORE_UNAVAILABLE where the file system refuses (disk, file handles); it may work later. */
   async open(key: AttemptKey): Promise<LogWriter> {
     const dir = attemptDir(this.#dir, key);
     const before = this.#opening.get(dir);
@@ -38,6 +40,8 @@ export class FileLogSink implements LogSink {
     this.#opening.set(dir, opening);
     try {
       return await opening;
+    } catch (error) {
+      throw isFileSystemError(error) ? cannotOpen(error) : error;
     } finally {
       if (this.#opening.get(dir) === opening) this.#opening.delete(dir);
     }
@@ -82,3 +86,9 @@ export class FileLogSink implements LogSink {
     };
   }
 }
+
+/** Node names the system call that failed only in errors of the system's. */
+const isFileSystemError = (error: unknown): boolean => error instanceof Error && 'syscall' in error;
+
+const cannotOpen = (error: unknown): TappetError =>
+  new TappetError('STORE_UNAVAILABLE', `The log could not be opened: ${errorText(error)}`, {}, error);

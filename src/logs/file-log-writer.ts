@@ -160,11 +160,12 @@ export class FileLogWriter implements LogWriter {
   }
 
   async #newSegment(): Promise<FileHandle> {
-    await mkdir(this.#dir, { recursive: true });
+    // What tasks print is for the gateway's user alone, whoever made the data folder.
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const path = segmentPath(this.#dir, this.#position);
     // Never a file that another process may hold open: whoever was thought dead writes into its own, which is gone.
     await rm(path, { force: true });
-    const file = await open(path, 'wx');
+    const file = await open(path, 'wx', 0o600);
     this.#file = file;
     this.#fileFirst = this.#position;
     this.#newFiles = true;

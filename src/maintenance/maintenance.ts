@@ -41,7 +41,7 @@ export class Maintenance extends Service {
     const { store, logs, clock, log } = options;
     this.#clock = clock;
     this.#log = log;
-    const executions = new ExecutionRetention({ store, logs });
+    const executions = new ExecutionRetention({ store, logs, log });
     const events = new EventRetention({ store, retentionMs: () => options.eventRetentionMs() });
     const orphans = new OrphanContainers({ store, clock, log, runner: () => options.runner() });
     this.#duties = [

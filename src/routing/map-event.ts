@@ -1,3 +1,4 @@
+import { envValueProblem } from '../core/env.ts';
 import { isTappetError } from '../core/errors.ts';
 import { ROOTS } from '../core/expression.ts';
 import type { Root, Scope, Template } from '../core/expression.ts';
@@ -58,6 +59,9 @@ function renderOrKeep(
 ): string | TaskTemplate {
   const value = render(path, template, trial).value;
   if (!template.roots.includes('task')) return value;
+  // Where the plan is made there is only the template; the executor looks again at what each attempt gets.
+  const problem = envValueProblem(value);
+  if (problem !== null) throw new MappingError(path, problem, template.text);
   for (const root of template.roots) kept.add(root);
   return { template: template.text };
 }

@@ -103,7 +103,7 @@ function checkTaskCount(count: number | undefined, limits: Limits): void {
   if (Number.isInteger(count) && count >= 1 && count <= limits.maxTasks) return;
   throw invalid(
     'taskCount',
-    `taskCount is ${count}; it must be a whole number from 1 to ${limits.maxTasks} (the setting limits.maxTasks).`,
+    `taskCount is ${count}; it must be a whole number from 1 to ${limits.maxTasks} (the setting server.limits.maxTasks).`,
   );
 }
 

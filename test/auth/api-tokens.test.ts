@@ -51,7 +51,10 @@ test.each([0o640, 0o604, 0o620, 0o644, 0o666])(
     const path = await put('my-own-token-of-some-length', mode);
     const refused = ensureToken(dir);
     await expect(refused).rejects.toMatchObject({ code: 'DATA_FOLDER_UNUSABLE', fields: { path } });
-    await expect(refused).rejects.toThrow(`chmod 600 '${path}'`);
+    await expect(refused).rejects.toMatchObject({
+      message: `The token file ${path} can be read or changed by other users of this machine.`,
+      fields: { fix: expect.stringContaining(`chmod 600 '${path}'`) },
+    });
   },
 );
 

@@ -147,6 +147,13 @@ test('logs print bytes; following goes through the attempts', async () => {
   expect((await run(['logs', name, '--follow', '--attempt', '0', '--stream', 'stderr'])).out).toBe('again');
 });
 
+test('logs of a task that has not started say so', async () => {
+  await run(['jobs', 'run', 'hello']);
+  const result = await run(['logs', '@latest']);
+  expect(result).toMatchObject({ code: 0, out: '' });
+  expect(result.err).toMatch(/^Task 0 of hello-\w+ has not started yet/);
+});
+
 test('executions: list, get, tasks, attempts, delete; text of others cannot move the cursor', async () => {
   const name = await finished();
   expect((await run(['executions', 'list', '--state', 'SUCCEEDED'])).out).toContain(
@@ -205,9 +212,14 @@ test('events: list and get with decisions', async () => {
 test.each([
   [['jobs', 'get', 'none'], 4, 'There is no job "none"'],
   [['jobs', 'run', 'hello', '--env', 'LD_PRELOAD=x'], 5, 'LD_PRELOAD'],
-  [['jobs', 'run', 'hello', '--token', 'wrong'], 3, 'valid API token'],
+  [['jobs', 'run', 'hello', '--token', 'wrong'], 3, '--token or TAPPET_TOKEN'],
   [['jobs', 'run', 'hello', '--env', 'NOPE'], 2, 'NAME=VALUE'],
   [['jobs', 'run', 'hello', '--task-count', 'x'], 2, 'whole number'],
+  [['jobs', 'run', 'hello', '--task-count', '0'], 2, 'at least 1'],
+  [['jobs', 'list', '--limit', '0'], 2, 'at least 1'],
+  [['jobs', 'list', '--limit', '1001'], 2, 'at most 1000'],
+  [['triggers', 'fire', 'nightly', '--data', '@/nowhere'], 2, 'the file /nowhere, which does not exist'],
+  [['triggers', 'fire', 'nightly', '--data', 'hello'], 2, 'not JSON'],
   [['jobs', 'run', 'hello', '--args', 'a', '--', 'b'], 2, 'not both'],
   [['jobs', 'lst'], 2, 'Did you mean list?'],
   [['executions', 'list', '--state', 'DONE'], 2, 'Allowed choices'],
@@ -231,7 +243,10 @@ test('a gateway that is not there is 3 and says what to do', async () => {
 });
 
 test('address and token come from the data folder; its token goes to no other machine', async () => {
-  await writeFile(join(folder, 'server.json'), JSON.stringify({ url: 'http://127.0.0.1:9', pid: 1 }));
+  await writeFile(
+    join(folder, 'server.json'),
+    JSON.stringify({ url: 'http://127.0.0.1:9', pid: process.pid }),
+  );
   await writeFile(join(folder, 'token'), 'from-folder\n');
   const seen: [string, string | null][] = [];
   const fetch: Fetch = async (url, init) => {
@@ -253,6 +268,23 @@ test('address and token come from the data folder; its token goes to no other ma
     ['http://gateway.test', 'Bearer from-env'],
     ['http://gateway.test', 'Bearer from-flag'],
   ]);
+});
+
+test.each([
+  ['ended', { pid: 2 ** 22 + 1 }],
+  ['ended, and its number was given again', { pid: process.pid, started: 'another boot/1' }],
+])('the token goes to nobody where the gateway has %s', async (_, who) => {
+  await writeFile(join(folder, 'server.json'), JSON.stringify({ url: 'http://127.0.0.1:9', ...who }));
+  await writeFile(join(folder, 'token'), 'from-folder\n');
+  const seen: string[] = [];
+  const fetch: Fetch = async (url) => {
+    seen.push(url);
+    return Response.json({ jobs: [], nextPageToken: '' });
+  };
+  const result = await cli(['jobs', 'list', '--data-dir', folder], { fetch });
+  expect(result).toMatchObject({ code: 3, out: '' });
+  expect(result.err).toMatch(/The gateway that wrote .*server\.json has ended\.\n.*tappet serve/);
+  expect(seen).toEqual([]);
 });
 
 test('--help and --version are data, and every help tells the exit codes', async () => {

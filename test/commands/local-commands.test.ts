@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -52,6 +52,63 @@ test('doctor has a line for each check, with the fix, and exits 1 where one fail
   expect(out).toMatch(/^FAIL {2}gateway: .* Fix: .*tappet serve/m);
 });
 
+/** A gateway of this process; gives its address and how to end it. */
+async function serving(args: readonly string[], env: NodeJS.ProcessEnv) {
+  const interrupt = new AbortController();
+  const written = deferred<string>();
+  const served = cli(['serve', ...args], {
+    env: { ...DEAD_ENGINE, ...env },
+    signal: interrupt.signal,
+    pause,
+    err: (line) => {
+      const kept = /^Data, logs and the API token are in (.+?)(?: \(|\.$)/.exec(line)?.[1];
+      if (kept !== undefined) written.resolve(kept);
+    },
+  });
+  const stop = (): Promise<unknown> => {
+    interrupt.abort();
+    return served;
+  };
+  const dataDir = await Promise.race([written.promise, served.then(({ code }) => `ended with ${code}`)]);
+  return { dataDir, stop };
+}
+const real = { fetch: (address: string, init?: RequestInit) => fetch(address, init) };
+
+test('a gateway is found by the data folder that its configuration sets', async () => {
+  const text =
+    '{ // why\n "server": { "port": 0, "dataDir": "elsewhere" }, "jobs": { "hello": { "image": "x" } } }';
+  await writeFile(config, text);
+  const env = { TAPPET_CONFIG: config };
+  const { stop } = await serving([], env);
+  expect(await cli(['jobs', 'list'], { ...real, env })).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('hello'),
+  });
+  expect(await cli(['jobs', 'list'], { ...real, env: { TAPPET_CONFIG: folder } })).toMatchObject({ code: 0 });
+  await stop();
+  const gone = await cli(['jobs', 'list'], { ...real, env });
+  expect(gone.code).toBe(3);
+  expect(gone.err).toContain(`the data folder ${join(folder, 'elsewhere')}`);
+});
+
+test('serve keeps its data where TAPPET_DATA_DIR says, unless --data-dir does', async () => {
+  const env = { TAPPET_DATA_DIR: join(folder, 'by-env') };
+  const first = await serving(['-c', config], env);
+  expect(first.dataDir).toBe(env.TAPPET_DATA_DIR);
+  await first.stop();
+  const second = await serving(['-c', config, '--data-dir', join(folder, 'by-flag')], env);
+  expect(second.dataDir).toBe(join(folder, 'by-flag'));
+  await second.stop();
+});
+
+test('doctor fails where DOCKER_HOST names a place without an engine', async () => {
+  const env = { DOCKER_HOST: 'unix:///nowhere' };
+  const { code, out } = await cli(['doctor', '-c', config, '--data-dir', join(folder, 'data')], { env });
+  expect(code).toBe(1);
+  expect(out).toMatch(/^FAIL {2}engine: none answers: .*\/nowhere.*\. Fix: Start Docker or Podman/m);
+  expect(out).toMatch(/^ok {4}config: .*: 1 job, 0 triggers$/m);
+});
+
 test('serve answers until it is interrupted, then exits 0 and leaves no address behind', async () => {
   const interrupt = new AbortController();
   const listening = deferred<string>();
@@ -70,6 +127,7 @@ test('serve answers until it is interrupted, then exits 0 and leaves no address 
   const io = { fetch: (address: string, init?: RequestInit) => fetch(address, init) };
   // The address is written after the first line is printed.
   await expect.poll(() => readdir(dataDir)).toContain('server.json');
+  expect((await stat(join(dataDir, 'server.json'))).mode & 0o777).toBe(0o600);
   expect(await cli(['jobs', 'list', '--data-dir', dataDir], io)).toMatchObject({
     code: 0,
     out: expect.stringContaining('hello'),

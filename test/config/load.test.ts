@@ -106,6 +106,18 @@ describe('what a trigger becomes', () => {
     expect(trigger?.run.timeout?.render(scope)).toMatchObject({ value: '5m' });
   });
 
+  it('has a schedule in UTC unless it names another zone', async () => {
+    const source = async (zone: object) => {
+      const content = {
+        jobs: { a: JOB },
+        triggers: { t: { source: { ...CRON, ...zone }, run: { job: 'a' } } },
+      };
+      return (await folder.load(content)).triggers.get('t')?.source;
+    };
+    expect(await source({})).toMatchObject({ zone: 'UTC' });
+    expect(await source({ zone: 'Asia/Tokyo' })).toMatchObject({ zone: 'Asia/Tokyo' });
+  });
+
   it('keeps what was written, and never a secret value', async () => {
     const source = { kind: 'webhook', auth: { bearer: { token: { env: 'TOKEN' } } } };
     const config = await folder.load(
@@ -192,12 +204,9 @@ describe('files', () => {
   it('may hold comments and trailing commas in JSON, and tabs', async () => {
     const file = folder.write(
       'c.json',
-      '\uFEFF{\n\t// why\n\t"jobs": { /* so */ "a": { "image": "http://x//y", }, },\n}\n',
+      '\uFEFF{\n\t// why\n\t"jobs": { /* so */ "a": { "image": "x", "args": ["http://x//y", ], }, },\n}\n',
     );
-    await expect(folder.problems(file)).resolves.toEqual(
-      ['c.json:3:33 jobs.a.image: must be the name of an image, such as "alpine:3.20"'].slice(1),
-    );
-    expect((await loadConfig(file)).jobs.get('a')?.spec.image).toBe('http://x//y');
+    expect((await loadConfig(file)).jobs.get('a')?.spec.args).toEqual(['http://x//y']);
   });
 
   it('may be YAML, with anchors', async () => {
@@ -242,7 +251,7 @@ triggers:
     [
       'dup.yaml',
       'jobs:\n  a: {image: x}\n  a: {image: y}\n',
-      'dup.yaml:3:3: this name stands twice here: remove or rename one of both',
+      'dup.yaml:3:3 jobs.a: this name stands twice here: remove or rename one of both',
     ],
     [
       'comma.json',
@@ -252,12 +261,38 @@ triggers:
     [
       'brace.json',
       '{"jobs": {"a": {"image": "x"}}',
-      'brace.json:1:31: this is not valid JSON: Flow map must end with a }',
+      'brace.json:1:31: this is not valid JSON: a "}" is missing before it',
+    ],
+    [
+      'open.yaml',
+      'jobs:\n  a: { image: x, args: [1, 2\n',
+      'open.yaml:3:1: this is not valid YAML: a "]" is missing before it',
+    ],
+    [
+      'two.yaml',
+      'jobs: {}\n---\njobs: {}\n',
+      'two.yaml:2:1: this is not valid YAML: a second document begins here: remove the line "---", or make it a file of its own',
+    ],
+    [
+      'quote.yaml',
+      'jobs:\n  a: { image: "x }\n',
+      'quote.yaml:3:1: this is not valid YAML: a quote is opened and never closed',
     ],
     ['empty.yaml', '', 'empty.yaml:1:1: must be a map with "jobs" and "triggers"'],
     ['list.yaml', '- a', 'list.yaml:1:1: must be a map with "jobs" and "triggers"'],
   ])('that cannot be read say where: %s', async (name, content, line) => {
     expect((await folder.problems(folder.write(name, content)))[0]).toBe(line);
+  });
+
+  it('with a name that stands twice tell their other mistakes too', async () => {
+    const text =
+      '{\n"jobs": { "a": { "image": "x", "image": 5 }, "b": { "imag": "x" } },\n"jobs": { "c": { "cpu": 0 } }\n}';
+    await expect(folder.problemsOf(text)).resolves.toEqual([
+      'config.json:2:32 jobs.a.image: this name stands twice here: remove or rename one of both',
+      'config.json:3:1 jobs: this name stands twice here: remove or rename one of both',
+      'config.json:3:11 jobs.c.image: is missing; it must be a text',
+      'config.json:3:25 jobs.c.cpu: must be at least 0.05',
+    ]);
   });
 
   it('that blow up by aliases are refused', async () => {

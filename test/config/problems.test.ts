@@ -76,7 +76,14 @@ describe('jobs', () => {
     [{ maxRetries: 11 }, 'jobs.a.maxRetries: must be at most 10'],
     [{ timeout: '169h' }, 'jobs.a.timeout: must be between 1s and 7d, not 169h'],
     [{ timeout: '90' }, 'jobs.a.timeout: "90" has no unit'],
-    [{ timeout: 90 }, 'jobs.a.timeout: must be a text, not a number'],
+    [{ timeout: 90 }, 'jobs.a.timeout: must have a unit: write "90s"'],
+    [{ memory: [] }, 'jobs.a.memory: must be a text or a number, not a list'],
+    [
+      { env: { A: null } },
+      'jobs.a.env.A: must be a text, a number or true or false, but nothing stands there',
+    ],
+    [{ args: [['x']] }, 'jobs.a.args[0]: must be a text, a number or true or false, not a list'],
+    [{ image: 'UPPER:1' }, 'jobs.a.image: must be the name of an image'],
     [{ retention: '366d' }, 'jobs.a.retention: must be between 1d and 365d, not 366d'],
     [{ image: 'a b' }, 'jobs.a.image: must be the name of an image'],
     [{ image: undefined }, 'jobs.a.image: is missing; it must be a text'],
@@ -90,6 +97,11 @@ describe('jobs', () => {
       { env: { A: '${{ event.id }}' } },
       'jobs.a.env.A: column 5: `event` cannot be read here; what can: task',
     ],
+    [
+      { env: { A: '${{ task.indx }}' } },
+      'jobs.a.env.A: column 5: `task` has no field `indx`: did you mean "index"?',
+    ],
+    [{ args: ['${{ task.index.x }}'] }, 'jobs.a.args[0]: column 5: `task.index.x` reads on after'],
     [{ args: ['${{ task. }}'] }, 'jobs.a.args[0]: column 9: something is missing after "."'],
   ])('%j', async (fields, line) => {
     expect(await job(fields)).toEqual([expect.stringContaining(line)]);
@@ -138,6 +150,20 @@ describe('volumes', () => {
     expect(await volume(`${folder.path}/allowed/../x`, allowed)).toEqual([
       expect.stringContaining('not below'),
     ]);
+  });
+
+  it('never hold the data folder, also where a flag names it', async () => {
+    const allowed = [folder.path];
+    const content = {
+      server: { allowedBinds: allowed },
+      jobs: { a: { ...JOB, volumes: [{ bind: `${folder.path}/kept`, to: '/in' }] } },
+    };
+    expect(await folder.problemsOf(content)).toEqual([]);
+    expect(await folder.problemsOf(content, { env: {}, dataDir: `${folder.path}/kept/data` })).toEqual([
+      expect.stringContaining("holds the gateway's own data"),
+    ]);
+    const { server } = await folder.load({}, { env: {}, dataDir: 'here' });
+    expect(server.dataDir).toBe(`${process.cwd()}/here`);
   });
 
   it.each(['/', '/run', '/var/run', '/var/run/docker.sock', '/run/podman'])(
@@ -235,6 +261,7 @@ describe('triggers', () => {
     [{ taskCount: 'two' }, 'triggers.t.run.taskCount: must be a whole number'],
     [{ taskCount: '${{ task.count }}' }, '`task` cannot be read here'],
     [{ timeout: '8d' }, 'triggers.t.run.timeout: must be between 1s and 7d, not 8d'],
+    [{ timeout: 60 }, 'triggers.t.run.timeout: must have a unit: write "60s"'],
     [{ timeout: 'soon' }, 'triggers.t.run.timeout: "soon" is not a duration'],
   ])('run %j', async (fields, line) => {
     expect(await run(fields)).toEqual([expect.stringContaining(line)]);

@@ -25,6 +25,11 @@ describe('nextStep', () => {
   it.each<[string, RetryInput, ReturnType<typeof nextStep>]>([
     ['success', input('EXITED_ZERO', { result: result('EXITED_ZERO', 'SUCCEEDED') }), { task: 'SUCCEEDED' }],
     ['cancelled', input('CANCELLED', { result: result('CANCELLED', 'CANCELLED') }), { task: 'CANCELLED' }],
+    [
+      'a success beats a cancel',
+      input('EXITED_ZERO', { result: result('EXITED_ZERO', 'SUCCEEDED'), cancelRequested: true }),
+      { task: 'SUCCEEDED' },
+    ],
     ['a cancel beats a retry', input('NON_ZERO_EXIT_CODE', { cancelRequested: true }), { task: 'CANCELLED' }],
     ['retried at once', input('NON_ZERO_EXIT_CODE'), { task: 'PENDING', counts: 'retry', notBefore: NOW }],
     [

@@ -226,7 +226,8 @@ describe('output', () => {
     await rig.started();
     const name = await rig.create();
     await rig.running(name);
-    rig.logs.full = true;
+    rig.runner.logs = () => Promise.reject(new Error('its log is damaged'));
+    rig.runner.cut(rig.container(name));
     rig.runner.emit(rig.container(name), 'stdout', 'lost');
     await settle();
     rig.runner.exit(rig.container(name), { exitCode: 0 });
@@ -236,6 +237,19 @@ describe('output', () => {
 });
 
 describe('stopping', () => {
+  it('does not count the pull of the image as its time', async () => {
+    const letPull = rig.runner.hold('prepare');
+    rig.runner.script = () => ({ exitAt: 30_000 });
+    await rig.started();
+    const name = await rig.create({ timeoutMs: 60_000, maxRetries: 0 });
+    await rig.until(() => rig.runner.countOf('prepare') > 0);
+    await rig.clock.advance(180_000);
+    expect(rig.runner.names()).toEqual([]);
+    letPull();
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await rig.attempt(name)).toMatchObject({ attempt: 0, reason: 'EXITED_ZERO', stopReason: null });
+  });
+
   it('sends SIGTERM at the timeout, after the intent is stored', async () => {
     await rig.started();
     const name = await rig.create({ timeoutMs: 60_000, maxRetries: 0 });
@@ -362,16 +376,6 @@ describe('an engine that is away', () => {
     await rig.ended(name);
     expect(await rig.attempt(name)).toMatchObject({ exitCode: 7, logBytes: { stdout: 10, stderr: 0 } });
     await rig.running(waiting);
-  });
-
-  it('in the middle of a start may have started it: it is adopted, not started twice', async () => {
-    await rig.started();
-    rig.runner.fail('ensure', new TappetError('ENGINE_UNAVAILABLE', 'Broken answer.'), { after: true });
-    rig.runner.script = () => ({ output: [{ text: 'once' }], exitAt: 5000 });
-    const name = await rig.create();
-    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
-    expect(rig.runner.starts.get(rig.container(name))).toBe(1);
-    expect(rig.logs.text(await rig.attempt(name))).toBe('once');
   });
 });
 

@@ -122,4 +122,22 @@ describe('outcome of an attempt', () => {
     });
     expect(result.message).toMatch(message);
   });
+
+  it.each([
+    ['killed with the engine', RAN, exited({ exitCode: 137 }), 'CONTAINER_LOST'],
+    ['ended with the engine', RAN, exited({ exitCode: 143 }), 'CONTAINER_LOST'],
+    ['gone when the engine came back', RAN, exited({ exitCode: 255 }), 'CONTAINER_LOST'],
+    ['an end of its own meanwhile', RAN, exited({ exitCode: 7 }), 'NON_ZERO_EXIT_CODE'],
+    ['out of memory meanwhile', RAN, exited({ exitCode: 137, oomKilled: true }), 'OOM_KILLED'],
+    ['asked to stop before', asked('cancel'), exited({ exitCode: 137 }), 'CANCELLED'],
+  ] as const)('around a restart of the engine: %s', (_, attempt, ended, reason) => {
+    const seen = { ranAfterStopRequest: false, engineWasAway: true };
+    expect(outcomeOf(attempt, SPEC, ended, 9000, seen).reason).toBe(reason);
+  });
+
+  it('is a stop where it ran when it was asked, though the clock of the engine says otherwise', () => {
+    const seen = { ranAfterStopRequest: true, engineWasAway: false };
+    const ended = exited({ exitCode: 0 }, 5000);
+    expect(outcomeOf(asked('timeout', 6000), SPEC, ended, 9000, seen).reason).toBe('TIMED_OUT');
+  });
 });

@@ -1,6 +1,12 @@
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EngineGate } from '../../src/executor/engine-gate.ts';
+import { LEASE_MS, Session, SessionOver } from '../../src/executor/session.ts';
+import { Stopper } from '../../src/executor/stopper.ts';
 import { DoomedPorts, Rig } from '../support/executor-rig.ts';
 import { settle } from '../support/manual-clock.ts';
+
+const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 let rig: Rig;
 beforeEach(async () => {
@@ -63,6 +69,35 @@ describe('ownership of an engine', () => {
     failing = false;
     await rig.until(() => executor.holdsEngine());
   });
+});
+
+function gateOf(session: Session): EngineGate {
+  const { clock, runner } = rig;
+  return new EngineGate({ runner, session, clock, log: SILENT, onUp: () => undefined });
+}
+
+it('a suspended owner does nothing any more once its lease is over, though no timer has fired yet', async () => {
+  const session = new Session({ epoch: 1, clock: rig.clock, log: SILENT });
+  const gate = gateOf(session);
+  const { name: order } = await gate.through(() => Promise.resolve({ name: 'given' }));
+  expect(order).toBe('given');
+  rig.clock.set(rig.clock.now() + LEASE_MS - 1);
+  session.throwIfOver();
+  rig.clock.set(rig.clock.now() + 1);
+  await expect(gate.through(() => rig.runner.list())).rejects.toBeInstanceOf(SessionOver);
+  expect(session.signal.aborted).toBe(true);
+  expect(rig.runner.countOf('list')).toBe(0);
+});
+
+it('a stopper that is done with lets go of its session', () => {
+  const { clock, runner } = rig;
+  const session = new Session({ epoch: 1, clock, log: SILENT });
+  const { signal } = session;
+  const gate = gateOf(session);
+  const stopper = new Stopper({ runner, gate, clock, log: SILENT, signal, onAct: () => undefined });
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+  stopper.cancel();
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 });
 
 describe('a stop', () => {

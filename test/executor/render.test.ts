@@ -33,16 +33,48 @@ describe('rendering for an attempt', () => {
     });
   });
 
-  it.each(['${{ task.index }}', '$${{ x }}', '$$${{', 'a'.repeat(30_000) + '${{', '${{'.repeat(9000)])(
-    'gives text from outside as it was, whatever it looks like (%#)',
-    (text) => {
-      expect(render({ env: { A: literal(text) } })).toEqual({
-        ok: true,
-        rendered: { env: { A: text }, args: null },
-        namesTask: false,
-      });
-    },
-  );
+  it.each([
+    '${{ task.index }}',
+    '$${{ x }}',
+    '$$${{',
+    '$${{{{' + 'a'.repeat(5000),
+    'a'.repeat(30_000) + '${{',
+    '${{'.repeat(9000),
+  ])('gives text from outside as it was, whatever it looks like (%#)', (text) => {
+    expect(render({ env: { A: literal(text) } })).toEqual({
+      ok: true,
+      rendered: { env: { A: text }, args: null },
+      namesTask: false,
+    });
+  });
+
+  it.each<[string, Partial<JobSpec>, string, RegExp]>([
+    [
+      'a long value',
+      { env: { X: '${{ event.x }}-${{ task.index }}' } },
+      'a'.repeat(60_000),
+      /env\.X is 60,002 bytes/,
+    ],
+    [
+      'a NUL in a value',
+      { env: { X: '${{ event.x }}-${{ task.index }}' } },
+      'a\0PATH=/evil',
+      /env\.X holds a NUL/,
+    ],
+    ['a NUL in an argument', { args: ['ok', '${{ event.x }}'] }, '\0', /args\[1\] holds a NUL/],
+    ['a long argument', { args: ['a'.repeat(98_305)] }, '', /args\[0\] is more than 98,304 bytes/],
+    [
+      'a long environment',
+      { env: { A: '${{ event.x }}', B: '${{ event.x }}', C: '${{ event.x }}', D: '${{ event.x }}' } },
+      'a'.repeat(30_000),
+      /the environment is .* bytes long/,
+    ],
+  ])('refuses %s', (_, spec, x, message) => {
+    expect(render(spec, { event: { x } })).toEqual({
+      ok: false,
+      message: expect.stringMatching(message) as unknown,
+    });
+  });
 
   it.each(['${{ event.none }}', '${{ task.', '${{ 1 / 0 }}'])('names the place where %s fails', (text) => {
     expect(render({ args: ['ok', text] }, { event: {} })).toMatchObject({

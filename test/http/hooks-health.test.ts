@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
-import { createTestApp } from '../support/http-fakes.ts';
+import { deferred } from '../../src/lib/deferred.ts';
+import { createTestApp, testConfig } from '../support/http-fakes.ts';
 
 const hook = (app: ReturnType<typeof createTestApp>['app'], name: string, init: RequestInit = {}) =>
   app.fetch(new Request(`http://gateway.test/hooks/${name}`, { method: 'POST', ...init }), {
@@ -61,6 +62,66 @@ test('a body over the limit is 413 and the source is not asked', async () => {
   expect(response.headers.get('connection')).toBe('close');
   expect((await hook(app, 'call', { body: 'x'.repeat(4096) })).status).toBe(200);
   expect(asked).toBe(1);
+});
+
+test('an unknown trigger answers no sooner than a known one: after the body', async () => {
+  const end = deferred<void>();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await end.promise;
+      controller.enqueue(new Uint8Array(5));
+      controller.close();
+    },
+  });
+  const init: RequestInit & { duplex: 'half' } = { body, duplex: 'half', headers: { 'content-length': '5' } };
+  const { app } = createTestApp({ hooks: { handle: async () => undefined } });
+  const answer = hook(app, 'none', init);
+  expect(await Promise.race([answer, new Promise((resolve) => setImmediate(resolve, 'waits'))])).toBe(
+    'waits',
+  );
+  end.resolve();
+  expect((await answer).status).toBe(401);
+});
+
+test('all bodies together are bounded: 503 with Retry-After beyond, and room again after', async () => {
+  const end = deferred<void>();
+  const { server, ...rest } = testConfig();
+  const { app } = createTestApp({
+    hooks: {
+      handle: async () => {
+        await end.promise;
+        return new Response();
+      },
+    },
+    config: () => ({ server: { ...server, maxBodyBytes: 1024 * 1024 }, ...rest }),
+  });
+  const announced = { headers: { 'content-length': '65536' } };
+  const held = Array.from({ length: 1024 }, () => hook(app, 'call', announced));
+  for (const init of [{ body: 'x' }, { headers: { 'content-length': '1' } }]) {
+    const full = await hook(app, 'call', init);
+    expect(full.status).toBe(503);
+    expect(full.headers.get('retry-after')).toBe('1');
+    expect(full.headers.get('connection')).toBe('close');
+  }
+  const empty = hook(app, 'call');
+  end.resolve();
+  for (const response of await Promise.all([...held, empty])) expect(response.status).toBe(200);
+  expect((await hook(app, 'call', { body: 'x' })).status).toBe(200);
+});
+
+test('a large body counts as it comes in, not as it is announced', async () => {
+  const { server, ...rest } = testConfig();
+  const { app } = createTestApp({
+    hooks: { handle: async () => new Response() },
+    config: () => ({ server: { ...server, maxBodyBytes: 64 * 1024 * 1024 }, ...rest }),
+  });
+  const never = (): RequestInit & { duplex: 'half' } => ({
+    body: new ReadableStream(),
+    duplex: 'half',
+    headers: { 'content-length': String(64 * 1024 * 1024) },
+  });
+  for (let i = 0; i < 10; i++) void hook(app, 'call', never());
+  expect((await hook(app, 'call', { body: 'x' })).status).toBe(200);
 });
 
 test('an unending body is left at the limit', async () => {

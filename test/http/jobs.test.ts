@@ -12,6 +12,13 @@ test('lists jobs by name, page by page', async () => {
   expect(second.jobs.map(({ name }) => name)).toEqual(['other']);
   expect(second.nextPageToken).toBe('');
 });
+test.each(['%ff', 'nowhere', '!', 'aGVsbG8='])('the page token %s is from no page: 400', async (token) => {
+  const { call } = createTestApp();
+  const response = await call('GET', `/api/v1/jobs?pageToken=${token}`);
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ errors: [{ path: 'pageToken' }] });
+});
+
 interface Listed {
   jobs: { name: string }[];
   nextPageToken: string;
@@ -33,7 +40,7 @@ test('shows a job in the words it was written in', async () => {
       image: 'busybox',
       args: ['true'],
       env: { A: '1' },
-      binds: [],
+      volumes: [],
       cpu: 1,
       memory: '512Mi',
       taskCount: 1,
@@ -105,8 +112,8 @@ test.each([
   [{ overrides: { env: { LD_PRELOAD: '/x.so' } } }, 'overrides.env.LD_PRELOAD'],
   [{ overrides: { env: { A: 1 } } }, 'overrides.env.A'],
   [{ overrides: { args: 'x' } }, 'overrides.args'],
-  [{ overrides: { image: 'evil' } }, 'overrides'],
-  [{ validateonly: true }, ''],
+  [{ overrides: { image: 'evil' } }, 'overrides.image'],
+  [{ validateonly: true }, 'validateonly'],
   [[], ''],
 ])('refuses the body %j and names the field', async (body, path) => {
   const { call, store } = createTestApp();
@@ -123,6 +130,7 @@ test.each([
   ['called a form', 'a=b', 'application/x-www-form-urlencoded', 415],
   ['called nothing', '{}', '', 415],
   ['nested too deep', '['.repeat(2000) + ']'.repeat(2000), 'application/json', 400],
+  ['a number too large', '{"x":[1e400]}', 'application/json', 400],
   ['too large', JSON.stringify({ overrides: { args: ['x'.repeat(5000)] } }), 'application/json', 413],
 ])('refuses a body that is %s', async (_what, body, type, status) => {
   const { app, store } = createTestApp();
@@ -179,6 +187,17 @@ test.each(['pageSize=0', 'pageSize=1001', 'pageSize=x', 'page=1', 'pageSize=1&pa
     const response = await createTestApp().call('GET', `/api/v1/jobs?${query}`);
     expect(response.status).toBe(400);
     const { errors } = (await response.json()) as { errors: { path: string; message: string }[] };
-    expect(errors[0]?.path === '' ? errors[0].message : errors[0]?.path).toContain('page');
+    expect(errors[0]?.path).toMatch(/^page/);
   },
 );
+
+test.each([
+  [{ overrides: { taskCount: 0 } }, 'overrides.taskCount: must be at least 1.'],
+  [{ overrides: { args: 'x' } }, 'overrides.args: must be a list, not a text.'],
+  [{ overrides: { env: { A: null } } }, 'overrides.env.A: must be a text, but nothing stands there.'],
+  [{ overrides: { timeout: 5 } }, 'overrides.timeout: must have a unit: write "5s".'],
+  [{ validateonly: true }, 'validateonly: unknown key "validateonly": did you mean "validateOnly"?'],
+])('says what is wrong with %j in plain words', async (body, detail) => {
+  const response = await createTestApp().call('POST', '/api/v1/jobs/hello:run', { body });
+  expect(await response.json()).toMatchObject({ detail });
+});

@@ -6,7 +6,7 @@ import { listen } from '../../src/http/server.ts';
 import type { RunningServer } from '../../src/http/server.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
-import { createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
+import { createTestApp, ROOT_TOKEN, testConfig } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
 
 let server: RunningServer | undefined;
@@ -36,6 +36,41 @@ test('answers on the real port', async () => {
   expect(await (await fetch(`${url}/livez`)).text()).toBe('ok\n');
   expect((await fetch(`${url}/api/v1/jobs`, { headers: { authorization } })).status).toBe(200);
   expect((await fetch(`${url}/api/v1/jobs`)).status).toBe(401);
+});
+
+test('TRACE of a hook is refused like any unknown hook', async () => {
+  const t = createTestApp({ hooks: { handle: async () => undefined } });
+  const { port } = await start(t);
+  const head = 'HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
+  const trace = await raw(port, `TRACE /hooks/anything ${head}`);
+  const post = await raw(port, `POST /hooks/anything ${head}`);
+  const undated = (answer: string): string => answer.replace(/^date: .*$/im, '');
+  expect(trace).toMatch(/^HTTP\/1.1 401 /);
+  expect(undated(trace)).toBe(undated(post));
+  expect(t.logged).toEqual([]);
+});
+
+test('where no room is left for a chunked body, its sender hears so', async () => {
+  const end = deferred<void>();
+  const { server: settings, ...rest } = testConfig();
+  const t = createTestApp({
+    hooks: {
+      handle: async () => {
+        await end.promise;
+        return new Response();
+      },
+    },
+    config: () => ({ server: { ...settings, maxBodyBytes: 64 * 1024 }, ...rest }),
+  });
+  const { port } = await start(t);
+  const init = { method: 'POST', headers: { 'content-length': '65536' } };
+  const held = Array.from({ length: 1024 }, () =>
+    t.app.fetch(new Request('http://gateway.test/hooks/call', init), { remoteAddress: '' }),
+  );
+  const chunked = 'POST /hooks/call HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n';
+  expect(await raw(port, chunked)).toMatch(/^HTTP\/1.1 503 [^]*retry-after: 1\r\n/i);
+  end.resolve();
+  await Promise.all(held);
 });
 
 test('an address in use is said in words', async () => {

@@ -1,11 +1,15 @@
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Issuers } from '../../src/auth/issuers.ts';
+import { createClient } from '../../src/client/client.ts';
 import { compileVerify } from '../../src/auth/verify.ts';
 import type { IssuerSpec, Verify, VerifyResult } from '../../src/core/auth.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
+import { startGateway } from '../../src/main.ts';
+import { ConfigFolder } from '../support/config-folder.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { AUDIENCE, issuerSpec, nameIsValue } from '../support/issuer-spec.ts';
 import { startOidcIssuer, type OidcIssuer } from '../support/oidc-issuer.ts';
@@ -159,6 +163,50 @@ describe('refused', () => {
     const good = signRaw(JSON.stringify(header), JSON.stringify(claims), 'RS256', key);
     expect((await present(good, await verifier())).ok).toBe(true);
   });
+});
+
+test('a refused token is answered 401 over HTTP and leaves nothing in the store', async () => {
+  const folder = new ConfigFolder();
+  const require = "claims.email == 'robot@example.com'";
+  const config = folder.write('tappet.json', {
+    server: { port: 0, dataDir: 'data' },
+    issuers: { main: { issuer: issuer.issuer, allowHttp: true } },
+    jobs: { hello: { image: 'busybox' } },
+    triggers: {
+      call: {
+        source: { kind: 'webhook', auth: { oidc: { issuer: 'main', audience: AUDIENCE, require } } },
+        run: { job: 'hello' },
+      },
+    },
+  });
+  // No engine: an event is stored and decided without one.
+  const env = { DOCKER_HOST: 'tcp://127.0.0.1:1' };
+  const gateway = await startGateway({ configPath: config, env, print: () => undefined });
+  try {
+    const token = await readFile(`${folder.path}/data/token`, 'utf8');
+    const client = createClient({ url: gateway.url, token: token.trim() });
+    const send = async (bearer: string): Promise<number> => {
+      const headers = { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' };
+      return (await fetch(`${gateway.url}/hooks/call`, { method: 'POST', headers, body: '{}' })).status;
+    };
+    const { header, claims } = await goodParts();
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const bad = [
+      await other.token({ audience: AUDIENCE, claims: EMAIL }),
+      await issuer.token({ audience: `${AUDIENCE}/other`, claims: EMAIL }),
+      await issuer.token({ audience: AUDIENCE, claims: { email: 'x@example.com' } }),
+      signRaw(JSON.stringify(header), JSON.stringify(claims), 'RS256', privateKey),
+      `${encode({ ...header, alg: 'none' })}.${encode(claims)}.`,
+    ];
+    for (const one of bad) expect(await send(one)).toBe(401);
+    expect((await client.events.list({})).events).toEqual([]);
+    expect((await client.executions.list({})).executions).toEqual([]);
+    expect(await send(await issuer.token({ audience: AUDIENCE, claims: EMAIL }))).toBe(202);
+    expect((await client.events.list({})).events).toHaveLength(1);
+  } finally {
+    await gateway.stop();
+    folder.remove();
+  }
 });
 
 test('an issuer that is away: unavailable, with a pause, rather than refused', async () => {

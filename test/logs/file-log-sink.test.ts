@@ -44,6 +44,16 @@ const folder = (): string => join(dir, KEY.execution, '2-1');
 const segments = async (): Promise<string[]> => (await readdir(folder())).sort();
 
 describe('files', () => {
+  it('are for the user of the gateway alone', async () => {
+    const writer = await openToCrash();
+    await writer.write('stdout', Buffer.from('x'));
+    const [name = ''] = await segments();
+    const modes = [join(dir, KEY.execution), folder(), join(folder(), name)].map(async (path) =>
+      ((await stat(path)).mode & 0o777).toString(8),
+    );
+    expect(await Promise.all(modes)).toEqual(['700', '700', '600']);
+  });
+
   it('are named after their first position and hold at most 8 MiB', async () => {
     const writer = await openToCrash();
     const block = Buffer.alloc(1_500_000, 'x');
@@ -219,4 +229,16 @@ it('says that the disk refused, takes nothing then, and goes on when there is ro
   await writer.close();
   expect(textOf(await collect(sink(), KEY))).toBe('ab');
   expect((await readFile(join(folder(), (await segments())[0] ?? ''))).length).toBeGreaterThan(2);
+});
+
+it('says that a log cannot be opened now in a way that is tried again, and opens it when it can', async () => {
+  await mkdir(join(dir, KEY.execution), { recursive: true });
+  await writeFile(folder(), '');
+  const logs = sink();
+  await expect(logs.open(KEY)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  await expect(logs.open({ ...KEY, execution: '../x' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  await rm(folder());
+  const writer = await logs.open(KEY);
+  crashed.push(writer);
+  expect(writer.cursor().stdout.bytes).toBe(0);
 });

@@ -24,7 +24,7 @@ describe('execution retention', () => {
     await rig.ended(old);
     await rig.ended(kept);
     const [oldAttempt, keptAttempt] = [await rig.attempt(old), await rig.attempt(kept)];
-    const duty = new ExecutionRetention(rig);
+    const duty = new ExecutionRetention({ store: rig.store, logs: rig.logs, log });
     expect(await duty.runOnce()).toBe(0);
     await rig.clock.advance(120_000);
     expect(await duty.runOnce()).toBe(1);
@@ -34,7 +34,7 @@ describe('execution retention', () => {
     expect(await duty.runOnce()).toBe(0);
   });
 
-  it('removes the logs before the rows, in batches, and keeps the rows where a log cannot be removed', async () => {
+  it('removes the logs before the rows, in batches', async () => {
     const left = Array.from({ length: 1201 }, (_, i) => `e-${i}`);
     const steps: string[] = [];
     const store = {
@@ -47,13 +47,38 @@ describe('execution retention', () => {
     };
     let logs = 0;
     const remove = () => Promise.resolve(void (logs += 1));
-    expect(await new ExecutionRetention({ store, logs: { remove } }).runOnce()).toBe(1201);
+    expect(await new ExecutionRetention({ store, logs: { remove }, log }).runOnce()).toBe(1201);
     expect(logs).toBe(1201);
     expect(steps).toEqual(['rows 500', 'rows 500', 'rows 201']);
-    left.push('bad');
-    const bad = { remove: () => Promise.reject(new Error('no disk')) };
-    await expect(new ExecutionRetention({ store, logs: bad }).runOnce()).rejects.toThrow('no disk');
-    expect(left).toEqual(['bad']);
+  });
+
+  it('keeps only the rows whose log cannot be removed, and says so once', async () => {
+    let left = Array.from({ length: 1200 }, (_, i) => `e-${i}`);
+    const store = {
+      expiredExecutions: (limit: number) => Promise.resolve(left.slice(0, limit)),
+      pruneExecutions: (names: readonly string[]) => {
+        left = left.filter((name) => !names.includes(name));
+        return Promise.resolve(names.length);
+      },
+    };
+    const warnings: string[] = [];
+    const asked: string[] = [];
+    // More than a batch of them, all in front.
+    const stuck = (name: string): boolean => Number(name.slice(2)) < 600;
+    const remove = (name: string) => {
+      asked.push(name);
+      return stuck(name) ? Promise.reject(new Error('not permitted')) : Promise.resolve();
+    };
+    const duty = new ExecutionRetention({
+      store,
+      logs: { remove },
+      log: { ...log, warn: (message) => void warnings.push(message) },
+    });
+    expect(await duty.runOnce()).toBe(600);
+    expect(left).toHaveLength(600);
+    expect(left.every(stuck)).toBe(true);
+    expect(new Set(asked).size).toBe(asked.length);
+    expect(warnings).toEqual([expect.stringMatching(/e-0, and those of 599 more.*not permitted/)]);
   });
 });
 

@@ -100,6 +100,18 @@ describe('what does not', () => {
       /^run\.env\.A: .*32,769 bytes/,
     ],
     [
+      'a value with NUL that names task',
+      { env: { A: '${{ event.data.v }}-${{ task.index }}' } },
+      { v: 'a\0PATH=/evil' },
+      /^run\.env\.A: .*NUL/,
+    ],
+    [
+      'a value too long that names task',
+      { args: ['${{ event.data.v }}-${{ task.index }}'] },
+      { v: 'x'.repeat(60_000) },
+      /^run\.args\[0\]: .*60,002 bytes/,
+    ],
+    [
       'all values together too long',
       { env: Object.fromEntries(['A', 'B', 'C', 'D'].map((name) => [name, '${{ event.data.v }}'])) },
       { v: 'x'.repeat(30_000) },
@@ -149,6 +161,16 @@ describe('what is frozen', () => {
       args: ['e-1', 'b'],
       taskCount: 7,
       timeoutMs: 90_000,
+    });
+  });
+
+  it('sets no other name of the environment than the mapping declares', () => {
+    const sent = { n: 7, env: { EVIL: '1' }, PATH: '/evil', B: 'evil' };
+    const text = { env: { A: '${{ event.data.n }}' } };
+    const spec = decide(text, data(sent), job('report', { env: { B: '2' } })).execution?.spec;
+    expect(spec?.env).toEqual({ A: '7', B: '2' });
+    expect(decide({}, data(sent), job('report', { env: { B: '2' } })).execution?.spec.env).toEqual({
+      B: '2',
     });
   });
 

@@ -25,7 +25,11 @@ export async function runnerOn(
   clock: Clock = new SystemClock(),
 ) {
   const engine = await fakeEngine({
-    'GET /networks/net': answer(200, { Id: 'n', Labels: { 'dev.tappet.instance': instance } }),
+    'GET /networks/net': answer(200, {
+      Id: 'n',
+      Labels: { 'dev.tappet.instance': instance },
+      Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+    }),
     'POST /containers/create': answer(201, { Id: 'c' }),
     [`POST /containers/${spec.name}/attach`]: (_, response) => response.writeHead(200).flushHeaders(),
     [`POST /containers/${spec.name}/start`]: answer(204),

@@ -40,7 +40,7 @@ function triggerDefinition(name: string): TriggerDefinition {
   };
 }
 
-function testConfig(over: Partial<Config['server']> = {}): Config {
+export function testConfig(over: Partial<Config['server']> = {}): Config {
   const jobs = [jobDefinition('hello'), jobDefinition('other', { taskCount: 3 })];
   const triggers = [triggerDefinition('nightly')];
   return {

@@ -1,3 +1,4 @@
+import { TappetError } from '../../src/core/errors.ts';
 import type { AttemptKey, LogBytes } from '../../src/core/execution.ts';
 import type {
   LogChunk,
@@ -78,7 +79,7 @@ class MemoryWriter implements LogWriter {
   async write(stream: LogStream, data: Uint8Array): Promise<void> {
     await Promise.resolve();
     if (this.superseded || this.#entry.closed) throw new TypeError('this log writer has ended');
-    if (this.#full()) throw new Error('no space left');
+    if (this.#full()) throw new TappetError('STORE_UNAVAILABLE', 'no space left');
     this.#entry.parts.push({ stream, data: Buffer.from(data) });
   }
 

@@ -7,8 +7,10 @@ const KEPT = 64;
 const compiled = new Map<string, Cron>();
 
 /**
- * The first slot after `after` (epoch ms), or null where none comes. In the hour that a change of clocks leaves out
- * a slot moves to the end of the gap; in the hour that comes twice a fixed time comes once, at its first occurrence.
+ * The first slot after `after` (epoch ms), or null where none comes. A fixed time, with one second, minute and hour
+ * written as numbers, comes once a day whatever the clocks do: from the hour that they leave out it moves to the end of
+ * the gap, in the hour that comes twice it is the first. All others (lists, ranges, steps, `*`) go by the clock on
+ * the wall: they have no slots in the hour left out, and each slot twice in the hour that comes twice.
  * Errors: whatever croner throws for a bad cron or zone (`parseSchedule` tells them beforehand).
  */
 export function nextTime(cron: string, zone: string, after: number): number | null {

@@ -15,6 +15,11 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 export interface RawCall {
   readonly trigger: string;
   readonly headers: Headers;
+  /**
+   * Whether `ce-*` headers may say what happened. Not where only the body is signed: whoever has seen one call could
+   * repeat it with others. The id is taken in any case.
+   */
+  readonly attributesInHeaders: boolean;
   readonly body: Uint8Array;
   readonly now: number;
   newId(): string;
@@ -105,7 +110,7 @@ function envelope(value: Json, call: RawCall, where: string): Result<CloudEvent>
 function binary(call: RawCall, type: MediaType): Result<CloudEvent> {
   const data = decode(call.body, type);
   if (!data.ok) return data;
-  const attributes = headerAttributes(call.headers);
+  const attributes = headerAttributes(call);
   if (!attributes.ok) return attributes;
   const id = attributes.value.has('id') ? { ok: true as const, value: '' } : idFromHeaders(call);
   if (!id.ok) return id;
@@ -139,10 +144,10 @@ function idFromHeaders(call: RawCall): Result<string> {
   return { ok: true, value: call.newId() };
 }
 
-function headerAttributes(headers: Headers): Result<Map<string, string>> {
+function headerAttributes({ headers, attributesInHeaders }: RawCall): Result<Map<string, string>> {
   const attributes = new Map<string, string>();
   for (const [name, value] of headers) {
-    if (!name.startsWith('ce-')) continue;
+    if (!name.startsWith('ce-') || !(attributesInHeaders || name === 'ce-id')) continue;
     const decoded = decodeHeader(value);
     if (decoded === undefined) {
       return reject(

@@ -1,5 +1,5 @@
 import type { Json } from '../../src/core/json.ts';
-import { jsonShape } from '../../src/lib/json-shape.ts';
+import { hasInfinity, jsonShape } from '../../src/lib/json-shape.ts';
 import { jsonErrorOffset } from './json-error.ts';
 import { reject, type Result } from './problem.ts';
 
@@ -28,6 +28,8 @@ export function parseJson(bytes: Uint8Array): Result<Json> {
   if (jsonShape(text.value).depth > MAX_DEPTH) {
     return reject(400, `The JSON is nested more than ${MAX_DEPTH} levels deep.`);
   }
+  if (hasInfinity(value))
+    return reject(400, 'The JSON holds a number that is too large; send it as a string.');
   return { ok: true, value };
 }
 

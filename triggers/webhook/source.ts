@@ -33,14 +33,14 @@ interface EventAnswer {
 interface DecisionAnswer {
   readonly trigger: string;
   readonly outcome: string;
-  readonly reason: string;
+  readonly reason?: string;
   readonly clause?: string;
   readonly values?: JsonObject;
   readonly execution?: string;
 }
 
-export function createWebhookSource({ name }: { name: string; spec: WebhookSpec }): Source {
-  return new WebhookSource(name);
+export function createWebhookSource({ name, spec }: { name: string; spec: WebhookSpec }): Source {
+  return new WebhookSource(name, spec.auth);
 }
 
 /**
@@ -49,12 +49,18 @@ export function createWebhookSource({ name }: { name: string; spec: WebhookSpec 
  */
 class WebhookSource implements Source {
   readonly #name: string;
+  /** A signature covers the body and nothing else. */
+  readonly #signed: boolean;
+  /** Anyone may call, so nobody hears what stands in the trigger. */
+  readonly #open: boolean;
   #running: Running | undefined;
   #refusals = 0;
   #refusalLogTime = -Infinity;
 
-  constructor(name: string) {
+  constructor(name: string, auth: WebhookSpec['auth']) {
     this.#name = name;
+    this.#signed = auth !== 'none' && 'hmac' in auth;
+    this.#open = auth === 'none';
   }
 
   manual(_time: number, data: Json | undefined): ManualEvent {
@@ -94,6 +100,7 @@ class WebhookSource implements Source {
     const call = callToEvents({
       trigger: this.#name,
       headers: request.headers,
+      attributesInHeaders: !this.#signed,
       body: body.value,
       now: context.clock.now(),
       newId: () => context.newId(),
@@ -104,7 +111,7 @@ class WebhookSource implements Source {
     const accepted = await context.accept({ events });
     if (accepted.outcome === 'conflict')
       return unavailable('The event could not be stored. Send it again.', 1);
-    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context)));
+    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context, this.#open)));
     return Response.json(call.value.batch ? { events: answers } : answers[0], { status: 202 });
   }
 
@@ -112,7 +119,7 @@ class WebhookSource implements Source {
     this.#logRefusal(result.reason, info, context);
     if (result.ok === false) return problemResponse(UNAUTHENTICATED, { 'www-authenticate': 'Bearer' });
     const detail = 'The credentials cannot be checked at the moment. Send the event again later.';
-    return unavailable(detail, result.retryAfter, 'UNAUTHENTICATED');
+    return unavailable(detail, result.retryAfter, 'ISSUER_UNAVAILABLE');
   }
 
   #logRefusal(reason: string, info: RequestInfo, context: SourceContext): void {
@@ -144,7 +151,11 @@ async function readBody(request: Request): Promise<Result<Uint8Array>> {
 }
 
 /** The event is durable by now, so whatever goes wrong here, the answer says that it was taken. */
-async function answerFor(accepted: AcceptedEvent, context: SourceContext): Promise<EventAnswer> {
+async function answerFor(
+  accepted: AcceptedEvent,
+  context: SourceContext,
+  open: boolean,
+): Promise<EventAnswer> {
   const uid = accepted.duplicateOf ?? accepted.uid;
   const duplicate = accepted.duplicateOf !== undefined;
   const outcome = await waitDecided(uid, context);
@@ -152,7 +163,7 @@ async function answerFor(accepted: AcceptedEvent, context: SourceContext): Promi
     event: uid,
     duplicate,
     decided: outcome?.decided ?? false,
-    decisions: (outcome?.decisions ?? []).map((decision) => decisionAnswer(decision, duplicate)),
+    decisions: (outcome?.decisions ?? []).map((decision) => decisionAnswer(decision, duplicate, open)),
     executions: Object.keys(outcome?.executions ?? {}),
   };
 }
@@ -166,8 +177,11 @@ async function waitDecided(uid: string, context: SourceContext): Promise<EventOu
   }
 }
 
-function decisionAnswer(decision: Decision, duplicate: boolean): DecisionAnswer {
-  const { trigger, outcome, reason, clause, execution } = decision;
+/** `open`: to whoever calls without credentials; the event of the API has the rest. */
+function decisionAnswer(decision: Decision, duplicate: boolean, open: boolean): DecisionAnswer {
+  const { trigger, outcome, reason, clause } = decision;
+  const execution = decision.execution === null ? {} : { execution: decision.execution };
+  if (open) return { trigger, outcome, ...execution };
   const values = sendersOwn(decision.values, duplicate);
   return {
     trigger,
@@ -175,7 +189,7 @@ function decisionAnswer(decision: Decision, duplicate: boolean): DecisionAnswer 
     reason,
     ...(clause === null ? {} : { clause }),
     ...(values === undefined ? {} : { values }),
-    ...(execution === null ? {} : { execution }),
+    ...execution,
   };
 }
 

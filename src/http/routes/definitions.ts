@@ -16,12 +16,22 @@ export function pageByName<T extends { readonly name: string }>(
   query: Parameters<typeof pageParams>[0],
 ): { readonly items: readonly T[]; readonly nextPageToken: string } {
   const { size, cursor } = pageParams(query);
-  const after = cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString();
+  const after = cursor === undefined ? '' : nameOf(cursor);
   const rest = [...definitions.values()]
     .filter((definition) => definition.name > after)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const items = rest.slice(0, size);
   const last = items.at(-1);
   const more = rest.length > items.length && last !== undefined;
-  return { items, nextPageToken: more ? Buffer.from(last.name).toString('base64url') : '' };
+  return { items, nextPageToken: more ? tokenOf(last.name) : '' };
+}
+
+const tokenOf = (name: string): string => Buffer.from(name).toString('base64url');
+
+/** Errors: INVALID_ARGUMENT where no page of definitions can have given this token. */
+function nameOf(token: string): string {
+  const name = Buffer.from(token, 'base64url').toString();
+  if (tokenOf(name) === token && /^[a-z0-9-]+$/.test(name)) return name;
+  const message = 'pageToken: is not from an earlier page of the same list.';
+  throw new TappetError('INVALID_ARGUMENT', message, { path: 'pageToken' });
 }

@@ -1,9 +1,14 @@
-import { hasBoundedLength, readBody } from '../body.ts';
+import { isTappetError } from '../../core/errors.ts';
+import { announcedLength, readBody } from '../body.ts';
+import { BodyBudget } from '../body-budget.ts';
+import type { BodyShare } from '../body-budget.ts';
 import { hookRefused } from '../permissions.ts';
 import type { Routes } from '../permissions.ts';
-import type { HttpDeps } from '../deps.ts';
+import { problemResponse } from '../problem.ts';
 
 const PREFIX = '/hooks/';
+/** A body that announces no more counts as announced; a larger one as it comes in, so that announcing takes no room. */
+const SMALL_BODY = 64 * 1024;
 
 /**
  * `/hooks/<trigger>`: the busiest way in, so nothing stands between the router and the source but the bound on the
@@ -11,21 +16,43 @@ const PREFIX = '/hooks/';
  */
 export function hookRoutes(routes: Routes): void {
   const { deps } = routes;
+  const budget = new BodyBudget();
   routes.source('/hooks/:trigger', async (c) => {
-    const request = await bounded(c.req.raw, deps);
-    const response = await deps.hooks.handle(c.req.path.slice(PREFIX.length), request, c.env);
-    return response === undefined || response.status === 401 ? hookRefused() : response;
+    // The Fetch standard has no such requests: the first look at its headers would throw.
+    if (c.req.method === 'TRACE') return hookRefused();
+    const limit = deps.config().server.maxBodyBytes;
+    const share = budget.share(limit);
+    try {
+      const request = await bounded(c.req.raw, limit, share);
+      const response = await deps.hooks.handle(c.req.path.slice(PREFIX.length), request, c.env);
+      if (response !== undefined) return response.status === 401 ? hookRefused() : response;
+      // A source reads the body before it answers; answering sooner would tell that there is none.
+      await readBody(request, limit);
+      return hookRefused();
+    } catch (error) {
+      if (!share.refused || !isTappetError(error)) throw error;
+      const full = problemResponse(error);
+      // The rest of the body is not read.
+      full.headers.set('connection', 'close');
+      return full;
+    } finally {
+      share.free();
+    }
   });
 }
 
 /**
- * A body with an announced length cannot be longer (the parser ends it there), so it stays unread; one without is
+ * A small body with an announced length cannot be longer (the parser ends it there), so it stays unread; any other is
  * read here and counted.
  */
-async function bounded(request: Request, deps: HttpDeps): Promise<Request> {
+async function bounded(request: Request, limit: number, share: BodyShare): Promise<Request> {
   const { method, url, headers } = request;
   if (method === 'GET' || method === 'HEAD') return request;
-  const limit = deps.config().server.maxBodyBytes;
-  if (hasBoundedLength(headers, limit)) return request;
-  return new Request(url, { method, headers, body: await readBody(request, limit) });
+  const length = announcedLength(headers, limit);
+  if (length !== undefined && length <= SMALL_BODY) {
+    share.grow(length);
+    return request;
+  }
+  const body = await readBody(request, limit, (bytes) => share.grow(bytes));
+  return new Request(url, { method, headers, body });
 }

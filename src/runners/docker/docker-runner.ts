@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
-import { TappetError } from '../../core/errors.ts';
+import { TappetError, isTappetError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { LogWriter } from '../../core/log-sink.ts';
 import type {
@@ -30,6 +30,13 @@ import { startFailure } from './start-failure.ts';
 
 /** The engine answers a stop when the container has ended; an order that it refuses is answered within this. */
 const STOP_TAKEN_MS = 250;
+
+const BINDS_MS = 10_000;
+
+interface Refusal {
+  readonly status: number;
+  readonly message: string;
+}
 
 export interface DockerRunnerParams {
   readonly endpoint: EngineEndpoint;
@@ -70,12 +77,12 @@ export class DockerRunner implements Runner {
     return this.#images.prepare(image);
   }
 
-  async ensure(spec: ContainerSpec, log: LogWriter): Promise<Ensured> {
-    await this.#refuseBinds(spec);
+  async ensure(spec: ContainerSpec, log: LogWriter, mayAct: () => void = () => {}): Promise<Ensured> {
+    await this.#withinTime(this.#refuseBinds(spec));
     await this.#network.ensure();
-    const existing = await this.#createOrFind(spec);
+    const existing = await this.#createOrFind(spec, mayAct);
     if (existing.state !== 'created') return { outcome: 'adopted', status: existing };
-    return this.#start(spec, log);
+    return this.#start(spec, log, mayAct);
   }
 
   logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void> {
@@ -106,7 +113,7 @@ export class DockerRunner implements Runner {
     if (await this.#client.killContainer(name)) return;
     // Engines word the refusal differently: whether it still runs is what counts.
     if ((await this.inspect(name)).state !== 'running') return;
-    throw new TappetError('ENGINE_UNAVAILABLE', `The container engine would not kill container ${name}.`);
+    throw new TappetError('ENGINE_REFUSED', `The container engine would not kill container ${name}.`);
   }
 
   remove(name: string): Promise<void> {
@@ -127,6 +134,23 @@ export class DockerRunner implements Runner {
     return `${LABELS.instance}=${this.#params.instance}`;
   }
 
+  /** A folder on a file server that is gone makes whoever looks at it wait for ever. */
+  async #withinTime(looking: Promise<void>): Promise<void> {
+    let cancel = () => {};
+    const late = new Promise<never>((_, reject) => {
+      const message = `A folder of "binds" did not answer within ${BINDS_MS / 1000} s.`;
+      const fix = 'See that the file server behind it answers.';
+      cancel = this.#params.clock.setTimer(BINDS_MS, () =>
+        reject(new TappetError('ENGINE_REFUSED', message, { fix })),
+      );
+    });
+    try {
+      await Promise.race([looking, late]);
+    } finally {
+      cancel();
+    }
+  }
+
   async #refuseBinds(spec: ContainerSpec): Promise<void> {
     if (spec.binds.length === 0) return;
     const { endpoint } = this.#params;
@@ -134,39 +158,47 @@ export class DockerRunner implements Runner {
     const real = await Promise.all(
       spec.binds.map(async (bind) => ({ ...bind, from: await resolved(bind.from) })),
     );
-    const refused = refusedBind([...spec.binds, ...real], sockets);
+    // `from` was resolved when the configuration was loaded; one that leads elsewhere now was put there since, maybe
+    // by a task that may write beside it, and no rule has judged it.
+    const moved = spec.binds.find(({ from }, i) => real[i]?.from !== from);
+    const refused =
+      refusedBind([...spec.binds, ...real], sockets) ??
+      (moved === undefined
+        ? null
+        : `The folder ${moved.from} was replaced by a symbolic link since the configuration was loaded.`);
     if (refused !== null)
       throw new TappetError('CONTAINER_START_FAILED', refused, { fix: 'Remove it from "binds".' });
   }
 
   /** Creates it, or finds the one of an earlier call. A container that vanishes in between is created after all. */
-  async #createOrFind(spec: ContainerSpec): Promise<ContainerStatus> {
+  async #createOrFind(spec: ContainerSpec, mayAct: () => void): Promise<ContainerStatus> {
     for (let tries = 0; tries < 3; tries++) {
       const traits = await this.#engineTraits();
       const body = createBody(this.#params.instance, this.#network.name, spec, traits);
+      mayAct();
       const created = await this.#client.createContainer(spec.name, body);
       if (created.outcome === 'created') return { state: 'created' };
       if (created.outcome === 'image-missing') throw this.#imageGone(spec);
       if (created.outcome === 'network-missing') await this.#remakeNetwork();
-      else if (created.outcome === 'refused') this.#withoutInit(spec, created.message, traits);
+      else if (created.outcome === 'refused') this.#withoutInit(spec, created, traits);
       else {
         const found = await this.#findOwn(spec);
         if (found.state !== 'missing') return found;
       }
     }
     throw new TappetError(
-      'ENGINE_UNAVAILABLE',
+      'ENGINE_REFUSED',
       `The container engine says of container ${spec.name} that it exists and that it does not.`,
     );
   }
 
   /** Podman tells only now that its init program is not installed: from here on containers go without. */
-  #withoutInit(spec: ContainerSpec, refusal: string, traits: EngineTraits): void {
-    if (!traits.hasInit || !/container-init binary not found/i.test(refusal))
-      throw startFailure(spec, refusal);
+  #withoutInit(spec: ContainerSpec, refusal: Refusal, traits: EngineTraits): void {
+    if (!traits.hasInit || !/container-init binary not found/i.test(refusal.message))
+      throw startFailure(spec, refusal.status, refusal.message);
     this.#traits = { outages: this.#client.transport.outages, value: { ...traits, hasInit: false } };
     this.#params.log.warn('the engine has no init program for containers: install the package catatonit', {
-      reason: refusal,
+      reason: refusal.message,
     });
   }
 
@@ -183,18 +215,18 @@ export class DockerRunner implements Runner {
     });
   }
 
-  async #start(spec: ContainerSpec, log: LogWriter): Promise<Ensured> {
+  async #start(spec: ContainerSpec, log: LogWriter, mayAct: () => void): Promise<Ensured> {
     await this.#checkCommand(spec);
     const stream = await this.#client.attach(spec.name);
     if (stream === null) throw this.#vanished(spec);
-    if (typeof stream === 'string') throw await this.#removeFailed(spec, stream);
+    if (typeof stream === 'string') throw await this.#removeFailed(spec, { status: 500, message: stream });
     const capture = new Capture(
       { client: this.#client, clock: this.#params.clock, log: this.#params.log },
       spec.name,
       stream,
     );
     try {
-      const outcome = await this.#startAttached(spec);
+      const outcome = await this.#startAttached(spec, mayAct);
       if (outcome !== 'started') {
         capture.discard();
         return { outcome: 'adopted', status: outcome };
@@ -209,8 +241,9 @@ export class DockerRunner implements Runner {
   }
 
   /** `started` = by this call, so that the stream attached before has everything. */
-  async #startAttached(spec: ContainerSpec): Promise<'started' | ContainerStatus> {
+  async #startAttached(spec: ContainerSpec, mayAct: () => void): Promise<'started' | ContainerStatus> {
     for (let tries = 0; ; tries++) {
+      mayAct();
       const start = await this.#client.startContainer(spec.name);
       if (start.outcome === 'started') return 'started';
       const status = await this.inspect(spec.name);
@@ -219,7 +252,7 @@ export class DockerRunner implements Runner {
       // An error is not always the truth: the engine has started containers and then said 500.
       if (status.state === 'running' || status.state === 'exited') return 'started';
       if (status.state === 'missing') throw this.#vanished(spec);
-      if (tries > 0 || !isNetworkMissing(start.message)) throw await this.#removeFailed(spec, start.message);
+      if (tries > 0 || !isNetworkMissing(start.message)) throw await this.#removeFailed(spec, start);
       await this.#remakeNetwork();
     }
   }
@@ -234,9 +267,14 @@ export class DockerRunner implements Runner {
     }
   }
 
-  async #removeFailed(spec: ContainerSpec, words: string): Promise<TappetError> {
-    await this.remove(spec.name);
-    return startFailure(spec, words);
+  async #removeFailed(spec: ContainerSpec, { status, message }: Refusal): Promise<TappetError> {
+    try {
+      await this.remove(spec.name);
+    } catch (error) {
+      // It never ran, so that it may stay until maintenance comes; why it did not start is what counts.
+      if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
+    }
+    return startFailure(spec, status, message);
   }
 
   async #remakeNetwork(): Promise<void> {
@@ -254,7 +292,7 @@ export class DockerRunner implements Runner {
 
   #vanished(spec: ContainerSpec): TappetError {
     return new TappetError(
-      'CONTAINER_START_FAILED',
+      'ENGINE_REFUSED',
       `Container ${spec.name} was removed before it could be started.`,
     );
   }

@@ -34,14 +34,15 @@ export type Created =
   | { readonly outcome: 'created' }
   | {
       readonly outcome: 'name-taken' | 'image-missing' | 'network-missing' | 'refused';
+      readonly status: number;
       readonly message: string;
     };
 export type Started =
   | { readonly outcome: 'started' }
   | { readonly outcome: 'already-started' }
-  | { readonly outcome: 'failed'; readonly message: string };
+  | { readonly outcome: 'failed'; readonly status: number; readonly message: string };
 
-/** The engine's calls that the runner makes. Each ends within its deadline. Errors: ENGINE_UNAVAILABLE. */
+/** The engine's calls that the runner makes. Each ends within its deadline. Errors: ENGINE_UNAVAILABLE, ENGINE_REFUSED. */
 export class EngineClient {
   readonly transport: EngineTransport;
   #version: { readonly outages: number; readonly value: Promise<EngineVersion> } | null = null;
@@ -91,7 +92,7 @@ export class EngineClient {
     const request = { path: '/containers/create', query: { name }, body, deadlineMs: HEAVY_MS };
     const answer = await this.#call({ method: 'POST', ...request });
     if (isSuccess(answer.status)) return { outcome: 'created' };
-    return { outcome: refusal(answer), message: answer.message };
+    return { outcome: refusal(answer), status: answer.status, message: answer.message };
   }
 
   /** null = there is none. */
@@ -120,7 +121,8 @@ export class EngineClient {
       deadlineMs: HEAVY_MS,
     });
     if (answer.status === 304) return { outcome: 'already-started' };
-    return isSuccess(answer.status) ? { outcome: 'started' } : { outcome: 'failed', message: answer.message };
+    if (isSuccess(answer.status)) return { outcome: 'started' };
+    return { outcome: 'failed', status: answer.status, message: answer.message };
   }
 
   /** Answers when the container has ended; the engine goes on with it if the caller hangs up. */
@@ -175,8 +177,10 @@ export class EngineClient {
   /** The Go file mode of a path in the container; null = there is no such path. */
   async statPath(name: string, path: string): Promise<number | null> {
     const answer = await this.#call({ method: 'HEAD', path: `/containers/${name}/archive`, query: { path } });
+    if (answer.status === 404) return null;
     const header = answer.headers['x-docker-container-path-stat'];
-    if (typeof header !== 'string') return null;
+    if (!isSuccess(answer.status) || typeof header !== 'string')
+      throw this.transport.unexpected(`look at ${path} in container ${name}`, answer);
     return pathStatShape.parse(JSON.parse(Buffer.from(header, 'base64').toString('utf8'))).mode;
   }
 

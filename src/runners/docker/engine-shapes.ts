@@ -61,6 +61,7 @@ export type EngineListed = z.infer<typeof listShape>[number];
 export const networkShape = z.object({
   Id: z.string(),
   Labels: z.record(z.string(), z.string()).nullish(),
+  Options: z.record(z.string(), z.string()).nullish(),
 });
 export type EngineNetwork = z.infer<typeof networkShape>;
 

@@ -53,7 +53,7 @@ const ANY_STATUS: Readonly<Record<number, true>> = Object.fromEntries(
 /**
  * One HTTP call to the engine, with a deadline on each: an engine that dies in the middle of an answer leaves the
  * modem's promise pending for ever, so every answer is read here as a stream, whose errors do arrive.
- * Errors: ENGINE_UNAVAILABLE only.
+ * Errors: ENGINE_UNAVAILABLE only. An answer that refuses is no error here; see `unexpected`.
  */
 export class EngineTransport {
   readonly place: string;
@@ -110,11 +110,11 @@ export class EngineTransport {
     }
   }
 
-  /** ENGINE_UNAVAILABLE for an answer that the call has no use for. */
+  /** ENGINE_REFUSED for an answer that the call has no use for; ENGINE_UNAVAILABLE where only a proxy answered. */
   unexpected(what: string, answer: EngineAnswer): TappetError {
     const words = answer.message === '' ? '' : `: ${answer.message}`;
     return new TappetError(
-      'ENGINE_UNAVAILABLE',
+      answer.status === 502 || answer.status === 504 ? 'ENGINE_UNAVAILABLE' : 'ENGINE_REFUSED',
       `The container engine could not ${what} (HTTP ${answer.status}${words}).`,
     );
   }
@@ -129,6 +129,11 @@ export class EngineTransport {
       {},
       error,
     );
+  }
+
+  /** ENGINE_REFUSED for an error that the engine itself put into a stream: it is there, and this is what it says. */
+  broken(what: string, words: string): TappetError {
+    return new TappetError('ENGINE_REFUSED', `The container engine could not go on ${what}: ${words}`);
   }
 
   #endWith(response: IncomingMessage, signal: AbortSignal | undefined): void {

@@ -36,6 +36,8 @@ export interface FindEngineParams {
   readonly podmanSocket?: string;
   /** How long one place may take to answer. */
   readonly timeoutMs?: number;
+  /** Why this place may not be taken, whatever answers there; null = it may. */
+  readonly refuse?: (endpoint: EngineEndpoint) => string | null;
 }
 
 /** The oldest engine API that the runner speaks: Docker 19.03. */
@@ -52,6 +54,11 @@ export async function findEngine(params: FindEngineParams): Promise<FoundEngine>
   for (const candidate of candidates(params)) {
     if ('why' in candidate) {
       tried.push(candidate);
+      continue;
+    }
+    const refused = params.refuse?.(candidate.endpoint) ?? null;
+    if (refused !== null) {
+      tried.push({ place: candidate.place, why: refused });
       continue;
     }
     const found = await probe(candidate.endpoint, candidate.place, params.timeoutMs ?? 2000);

@@ -1,8 +1,9 @@
 import type { Clock } from '../../core/clock.ts';
 import { TappetError } from '../../core/errors.ts';
 import type { PreparedImage } from '../../core/runner.ts';
+import { parseImageRef } from '../../lib/image-ref.ts';
 import type { EngineClient } from './engine-client.ts';
-import { parseImageRef, pull, pullError } from './pull.ts';
+import { pull, pullError } from './pull.ts';
 
 /**
  * How long an image's id is believed without asking: a burst of tasks asks once, and nobody rebuilds a tag between

@@ -6,6 +6,7 @@ import type { EngineClient } from './engine-client.ts';
 import { readStatus } from './exit.ts';
 import { GAP_LINE } from './gap-line.ts';
 import { LogPosition } from './log-position.ts';
+import type { Search } from './log-position.ts';
 import { OutputWatch } from './output-watch.ts';
 
 /** Between two readings while output comes, at least; and this many times as long as the last reading took. */
@@ -76,7 +77,8 @@ async function readNew(reading: Reading, positions: Positions, writer: LogWriter
     for (const stream of misaligned) {
       if (await realign(reading, stream, positions[stream])) continue;
       if (reading.signal.aborted) return;
-      await writer.write('stderr', Buffer.from(GAP_LINE));
+      if (stream === 'stdout' || !positions.stderr.endsInGap)
+        await writer.write('stderr', Buffer.from(GAP_LINE));
       positions[stream].restart();
     }
   }
@@ -96,18 +98,26 @@ async function readFrom(reading: Reading, positions: Positions, writer: LogWrite
 
 /** Moves the position to behind the last bytes taken, where the log still has them. */
 async function realign(reading: Reading, stream: LogStream, position: LogPosition): Promise<boolean> {
-  const search = position.search();
-  if (search === null) return false;
-  for await (const piece of pieces(reading)) {
-    const end = piece.stream === stream ? search.push(piece.data) : null;
+  for (const search of position.searches()) {
+    const end = await placeOf(reading, stream, search);
+    // What could not be read to its end tells nothing.
+    if (reading.signal.aborted) return false;
     if (end === null) continue;
-    position.moveTo(end);
+    position.moveTo(search, end);
     return true;
   }
   return false;
 }
 
-/** The engine's log as it is now; nothing where the container is gone. Errors: ENGINE_UNAVAILABLE. */
+async function placeOf(reading: Reading, stream: LogStream, search: Search): Promise<number | null> {
+  for await (const piece of pieces(reading)) {
+    const end = piece.stream === stream ? search.push(piece.data) : null;
+    if (end !== null) return end;
+  }
+  return search.end();
+}
+
+/** The engine's log as it is now; nothing where the container is gone. Errors: ENGINE_UNAVAILABLE, ENGINE_REFUSED. */
 async function* pieces({ client, name, signal }: Reading): AsyncGenerator<Piece> {
   const response = await client.readLog(name, signal);
   if (response === null) return;
@@ -123,5 +133,7 @@ async function* pieces({ client, name, signal }: Reading): AsyncGenerator<Piece>
   } finally {
     response.destroy();
   }
-  if (demux.systemError !== null) throw client.transport.cut(demux.systemError, null);
+  // A log that the engine cannot read itself: others can be read as before.
+  if (demux.systemError !== null)
+    throw client.transport.broken(`reading the log of container ${name}`, demux.systemError);
 }

@@ -1,32 +1,13 @@
 import type { Clock } from '../../core/clock.ts';
 import { TappetError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
+import type { ImageRef } from '../../lib/image-ref.ts';
 import type { EngineClient } from './engine-client.ts';
 
 export const PULL_TOTAL_MS = 10 * 60_000;
 export const PULL_IDLE_MS = 2 * 60_000;
 /** A progress object is some 200 bytes; what has no line end for this long is not the engine. */
 const MAX_LINE = 1024 * 1024;
-
-/** `repository` without, `tag` with what stands behind `:` or `@`. */
-export interface ImageRef {
-  readonly repository: string;
-  readonly tag: string;
-}
-
-/** null = not the name of an image. Without a tag it is `latest`, as the engine would pull every tag there is. */
-export function parseImageRef(image: string): ImageRef | null {
-  // What goes into the engine's URL: letters, digits and `._-/:@`, no empty part, no `..`.
-  if (!/^[A-Za-z0-9][\w.\-/:@]*$/.test(image) || image.length > 400 || /\.\.|\/\/|\/$/.test(image))
-    return null;
-  const at = image.indexOf('@');
-  // With a digest the tag says nothing more.
-  const named = at < 0 ? image : image.slice(0, at);
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-  const repository = colon < 0 ? named : named.slice(0, colon);
-  const tag = at >= 0 ? image.slice(at + 1) : colon < 0 ? 'latest' : named.slice(colon + 1);
-  return repository === '' || tag === '' ? null : { repository, tag };
-}
 
 /**
  * Pulls, and returns when the engine says that it is done; whether the image is there, only an inspect tells. The

@@ -16,8 +16,25 @@ export function commandFailure(spec: ContainerSpec, command: string, problem: Co
   return new TappetError('CONTAINER_START_FAILED', message, { fix: COMMAND_FIX });
 }
 
-/** CONTAINER_START_FAILED with the engine's words made readable. */
-export function startFailure(spec: ContainerSpec, words: string): TappetError {
+/** What an engine says that is about to end, or whose disk is full: whatever the status, it may pass. */
+const PASSING_WORDS =
+  /transport is closing|context (canceled|deadline exceeded)|connection refused|shutting down|no space left/i;
+/** What is wrong with the job itself though the status says 500, as Podman's always does. */
+const LASTING_WORDS =
+  /exec: "|executable file|exec format error|range of cpus|bind source path does not exist|statfs .*no such file|no command specified|command that was not found|unable to find user|invalid (argument|reference|mount|value|container)/i;
+/** Client errors that say "not now". */
+const PASSING_STATUS = new Set([408, 409, 429]);
+
+/**
+ * The engine would not create or start it, with its words made readable: CONTAINER_START_FAILED where the job must be
+ * mended, ENGINE_REFUSED where the same may work later. A 5xx that nobody knows is the engine's affair, not the job's.
+ */
+export function startFailure(spec: ContainerSpec, status: number, words: string): TappetError {
+  if (!isLasting(status, words)) {
+    const text = plain(words);
+    const message = `The container engine could not start the container (HTTP ${status}): ${text}`;
+    return new TappetError('ENGINE_REFUSED', message, fixFor(text));
+  }
   const command = /exec: "([^"]+)"/.exec(words)?.[1];
   if (command !== undefined && /not found in \$PATH|no such file or directory/i.test(words)) {
     return commandFailure(spec, command, 'missing');
@@ -31,6 +48,11 @@ export function startFailure(spec: ContainerSpec, words: string): TappetError {
     `The container could not be started: ${text}`,
     fixFor(text),
   );
+}
+
+function isLasting(status: number, words: string): boolean {
+  if (PASSING_WORDS.test(words)) return false;
+  return (status >= 400 && status < 500 && !PASSING_STATUS.has(status)) || LASTING_WORDS.test(words);
 }
 
 /** Without the names of the layers that passed the error on. */

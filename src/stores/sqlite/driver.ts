@@ -16,7 +16,9 @@ export interface Connection {
   close(): unknown;
 }
 
-export type OpenConnection = (path: string) => Connection;
+/** `mustExist`: an error where there is no file, instead of a new one. */
+export type OpenConnection = (path: string, mustExist?: boolean) => Connection;
 
 /** Waits for no lock (`timeout: 0`): a wait in SQLite would block the event loop; the commit queue waits by timer. */
-export const openConnection: OpenConnection = (path) => new Sqlite(path, { timeout: 0 });
+export const openConnection: OpenConnection = (path, mustExist = false) =>
+  new Sqlite(path, { timeout: 0, fileMustExist: mustExist });

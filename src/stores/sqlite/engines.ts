@@ -1,5 +1,5 @@
 import { TappetError } from '../../core/errors.ts';
-import type { EngineLease } from '../../core/store.ts';
+import type { EngineInUse, EngineLease } from '../../core/store.ts';
 import type { Tx } from './db.ts';
 
 interface EngineRow {
@@ -55,6 +55,12 @@ export function releaseEngine(tx: Tx, engine: string, epoch: number): void {
   if (row === undefined || row.owner === null || row.epoch !== epoch) return;
   tx.db.run('UPDATE engines SET owner = NULL, lease_until = ? WHERE engine = ?', tx.now, engine);
   forgetOwner(tx, row.owner);
+}
+
+export function enginesInUse(tx: Tx): EngineInUse[] {
+  return tx.db.all<EngineInUse>(
+    'SELECT engine, COUNT(*) AS openAttempts FROM attempts WHERE end_time IS NULL GROUP BY engine ORDER BY engine',
+  );
 }
 
 /** Returns the owner. Errors: STALE_EPOCH. */

@@ -141,14 +141,11 @@ function endIfDone(tx: Tx, execution: ExecutionRow): void {
   if (succeeded + failed + cancelled < count) return;
   if (failed > 0) endExecution(tx, execution, 'FAILED', execution.fail_reason, failedMessage(execution));
   else if (cancelled > 0) endExecution(tx, execution, 'CANCELLED', 'CANCELLED', 'A task was cancelled.');
-  else
-    endExecution(
-      tx,
-      execution,
-      'SUCCEEDED',
-      null,
-      count === 1 ? 'The task succeeded.' : `All ${count} tasks succeeded.`,
-    );
+  else endExecution(tx, execution, 'SUCCEEDED', null, succeededMessage(execution));
+}
+
+function succeededMessage({ task_count: count }: ExecutionRow): string {
+  return count === 1 ? 'The task succeeded.' : `All ${count} tasks succeeded.`;
 }
 
 function failedMessage({ failed, fail_message: first }: ExecutionRow): string | null {
@@ -160,6 +157,11 @@ function failedMessage({ failed, fail_message: first }: ExecutionRow): string | 
 
 /** Tasks that never got a row count as cancelled from here on. */
 function endCancelled(tx: Tx, execution: ExecutionRow): void {
+  if (execution.succeeded === execution.task_count) {
+    const message = `${succeededMessage(execution)} A cancel was asked for after everything had succeeded.`;
+    endExecution(tx, execution, 'SUCCEEDED', null, message);
+    return;
+  }
   execution.cancelled += execution.task_count - execution.next_index;
   endExecution(tx, execution, 'CANCELLED', 'CANCELLED', `Cancelled by ${execution.cancel_by ?? 'someone'}.`);
 }

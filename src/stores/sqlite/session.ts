@@ -30,7 +30,7 @@ export class Session {
   open(): void {
     if (this.#db !== null) return;
     if (this.#path !== MEMORY) makePrivateFile(this.#path);
-    this.#db = this.#openDatabase();
+    this.#db = this.#openDatabase(false);
   }
 
   /** Errors: STORE_UNAVAILABLE. */
@@ -58,15 +58,16 @@ export class Session {
 
   #reopen(): Db {
     try {
-      return closeOnError(this.#openDatabase(), verify);
+      // A file that is gone is not begun anew: what was acknowledged would be forgotten without a word.
+      return closeOnError(this.#openDatabase(this.#path !== MEMORY), verify);
     } catch (error) {
       if (isBusy(error)) throw error;
       throw unavailable(error);
     }
   }
 
-  #openDatabase(): Db {
-    return closeOnError(new Db(this.#connect(this.#path)), (db) => {
+  #openDatabase(mustExist: boolean): Db {
+    return closeOnError(new Db(this.#connect(this.#path, mustExist)), (db) => {
       const mode = db.get<{ journal_mode: string }>('PRAGMA journal_mode = WAL')?.journal_mode;
       if (mode !== 'wal' && this.#path !== MEMORY) {
         throw unusable(this.#path, 'its file system cannot share memory between processes');

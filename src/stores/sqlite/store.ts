@@ -135,6 +135,7 @@ export class SqliteStore implements Store {
     this.#write((tx) => engines.renewEngine(tx, engine, epoch, leaseMs));
   readonly releaseEngine: Store['releaseEngine'] = (engine, epoch) =>
     this.#write((tx) => engines.releaseEngine(tx, engine, epoch));
+  readonly enginesInUse: Store['enginesInUse'] = () => this.#read(engines.enginesInUse);
 
   // ---- executor
 

@@ -69,6 +69,22 @@ export function enginesContract(bench: Bench): void {
       expect(finished.execution.state).toBe('SUCCEEDED');
     });
 
+    it('tells which engines have attempts that have not ended', async () => {
+      expect(await bench.store.enginesInUse()).toEqual([]);
+      await bench.created();
+      await bench.store.acquireEngine('idle', 'me', DAY);
+      const { attempt } = await bench.running();
+      expect(await bench.store.enginesInUse()).toEqual([{ engine: ENGINE, openAttempts: 1 }]);
+      // What an owner leaves behind is still there.
+      const epoch = await bench.epoch();
+      await bench.store.releaseEngine(ENGINE, epoch);
+      expect(await bench.store.enginesInUse()).toEqual([{ engine: ENGINE, openAttempts: 1 }]);
+      await bench.store.acquireEngine(ENGINE, 'me', DAY);
+      const key = keyOf(attempt);
+      await bench.store.finishAttempt({ key, epoch: epoch + 1, result: bench.exit(0), logBytes: null });
+      expect(await bench.store.enginesInUse()).toEqual([]);
+    });
+
     it('claims nothing for an engine that nobody holds', async () => {
       await bench.created();
       const params = { engine: 'unknown', epoch: 1, limit: 1, maxParallelism: 1 };

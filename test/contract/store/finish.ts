@@ -184,13 +184,26 @@ export function finishContract(bench: Bench): void {
       await bench.store.cancelExecution(name, 'bob');
       const cleanExit = await bench.finish(a.attempt, bench.exit(0));
       expect(cleanExit.attempt).toMatchObject({ state: 'SUCCEEDED', exitCode: 0, reason: 'EXITED_ZERO' });
-      expect(cleanExit.task.state).toBe('CANCELLED');
+      expect(cleanExit.task.state).toBe('SUCCEEDED');
       expect(await bench.claim()).toEqual([]);
       const cancelled = { ...bench.exit(143), state: 'CANCELLED', reason: 'CANCELLED' } as const;
       const { execution } = await bench.finish(b.attempt, cancelled);
-      const counters = { running: 0, succeeded: 0, failed: 0, cancelled: 5, retried: 0 };
+      const counters = { running: 0, succeeded: 1, failed: 0, cancelled: 4, retried: 0 };
       expect(execution).toMatchObject({ state: 'CANCELLED', message: 'Cancelled by ann.', counters });
       expect(await ends()).toHaveLength(1);
+    });
+
+    it('comes too late for what had succeeded when it was asked for', async () => {
+      const name = await bench.created({ taskCount: 2 });
+      await bench.attempt(bench.exit(0));
+      const { attempt } = await bench.running();
+      await bench.store.cancelExecution(name, 'ann');
+      const { execution, task } = await bench.finish(attempt, bench.exit(0));
+      expect(task.state).toBe('SUCCEEDED');
+      const message = 'All 2 tasks succeeded. A cancel was asked for after everything had succeeded.';
+      const counters = { running: 0, succeeded: 2, failed: 0, cancelled: 0, retried: 0 };
+      expect(execution).toMatchObject({ state: 'SUCCEEDED', reason: null, message, counters });
+      expect((await ends()).map(({ event }) => event.type)).toEqual(['dev.tappet.execution.v1.succeeded']);
     });
 
     it('cancels tasks that wait for a retry', async () => {

@@ -1,3 +1,6 @@
+import { mkdir, mkdtemp, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { labelsOf } from '../../../src/runners/docker/container-spec.ts';
 import { deferred } from '../../../src/lib/deferred.ts';
@@ -104,6 +107,40 @@ describe('ensure', () => {
     expect(engine.calls).toContain(`DELETE /v1.41/containers/${spec.name}`);
   });
 
+  it.each([
+    [500, 'transport is closing: unknown', 'ENGINE_REFUSED'],
+    [500, 'context canceled', 'ENGINE_REFUSED'],
+    [500, 'mkdir /var/lib/docker/overlay2/ab: no space left on device', 'ENGINE_REFUSED'],
+    [500, 'nobody has ever heard of this', 'ENGINE_REFUSED'],
+    [409, 'container is marked for removal and cannot be started', 'ENGINE_REFUSED'],
+    [400, 'nobody has ever heard of this', 'CONTAINER_START_FAILED'],
+    [500, 'runc create failed: exec: "/nope": no such file or directory', 'CONTAINER_START_FAILED'],
+  ])('tells a refusal that may pass from one that lasts: %i %s', async (status, message, code) => {
+    const created = { [`GET /containers/${spec.name}/json`]: answer(200, container({})) };
+    const start = await runnerOn({
+      [`POST /containers/${spec.name}/start`]: answer(status, { message }),
+      ...created,
+    });
+    expect(await failure(start.runner.ensure(spec, new MemoryLogWriter()))).toMatchObject({ code });
+    if (status === 409) return;
+    const create = await runnerOn({ 'POST /containers/create': answer(status, { message }), ...created });
+    expect(await failure(create.runner.ensure(spec, new MemoryLogWriter()))).toMatchObject({ code });
+  });
+
+  it('creates and starts nothing any more where it may not act, however late that shows', async () => {
+    for (const allowed of [0, 1]) {
+      const { runner, engine } = await runnerOn({});
+      const over = new Error('over');
+      let acts = 0;
+      const mayAct = () => {
+        if (acts++ >= allowed) throw over;
+      };
+      expect(await failure(runner.ensure(spec, new MemoryLogWriter(), mayAct))).toBe(over);
+      const done = engine.calls.filter((call) => /create$|start$/.test(call));
+      expect(done).toHaveLength(allowed);
+    }
+  });
+
   it('says that it does not know where the engine goes silent in a start', async () => {
     const clock = new ManualClock();
     const asked = deferred<void>();
@@ -116,6 +153,54 @@ describe('ensure', () => {
     await clock.advance(60_000);
     expect(await refused).toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
     expect(engine.calls).not.toContain(`DELETE /v1.41/containers/${spec.name}`);
+  });
+});
+
+describe('the network of the jobs', () => {
+  const labels = { 'dev.tappet.instance': instance };
+  it('is refused on Docker where containers would reach one another, whatever its labels', async () => {
+    for (const options of [{}, { 'com.docker.network.bridge.enable_icc': 'true' }]) {
+      const network = { Id: 'n', Labels: labels, Options: options };
+      const { runner, engine } = await runnerOn({ 'GET /networks/net': answer(200, network) });
+      await expect(runner.ensure(spec, new MemoryLogWriter())).rejects.toMatchObject({
+        code: 'CONTAINER_CONFLICT',
+        message: expect.stringMatching(/reach one another/) as unknown,
+        fields: { fix: expect.stringMatching(/network rm net/) as unknown },
+      });
+      expect(engine.calls.filter((call) => call.endsWith('/create'))).toEqual([]);
+    }
+  });
+
+  it('is taken on Podman, which has no such option', async () => {
+    const version = { Version: '4.3.1', ApiVersion: '1.41', Components: [{ Name: 'Podman Engine' }] };
+    const { runner } = await runnerOn({
+      'GET /version': answer(200, version),
+      'GET /networks/net': answer(200, { Id: 'n', Labels: labels, Options: {} }),
+    });
+    expect(await runner.ensure(spec, new MemoryLogWriter())).toMatchObject({ outcome: 'started' });
+  });
+});
+
+describe('a bind', () => {
+  it('is refused when its folder became a link after the configuration was loaded', async () => {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'tpt-bind-')));
+    try {
+      const from = join(folder, 'in');
+      const bound = { ...spec, binds: [{ from, to: '/in', readOnly: true }] };
+      await mkdir(from);
+      const { runner, engine } = await runnerOn({});
+      expect(await runner.ensure(bound, new MemoryLogWriter())).toMatchObject({ outcome: 'started' });
+      await rename(from, join(folder, 'aside'));
+      await symlink('/etc', from);
+      const before = engine.calls.length;
+      await expect(runner.ensure(bound, new MemoryLogWriter())).rejects.toMatchObject({
+        code: 'CONTAINER_START_FAILED',
+        message: `The folder ${from} was replaced by a symbolic link since the configuration was loaded.`,
+      });
+      expect(engine.calls.length).toBe(before);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
@@ -141,7 +226,7 @@ describe('stop', () => {
     const { runner } = await runnerOn({
       [`POST /containers/${spec.name}/stop`]: answer(500, { message: 'no' }),
     });
-    await expect(runner.stop(spec.name, 1000)).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    await expect(runner.stop(spec.name, 1000)).rejects.toMatchObject({ code: 'ENGINE_REFUSED' });
   });
 });
 
@@ -149,7 +234,7 @@ it('kill says so when the container goes on running', async () => {
   const { runner } = await runnerOn({
     [`POST /containers/${spec.name}/kill`]: answer(500, { message: 'no' }),
   });
-  await expect(runner.kill(spec.name)).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+  await expect(runner.kill(spec.name)).rejects.toMatchObject({ code: 'ENGINE_REFUSED' });
 });
 
 it('warns where the engine lacks something', async () => {

@@ -160,20 +160,35 @@ describe('refusals', () => {
     [400, 'Range of CPUs is from 0.01 to 2.00', 'refused'],
   ])('of a create are told apart by their words: %i %s', async (status, message, outcome) => {
     const asked = await client({ 'POST /containers/create': answer(status, { message }) });
-    expect(await asked.createContainer('x', {})).toEqual({ outcome, message });
+    expect(await asked.createContainer('x', {})).toEqual({ outcome, status, message });
   });
 
   it('are passed on in the engine’s words, never as "not there"', async () => {
     const asked = await client({ 'GET /containers/x/json': answer(500, { message: 'disk on fire' }) });
     await expect(asked.inspectContainer('x')).rejects.toMatchObject({
-      ...unavailable,
+      code: 'ENGINE_REFUSED',
       message: expect.stringMatching(/HTTP 500: disk on fire/),
     });
   });
 
   it('of a form that is not known are no container', async () => {
     const asked = await client({ 'GET /containers/x/json': answer(200, { State: { Running: 'yes' } }) });
-    await expect(asked.inspectContainer('x')).rejects.toMatchObject(unavailable);
+    await expect(asked.inspectContainer('x')).rejects.toMatchObject({ code: 'ENGINE_REFUSED' });
+  });
+
+  it.each([502, 504])(
+    'of a proxy that does not reach the engine are an engine that is away: %i',
+    async (status) => {
+      const asked = await client({ 'GET /containers/x/json': answer(status) });
+      await expect(asked.inspectContainer('x')).rejects.toMatchObject(unavailable);
+    },
+  );
+
+  it('to look at a path say nothing about the path', async () => {
+    const asked = await client({ 'HEAD /containers/x/archive': answer(500) });
+    await expect(asked.statPath('x', '/bin/sh')).rejects.toMatchObject({ code: 'ENGINE_REFUSED' });
+    const missing = await client({ 'HEAD /containers/x/archive': answer(404) });
+    expect(await missing.statPath('x', '/bin/sh')).toBeNull();
   });
 
   it('do not disturb what is read: the shape of a container', async () => {

@@ -18,10 +18,14 @@ function readOn(position: LogPosition, log: Buffer, size: number): Buffer | null
 }
 
 function find(position: LogPosition, log: Buffer, size: number): number | null {
-  const search = position.search();
-  for (let at = 0; at < log.length; at += size) {
-    const end = search?.push(log.subarray(at, at + size)) ?? null;
-    if (end !== null) return end;
+  for (const search of position.searches()) {
+    let end: number | null = null;
+    for (let at = 0; at < log.length && end === null; at += size)
+      end = search.push(log.subarray(at, at + size));
+    end ??= search.end();
+    if (end === null) continue;
+    position.moveTo(search, end);
+    return end;
   }
   return null;
 }
@@ -56,16 +60,24 @@ describe('LogPosition', () => {
         expect(readOn(position, rest, size)).toBeNull();
         const end = find(position, rest, size);
         expect(end).toBe(20_000 - dropped);
-        position.moveTo(end ?? 0);
         expect(readOn(position, rest, size)?.equals(whole.subarray(20_000))).toBe(true);
       }),
       { numRuns: 50 },
     );
   });
 
+  it('goes on where the engine dropped all but the last bytes of what was taken', () => {
+    for (const size of [100, 5000]) {
+      const rest = whole.subarray(19_000, 22_000);
+      const position = new LogPosition(taken(20_000));
+      expect(find(position, rest, size)).toBe(1000);
+      expect(readOn(position, rest, size)?.equals(whole.subarray(20_000, 22_000))).toBe(true);
+    }
+  });
+
   it('does not find what is gone, nor guess from a few bytes', () => {
     expect(find(new LogPosition(taken(5000)), whole.subarray(6000), 700)).toBeNull();
-    expect(new LogPosition(taken(10)).search()).toBeNull();
+    expect(new LogPosition(taken(10)).searches()).toEqual([]);
   });
 
   it('knows the gap line as its own, not the container’s', () => {
@@ -73,5 +85,28 @@ describe('LogPosition', () => {
     const tail = Buffer.concat([Buffer.from(`something${GAP_LINE}`), after]);
     const position = new LogPosition({ bytes: 123_456, tail });
     expect(find(position, whole.subarray(6000), 512)).toBe(3000);
+  });
+
+  it.each([0, 10, 2000, 6000])(
+    'goes on around a gap line that told of another stream, with %i bytes behind',
+    (n) => {
+      const stderr = Buffer.concat([
+        whole.subarray(0, 9000),
+        Buffer.from(GAP_LINE),
+        whole.subarray(9000, 9000 + n),
+      ]);
+      const position = new LogPosition({ bytes: stderr.length, tail: stderr.subarray(-4096) });
+      const end = readOn(position, whole, 700) === null ? find(position, whole, 700) : 9000 + n;
+      expect(end).toBe(9000 + n);
+      expect(readOn(position, whole, 700)?.equals(whole.subarray(9000 + n))).toBe(true);
+    },
+  );
+
+  it('takes no position for good that it cannot check', () => {
+    const tail = Buffer.from(GAP_LINE.repeat(40)).subarray(-4096);
+    const position = new LogPosition({ bytes: 50_000, tail });
+    expect(position.endsInGap).toBe(true);
+    expect(readOn(position, whole.subarray(0, 20_000), 700)).toBeNull();
+    expect(position.searches()).toEqual([]);
   });
 });

@@ -97,13 +97,14 @@ describe('capture', () => {
 
 describe('logs', () => {
   const logs = `GET /containers/${spec.name}/logs`;
-  /** The engine's log as it is now: `stdout` of it, nothing on stderr. */
+  /** The engine's log as it is now. */
   const holds =
-    (text: string): EngineHandler =>
+    (stdout: string, stderr = ''): EngineHandler =>
     (_, response) => {
       response.writeHead(200);
-      const parts = (text.match(/[\s\S]{1,200}/g) ?? []).map((part) => frame(1, part));
-      response.end(Buffer.concat(parts));
+      const cut = (stream: 1 | 2, text: string) =>
+        (text.match(/[\s\S]{1,200}/g) ?? []).map((part) => frame(stream, part));
+      response.end(Buffer.concat([...cut(1, stdout), ...cut(2, stderr)]));
     };
   const lines = (from: number, to: number) =>
     Array.from({ length: to - from }, (_, n) => `line ${from + n}\n`).join('');
@@ -135,6 +136,66 @@ describe('logs', () => {
     const log = await resumed(lines(0, 500), lines(700, 900));
     expect(log.text('stdout')).toBe(lines(0, 500) + lines(700, 900));
     expect(log.text('stderr')).toBe(GAP_LINE);
+  });
+
+  /** Output in both streams, and what a resume makes of the engine's log afterwards. */
+  async function resumedTwice(
+    taken: { out: string; err: string },
+    ...held: [string, string][]
+  ): Promise<MemoryLogWriter> {
+    const log = new MemoryLogWriter();
+    await log.write('stdout', Buffer.from(taken.out));
+    await log.write('stderr', Buffer.from(taken.err));
+    for (const [out, err] of held) {
+      const { runner } = await runnerOn({
+        [logs]: holds(out, err),
+        [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+      });
+      await runner.logs(spec.name, log, new AbortController().signal);
+    }
+    return log;
+  }
+  const err = (from: number, to: number) => lines(from, to).replaceAll('line', 'problem');
+
+  it.each([3, 40])(
+    'go on in stderr after a gap in stdout, of which %i lines are there already',
+    async (n) => {
+      const log = await resumedTwice(
+        { out: lines(0, 500), err: err(0, n) },
+        [lines(700, 900), err(0, n)],
+        [lines(700, 900), err(0, n)],
+        [lines(700, 901), err(0, n + 5)],
+        [lines(700, 902), err(0, n + 9)],
+      );
+      expect(log.text('stdout')).toBe(lines(0, 500) + lines(700, 902));
+      expect(log.text('stderr')).toBe(err(0, n) + GAP_LINE + err(n, n + 9));
+    },
+  );
+
+  it('say once that stderr has a gap, and go on behind it', async () => {
+    const log = await resumedTwice(
+      { out: '', err: err(0, 500) },
+      ['', ''],
+      ['', ''],
+      ['', err(700, 900)],
+      ['', err(700, 905)],
+    );
+    expect(log.text('stderr')).toBe(err(0, 500) + GAP_LINE + err(700, 905));
+  });
+
+  it('end with ENGINE_REFUSED where the engine cannot read its own log', async () => {
+    const { runner } = await runnerOn({
+      [logs]: (_, response) => {
+        response.writeHead(200);
+        response.end(Buffer.concat([frame(1, 'x'), frame(3, 'error unmarshaling log entry')]));
+      },
+      [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+    });
+    const refused = runner.logs(spec.name, new MemoryLogWriter(), new AbortController().signal);
+    await expect(refused).rejects.toMatchObject({
+      code: 'ENGINE_REFUSED',
+      message: expect.stringMatching(/unmarshaling/),
+    });
   });
 
   it('end with ENGINE_UNAVAILABLE where the engine breaks off', async () => {

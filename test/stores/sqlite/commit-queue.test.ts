@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -17,8 +17,8 @@ class Wire {
   file = '';
   fail: ((sql: string) => string | undefined) | null = null;
 
-  readonly connect: OpenConnection = (path) => {
-    const connection = openConnection(path);
+  readonly connect: OpenConnection = (path, mustExist) => {
+    const connection = openConnection(path, mustExist);
     this.file = path;
     this.connections.push(connection);
     return {
@@ -188,6 +188,18 @@ describe('a disk that fails', () => {
     await expectCode(bench.store.counts(), 'STORE_UNAVAILABLE');
     wire.fail = null;
     expect(await accept('1').done).toMatchObject({ outcome: 'stored' });
+  });
+
+  it('and comes back without the database does not begin an empty one', async () => {
+    const uid = await bench.accepted('0');
+    wire.fail = (sql) => (sql === 'COMMIT' ? 'SQLITE_IOERR_FSYNC' : undefined);
+    await expectCode(accept('1').done, 'STORE_UNAVAILABLE');
+    wire.fail = null;
+    renameSync(wire.file, `${wire.file}.away`);
+    await expectCode(bench.store.counts(), 'STORE_UNAVAILABLE');
+    expect(existsSync(wire.file)).toBe(false);
+    renameSync(`${wire.file}.away`, wire.file);
+    expect(await bench.store.getEvent(uid)).toBeDefined();
   });
 
   it('is full: refused in words, readers go on, and it goes on by itself once there is room', async () => {

@@ -20,6 +20,15 @@ describe('nextTime', () => {
     expect(next('30 1 * * *', 'America/New_York', '2026-11-01T05:30:00Z')).toBe('2026-11-02T06:30:00.000Z');
   });
 
+  it('has a pattern go by the clock on the wall: nothing in the hour left out, twice in the hour that comes twice', () => {
+    const zone = 'Europe/Berlin';
+    expect(next('30 2 * * *', zone, '2026-03-28T23:30:00Z')).toBe('2026-03-29T01:00:00.000Z');
+    for (const cron of ['*/15 2 * * *', '0,30 2 * * *', '0-30 2 * * *'])
+      expect(next(cron, zone, '2026-03-28T23:30:00Z')).toBe('2026-03-30T00:00:00.000Z');
+    expect(next('30 2 * * *', zone, '2026-10-25T00:30:00Z')).toBe('2026-10-26T01:30:00.000Z');
+    expect(next('30,45 2 * * *', zone, '2026-10-25T00:45:00Z')).toBe('2026-10-25T01:30:00.000Z');
+  });
+
   it('gives the same whether a schedule was kept or made anew', () => {
     const ask = () =>
       Array.from({ length: 200 }, (_, i) =>

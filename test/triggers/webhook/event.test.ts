@@ -16,10 +16,11 @@ const CE = {
   type: 'com.example.order',
 };
 
-function call(headers: Record<string, string>, body: string | Uint8Array = '') {
+function call(headers: Record<string, string>, body: string | Uint8Array = '', attributesInHeaders = true) {
   return callToEvents({
     trigger: 'call',
     headers: new Headers(headers),
+    attributesInHeaders,
     body: Buffer.from(body),
     now: NOW,
     newId: () => 'new-id',
@@ -30,6 +31,26 @@ const json = (headers: Record<string, string>, body: unknown) =>
 const structured = (event: unknown) =>
   call({ 'content-type': 'application/cloudevents+json' }, JSON.stringify(event));
 const one = (event: object) => ({ ok: true, value: { batch: false, events: [event] } });
+
+test('where only the body is signed, headers give an id and no other attribute', () => {
+  const headers = {
+    'content-type': 'application/json',
+    'ce-specversion': '1.0',
+    'ce-id': 'a-1',
+    'ce-type': 'com.evil.deploy',
+    'ce-source': '/evil',
+    'ce-subject': 'evil',
+    'ce-broken': '%',
+  };
+  const plain = { ...DEFAULTS, datacontenttype: 'application/json', data: 1 };
+  expect(call(headers, '1', false)).toEqual(one({ ...plain, id: 'a-1' }));
+  expect(call({ 'content-type': 'application/json', 'webhook-id': 'w-1' }, '1', false)).toEqual(
+    one({ ...plain, id: 'w-1' }),
+  );
+  const signed = { ...CE, type: 'signed' };
+  const whole = { ...headers, 'content-type': 'application/cloudevents+json' };
+  expect(call(whole, JSON.stringify(signed), false)).toMatchObject(one(signed));
+});
 
 describe('plain calls', () => {
   test.each<[string, string, string | Uint8Array, unknown]>([

@@ -105,3 +105,17 @@ function isJson(text: string): boolean {
     return false;
   }
 }
+
+test.each(['{"x":1e400}', '[[-1e999]]', '9'.repeat(400)])(
+  'refuses the number in %s, which would become null',
+  (text) => {
+    expect(parseJson(Buffer.from(text))).toMatchObject({
+      ok: false,
+      status: 400,
+      detail: 'The JSON holds a number that is too large; send it as a string.',
+    });
+  },
+);
+test('takes every number that a double holds', () => {
+  expect(parseJson(Buffer.from('[1e308,-1e308,1e-400]'))).toEqual({ ok: true, value: [1e308, -1e308, 0] });
+});

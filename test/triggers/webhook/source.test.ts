@@ -1,91 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 import type { Verify, VerifyResult } from '../../../src/core/auth.ts';
-import type { Decision } from '../../../src/core/decision.ts';
 import { TappetError } from '../../../src/core/errors.ts';
-import type { NewEvent } from '../../../src/core/event.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
-import type { Source, SourceAccept, SourceContext } from '../../../src/core/source.ts';
-import type { AcceptResult, EventOutcome } from '../../../src/core/store.ts';
-import { HeapAlarms } from '../../../src/lib/alarms.ts';
+import type { Source, SourceContext } from '../../../src/core/source.ts';
 import { createWebhookSource } from '../../../triggers/webhook/source.ts';
-import { FakeLog } from '../../support/fake-log.ts';
-import { ManualClock } from '../../support/manual-clock.ts';
+import { Context } from '../../support/webhook-context.ts';
 
 const URL_HERE = 'http://127.0.0.1/hooks/call';
 const INFO = { remoteAddress: '127.0.0.1' };
-const spec = { kind: 'webhook', auth: 'none' } as const;
+const spec = { kind: 'webhook', auth: { bearer: { token: { env: 'T' } } } } as const;
+const open = { kind: 'webhook', auth: 'none' } as const;
+const hmac = { secret: { env: 'S' }, header: 'x-sig', prefix: '', encoding: 'hex' } as const;
+const signed = { kind: 'webhook', auth: { hmac } } as const;
 const CE_JSON = 'application/cloudevents+json';
 const BATCH_JSON = 'application/cloudevents-batch+json';
 
-/** A class, as the host's own context is: nothing of it is an own property. */
-class Context implements SourceContext {
-  readonly clock = new ManualClock('2026-06-01T12:00:00Z');
-  readonly alarms = new HeapAlarms(this.clock);
-  readonly log = new FakeLog();
-  readonly verify: Verify;
-  /** By identity, the uid. */
-  readonly #stored = new Map<string, string>();
-  readonly events: NewEvent[] = [];
-  readonly waits: { uid: string; withinMs: number }[] = [];
-  acceptFails: Error | undefined;
-  outcomeFails: Error | undefined;
-  conflict = false;
-  decisions: readonly Partial<Decision>[] = [{ outcome: 'matched', reason: 'no filter', execution: 'job-1' }];
-  decided = true;
-  #ids = 0;
-
-  constructor(result: VerifyResult | Verify = { ok: true, claims: {} }) {
-    this.verify = typeof result === 'function' ? result : async () => result;
-  }
-  async accept({ events }: SourceAccept): Promise<AcceptResult> {
-    if (this.acceptFails !== undefined) throw this.acceptFails;
-    if (this.conflict) return { outcome: 'conflict', key: 'x' };
-    return { outcome: 'stored', events: events.map((event) => this.#store(event)) };
-  }
-  #store(event: NewEvent) {
-    const identity = `${event.event.source} ${event.event.id}`;
-    const before = this.#stored.get(identity);
-    const uid = `uid-${this.#stored.size}`;
-    if (before !== undefined) return { uid: `${uid}-again`, duplicateOf: before };
-    this.#stored.set(identity, uid);
-    this.events.push(event);
-    return { uid };
-  }
-  async outcome(uid: string, { withinMs }: { withinMs: number }): Promise<EventOutcome | undefined> {
-    this.waits.push({ uid, withinMs });
-    if (this.outcomeFails !== undefined) throw this.outcomeFails;
-    if (!this.decided) return undefined;
-    const base = {
-      event: uid,
-      trigger: 'call',
-      outcome: 'matched',
-      reason: '',
-      clause: null,
-      values: null,
-      execution: null,
-    };
-    const decisions = this.decisions.map((change) => ({ ...base, decideTime: 0, ...change }) as Decision);
-    const names = decisions.flatMap(({ execution }) => (execution === null ? [] : [execution]));
-    return {
-      decided: true,
-      decisions,
-      executions: Object.fromEntries(names.map((name) => [name, 'PENDING'])),
-    };
-  }
-  readState(): Promise<undefined> {
-    return Promise.resolve(undefined);
-  }
-  scanState(): Promise<[]> {
-    return Promise.resolve([]);
-  }
-  newId(): string {
-    return `new-${this.#ids++}`;
-  }
-}
-
-async function started(context: Context): Promise<Source> {
-  const source = createWebhookSource({ name: 'call', spec });
+async function started(
+  context: Context,
+  of: Parameters<typeof createWebhookSource>[0]['spec'] = spec,
+): Promise<Source> {
+  const source = createWebhookSource({ name: 'call', spec: of });
   await source.start(context);
   return source;
 }
@@ -165,6 +100,44 @@ describe('a stored event', () => {
     expect(JSON.stringify(again.body)).not.toContain('values');
   });
 
+  test("is answered without the trigger's own words where anyone may call", async () => {
+    const context = new Context();
+    const values = { 'event.data.size': 0 };
+    context.decisions = [
+      { outcome: 'filtered', reason: 'too small', clause: 'event.data.size > 0', values },
+      { outcome: 'matched', reason: 'no filter', execution: 'job-1' },
+    ];
+    const { body } = await send(await started(context, open), post(1));
+    expect(body).toEqual({
+      event: 'uid-0',
+      duplicate: false,
+      decided: true,
+      decisions: [
+        { trigger: 'call', outcome: 'filtered' },
+        { trigger: 'call', outcome: 'matched', execution: 'job-1' },
+      ],
+      executions: ['job-1'],
+    });
+  });
+
+  test('takes its type from a header where the header is vouched for, and not where only the body is signed', async () => {
+    const headers = {
+      'ce-specversion': '1.0',
+      'ce-id': 'i',
+      'ce-source': '/x',
+      'ce-type': 'com.evil.deploy',
+    };
+    for (const [of, type] of [
+      [signed, 'dev.tappet.webhook.v1.received'],
+      [spec, 'com.evil.deploy'],
+      [open, 'com.evil.deploy'],
+    ] as const) {
+      const context = new Context();
+      await send(await started(context, of), post(1, headers));
+      expect(context.events[0]?.event).toMatchObject({ id: 'i', type });
+    }
+  });
+
   test.each<[string, (context: Context) => void]>([
     ['comes too late', (context) => (context.decided = false)],
     ['cannot be read', (context) => (context.outcomeFails = new TappetError('STORE_UNAVAILABLE', 'x'))],
@@ -233,8 +206,9 @@ describe('who is not let in', () => {
     const context = new Context({ ok: 'unavailable', reason: 'issuer away', retryAfter: 17 });
     const { status, headers, body } = await send(await started(context), post(1));
     expect(status).toBe(503);
+    expect(body['code']).toBe('ISSUER_UNAVAILABLE');
     expect(headers.get('retry-after')).toBe('17');
-    expect(JSON.stringify(body)).not.toContain('issuer');
+    expect(JSON.stringify(body)).not.toContain('issuer away');
     expect(context.events).toEqual([]);
   });
 });

@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TappetError } from '../../src/core/errors.ts';
+import { Rig } from '../support/executor-rig.ts';
+import { settle } from '../support/manual-clock.ts';
+
+let rig: Rig;
+beforeEach(async () => {
+  rig = await new Rig().open();
+});
+afterEach(() => rig.close());
+
+describe('an engine that refuses', () => {
+  const refusal = new TappetError('ENGINE_REFUSED', 'The engine will not: device busy.');
+  const always = { times: Number.POSITIVE_INFINITY };
+
+  it('a kill keeps nobody else waiting, and the container is removed by force', async () => {
+    rig.runner.script = () => ({ onTerm: null, unkillable: true });
+    const executor = await rig.started();
+    rig.runner.fail('kill', refusal, always);
+    const name = await rig.create({ gracePeriodMs: 2000 });
+    await rig.running(name);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wake();
+    await rig.clock.advance(7100);
+    expect(rig.runner.countOf('kill')).toBe(1);
+    expect(executor.status().state).toBe('ready');
+    await rig.ended(name);
+    expect(rig.runner.countOf('kill')).toBe(1);
+    expect(rig.runner.names()).toEqual([]);
+  });
+
+  it('a removal by force is asked again, ever more seldom', async () => {
+    rig.runner.script = () => ({ onTerm: null, unkillable: true });
+    const executor = await rig.started();
+    rig.runner.fail('remove', refusal, { times: 2 });
+    const name = await rig.create({ gracePeriodMs: 0 });
+    await rig.running(name);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wake();
+    await rig.ended(name);
+    expect(rig.runner.countOf('kill')).toBe(3);
+    expect(executor.status().state).toBe('ready');
+  });
+
+  it('to remove what has ended does not keep the end from being stored', async () => {
+    const executor = await rig.started();
+    rig.runner.script = () => ({ exitAt: 10 });
+    rig.runner.fail('remove', refusal, always);
+    const name = await rig.create();
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    await rig.until(() => executor.status().runningTasks === 0);
+    expect(rig.runner.countOf('remove')).toBe(1);
+  });
+
+  it('to read the log costs the end of the output, not the others their engine', async () => {
+    const executor = await rig.started();
+    const name = await rig.create();
+    await rig.running(name);
+    rig.runner.cut(rig.container(name));
+    rig.runner.fail('logs', refusal, always);
+    rig.runner.exit(rig.container(name), { exitCode: 0 });
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    expect((await rig.attempt(name)).message).toMatch(/end of its output could not be read/);
+    expect(executor.status().state).toBe('ready');
+    expect(rig.logLines.some((line) => line.includes('does not answer'))).toBe(false);
+  });
+
+  it('to tell about a container is asked again; the timeout is kept', async () => {
+    await rig.started();
+    const name = await rig.create({ timeoutMs: 60_000, maxRetries: 0 });
+    await rig.running(name);
+    rig.runner.fail('inspect', refusal, { times: 3 });
+    await rig.ended(name);
+    expect(await rig.attempt(name)).toMatchObject({ reason: 'TIMED_OUT', exitCode: 143 });
+    expect(rig.runner.starts.get(rig.container(name))).toBe(1);
+  });
+
+  it('a start is asked three times, then the attempt ends with a reason that may pass', async () => {
+    rig.runner.script = () => ({ exitAt: 10 });
+    const executor = await rig.started();
+    rig.runner.fail('ensure', refusal, { times: 3 });
+    const name = await rig.create({ maxRetries: 0 });
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    const [first, second] = await rig.store.listAttempts(name, 0);
+    expect(first).toMatchObject({ reason: 'ENGINE_REFUSED', message: expect.stringMatching(/device busy/) });
+    expect(second).toMatchObject({ reason: 'EXITED_ZERO' });
+    expect(executor.status().state).toBe('ready');
+  });
+
+  it('a start holds no permit between tries, and is cancelled there', async () => {
+    const executor = await rig.started();
+    rig.runner.fail('ensure', refusal, { times: 2 });
+    const stuck = [await rig.create(), await rig.create()];
+    await rig.until(() => rig.runner.countOf('ensure') === 2, 10);
+    const free = await rig.create();
+    await rig.running(free);
+    for (const name of stuck) await rig.store.cancelExecution(name, 'test');
+    executor.wake();
+    await settle();
+    for (const name of stuck) expect(await rig.attempt(name)).toMatchObject({ reason: 'CANCELLED' });
+    expect(rig.runner.countOf('ensure')).toBe(3);
+  });
+
+  it('by silence for one order alone is no engine that is away: that order is given up', async () => {
+    const executor = await rig.started();
+    rig.runner.fail('ensure', new TappetError('ENGINE_UNAVAILABLE', 'It hangs.'), always);
+    const name = await rig.create();
+    await rig.until(async () => (await rig.store.listAttempts(name, 0))[0]?.reason === 'ENGINE_REFUSED');
+    expect(executor.status().state).toBe('ready');
+  });
+});
+
+describe('an engine', () => {
+  it('that was restarted has ended its containers itself: no retry of the user is spent', async () => {
+    await rig.started();
+    const name = await rig.create({ maxRetries: 0 });
+    await rig.running(name);
+    rig.runner.goDown();
+    await rig.clock.advance(2000);
+    rig.runner.exit(rig.container(name), { exitCode: 137 });
+    await rig.clock.advance(2000);
+    rig.runner.goUp();
+    await rig.until(async () => (await rig.store.listAttempts(name, 0))[0]?.reason === 'CONTAINER_LOST');
+    expect((await rig.store.listAttempts(name, 0))[0]).toMatchObject({
+      exitCode: 137,
+      message: expect.stringMatching(/engine was restarted/),
+    });
+    // Long after it, the same code is the task's own.
+    await rig.until(async () => (await rig.store.listAttempts(name, 0))[1]?.state === 'RUNNING');
+    await rig.clock.advance(60_000);
+    rig.runner.exit(rig.container(name, 0, 1), { exitCode: 137 });
+    expect(await rig.ended(name)).toMatchObject({ state: 'FAILED', reason: 'NON_ZERO_EXIT_CODE' });
+  });
+
+  it('whose clock is behind does not turn a timeout into an exit of its own', async () => {
+    await rig.started();
+    const inspect = rig.runner.inspect.bind(rig.runner);
+    rig.runner.inspect = async (container) => {
+      const status = await inspect(container);
+      return status.state === 'exited' ? { ...status, endTime: status.endTime - 3_600_000 } : status;
+    };
+    const name = await rig.create({ timeoutMs: 60_000, maxRetries: 0 });
+    await rig.ended(name);
+    expect(await rig.attempt(name)).toMatchObject({ reason: 'TIMED_OUT' });
+  });
+
+  it('that goes away in the middle of a start may have started it: it is adopted, not started twice', async () => {
+    await rig.started();
+    rig.runner.fail('ensure', new TappetError('ENGINE_UNAVAILABLE', 'Broken answer.'), { after: true });
+    rig.runner.script = () => ({ output: [{ text: 'once' }], exitAt: 5000 });
+    const name = await rig.create();
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(rig.runner.starts.get(rig.container(name))).toBe(1);
+    expect(rig.logs.text(await rig.attempt(name))).toBe('once');
+  });
+});

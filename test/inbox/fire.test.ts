@@ -1,0 +1,114 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { TappetError } from '../../src/core/errors.ts';
+import type { Json } from '../../src/core/json.ts';
+import type { Source } from '../../src/core/source.ts';
+import { fireTrigger } from '../../src/inbox/fire.ts';
+import type { FireDeps, FireRequest } from '../../src/inbox/fire.ts';
+import { Inbox } from '../../src/inbox/inbox.ts';
+import { createCronSource } from '../../triggers/cron/source.ts';
+import { createWebhookSource } from '../../triggers/webhook/source.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import { SeededIds } from '../support/seeded-ids.ts';
+
+const clock = new ManualClock();
+const ids = new SeededIds();
+const sources: Readonly<Record<string, Source>> = {
+  nightly: createCronSource({ name: 'nightly', spec: { kind: 'cron', cron: '0 2 * * *', zone: 'UTC' } }),
+  push: createWebhookSource({ name: 'push', spec: { kind: 'webhook', auth: 'none' } }),
+};
+let store: MemoryStore;
+beforeEach(() => {
+  store = new MemoryStore(clock);
+});
+
+function fire(request: Partial<FireRequest>, over: Partial<FireDeps> = {}) {
+  const inbox = new Inbox({
+    store,
+    ids,
+    clock,
+    route: async (events) => {
+      await Promise.all(events.map(({ uid }) => store.decide({ event: uid, decisions: [] })));
+    },
+  });
+  const deps: FireDeps = {
+    inbox,
+    sources: { manual: (name, time, data: Json | undefined) => sources[name]?.manual?.(time, data) },
+    waitDecided: (uid) => store.eventOutcome(uid),
+    clock,
+    ids,
+    ...over,
+  };
+  return fireTrigger(deps, {
+    trigger: 'push',
+    data: undefined,
+    idempotencyKey: undefined,
+    principal: 'ann',
+    ...request,
+  });
+}
+
+describe('an event fired by hand', () => {
+  it('of a schedule is a slot that is due now, with what was given over it', async () => {
+    const { uid, outcome } = await fire({ trigger: 'nightly', data: { missed: 7, extra: true } });
+    expect(outcome).toMatchObject({ decided: true });
+    expect(store.list()).toMatchObject([
+      {
+        uid,
+        origin: 'api/ann',
+        trigger: 'nightly',
+        event: {
+          specversion: '1.0',
+          source: '/triggers/nightly',
+          time: '2026-01-01T00:00:00.000Z',
+          datacontenttype: 'application/json',
+          data: {
+            scheduledTime: '2026-01-01T00:00:00Z',
+            zone: 'UTC',
+            cron: '0 2 * * *',
+            missed: 7,
+            extra: true,
+          },
+        },
+      },
+    ]);
+  });
+
+  it('of a webhook is the data as it was given, or null', async () => {
+    await fire({ data: ['a', 1] });
+    await fire({});
+    expect(store.list().map(({ event }) => [event.source, event.data])).toEqual([
+      ['/hooks/push', ['a', 1]],
+      ['/hooks/push', null],
+    ]);
+  });
+
+  it('is the same event with the same key, and another one without', async () => {
+    const first = await fire({ idempotencyKey: 'k' });
+    expect(store.list()[0]?.event.id).toBe('k');
+    expect((await fire({ idempotencyKey: 'k' })).uid).toBe(first.uid);
+    expect(store.list()).toHaveLength(1);
+    expect((await fire({ idempotencyKey: 'k', principal: 'bob' })).uid).not.toBe(first.uid);
+    await fire({});
+    await fire({});
+    expect(store.list()).toHaveLength(4);
+  });
+
+  it('needs a trigger', async () => {
+    await expect(fire({ trigger: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(store.list()).toEqual([]);
+  });
+
+  it('is refused where it cannot be stored', async () => {
+    store.refuse = new TappetError('STORE_UNAVAILABLE', 'the disk is full');
+    await expect(fire({})).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  });
+
+  it('that is stored is no error where its decision cannot be read', async () => {
+    const refused = () => Promise.reject(new TappetError('STORE_UNAVAILABLE', 'locked'));
+    const fired = await fire({}, { waitDecided: refused });
+    expect(fired).toEqual({ uid: store.list()[0]?.uid, outcome: undefined });
+    const broken = () => Promise.reject(new TypeError('a mistake'));
+    await expect(fire({}, { waitDecided: broken })).rejects.toThrow('a mistake');
+  });
+});

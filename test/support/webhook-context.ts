@@ -1,0 +1,74 @@
+import type { Verify, VerifyResult } from '../../src/core/auth.ts';
+import type { Decision } from '../../src/core/decision.ts';
+import type { NewEvent } from '../../src/core/event.ts';
+import type { SourceAccept, SourceContext } from '../../src/core/source.ts';
+import type { AcceptResult, EventOutcome } from '../../src/core/store.ts';
+import { HeapAlarms } from '../../src/lib/alarms.ts';
+import { FakeLog } from './fake-log.ts';
+import { ManualClock } from './manual-clock.ts';
+
+/** A class, as the host's own context is: nothing of it is an own property. */
+export class Context implements SourceContext {
+  readonly clock = new ManualClock('2026-06-01T12:00:00Z');
+  readonly alarms = new HeapAlarms(this.clock);
+  readonly log = new FakeLog();
+  readonly verify: Verify;
+  /** By identity, the uid. */
+  readonly #stored = new Map<string, string>();
+  readonly events: NewEvent[] = [];
+  readonly waits: { uid: string; withinMs: number }[] = [];
+  acceptFails: Error | undefined;
+  outcomeFails: Error | undefined;
+  conflict = false;
+  decisions: readonly Partial<Decision>[] = [{ outcome: 'matched', reason: 'no filter', execution: 'job-1' }];
+  decided = true;
+  #ids = 0;
+
+  constructor(result: VerifyResult | Verify = { ok: true, claims: {} }) {
+    this.verify = typeof result === 'function' ? result : async () => result;
+  }
+  async accept({ events }: SourceAccept): Promise<AcceptResult> {
+    if (this.acceptFails !== undefined) throw this.acceptFails;
+    if (this.conflict) return { outcome: 'conflict', key: 'x' };
+    return { outcome: 'stored', events: events.map((event) => this.#store(event)) };
+  }
+  #store(event: NewEvent) {
+    const identity = `${event.event.source} ${event.event.id}`;
+    const before = this.#stored.get(identity);
+    const uid = `uid-${this.#stored.size}`;
+    if (before !== undefined) return { uid: `${uid}-again`, duplicateOf: before };
+    this.#stored.set(identity, uid);
+    this.events.push(event);
+    return { uid };
+  }
+  async outcome(uid: string, { withinMs }: { withinMs: number }): Promise<EventOutcome | undefined> {
+    this.waits.push({ uid, withinMs });
+    if (this.outcomeFails !== undefined) throw this.outcomeFails;
+    if (!this.decided) return undefined;
+    const base = {
+      event: uid,
+      trigger: 'call',
+      outcome: 'matched',
+      reason: '',
+      clause: null,
+      values: null,
+      execution: null,
+    };
+    const decisions = this.decisions.map((change) => ({ ...base, decideTime: 0, ...change }) as Decision);
+    const names = decisions.flatMap(({ execution }) => (execution === null ? [] : [execution]));
+    return {
+      decided: true,
+      decisions,
+      executions: Object.fromEntries(names.map((name) => [name, 'PENDING'])),
+    };
+  }
+  readState(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+  scanState(): Promise<[]> {
+    return Promise.resolve([]);
+  }
+  newId(): string {
+    return `new-${this.#ids++}`;
+  }
+}
