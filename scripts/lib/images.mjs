@@ -6,9 +6,8 @@ import { readFileSync } from 'node:fs';
 import { callEngine, pingEngine } from './engine-api.mjs';
 import { SetupError, step } from './say.mjs';
 
-/** The demo's image and the tests'; the same content. */
+/** What the examples of the demo run. */
 export const DEMO_IMAGE = 'tappet-demo/busybox:1';
-export const TEST_IMAGE = 'tappet-test/busybox:1';
 
 const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox', '/bin/busybox.static'];
 const LABEL = 'io.tappet.content';

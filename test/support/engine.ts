@@ -6,7 +6,7 @@ import { describeEndpoint, findEngine } from '../../src/runners/docker/find-engi
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
 
 /** What the tests run: one static program, with a link for each of its commands. */
-export const TEST_IMAGE = 'tappet-test/busybox:1';
+export const TEST_IMAGE = 'tappet-test/tools:1';
 const BUSYBOX = '/bin/busybox';
 
 /** The engine that the test set-up started or found. Errors: where it looked, if there is none. */

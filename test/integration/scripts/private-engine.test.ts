@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeClone } from '../../../scripts/lib/clone.mjs';
 import { callEngine, pingEngine } from '../../../scripts/lib/engine-api.mjs';
-import { TEST_IMAGE, ensureImages } from '../../../scripts/lib/images.mjs';
+import { DEMO_IMAGE, ensureImages } from '../../../scripts/lib/images.mjs';
 import { leavePrivateEngine, startPrivateEngine } from '../../../scripts/lib/private-engine.mjs';
 import { onPath } from '../../../scripts/lib/run.mjs';
 
@@ -49,7 +49,7 @@ describe.skipIf(!able)(`the private engine${able ? '' : ' [needs own-dockerd]'}`
     const hosts = [await startPrivateEngine(one), await startPrivateEngine(other)];
     expect(new Set(hosts).size).toBe(2);
     for (const host of hosts) {
-      await ensureImages(host, [TEST_IMAGE]);
+      await ensureImages(host, [DEMO_IMAGE]);
       await runSleeper(host);
     }
     await leavePrivateEngine(one);
@@ -71,7 +71,7 @@ describe.skipIf(!able)(`the private engine${able ? '' : ' [needs own-dockerd]'}`
     expect(traces(one)).not.toEqual([]);
     expect(await startPrivateEngine(one)).toBe(host);
     const version = await pingEngine(host);
-    expect((await callEngine(host, `${version}/images/${TEST_IMAGE}/json`)).status).toBe(200);
+    expect((await callEngine(host, `${version}/images/${DEMO_IMAGE}/json`)).status).toBe(200);
     await leavePrivateEngine(one);
     expect(traces(one)).toEqual([]);
   });
@@ -92,7 +92,7 @@ function startElsewhere(root: string) {
 
 async function runSleeper(host: string): Promise<void> {
   const version = await pingEngine(host);
-  const body = { Image: TEST_IMAGE, Cmd: ['sleep', '3600'] };
+  const body = { Image: DEMO_IMAGE, Cmd: ['sleep', '3600'] };
   const created = await callEngine(host, `${version}/containers/create`, { method: 'POST', body });
   const { Id } = JSON.parse(created.text) as { Id: string };
   const started = await callEngine(host, `${version}/containers/${Id}/start`, { method: 'POST' });
