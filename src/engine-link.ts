@@ -20,7 +20,7 @@ export interface EngineLinkDeps {
   readonly log: Log;
   /** Engines with attempts that have not ended, by the names that `engineName` gives. */
   enginesInUse(): Promise<readonly EngineInUse[]>;
-  makeRunner(engine: Found): Runner;
+  makeRunner(engine: Found): Promise<Runner>;
   makeExecutor(runner: Runner): Executor;
 }
 
@@ -89,7 +89,7 @@ export class EngineLink {
     const others = inUse.filter(({ engine }) => engine !== engineName(found.endpoint));
     if (others.length > 0)
       this.#deps.log.warn(`${attemptsText(others)}, and this gateway does not reach it.`);
-    this.#runner = this.#deps.makeRunner(found);
+    this.#runner = await this.#deps.makeRunner(found);
     this.#executor = this.#deps.makeExecutor(this.#runner);
     await this.#executor.start();
   }

@@ -25,7 +25,7 @@ function linkTo(engine: FakeEngine, inUse: () => EngineInUse[]) {
     clock,
     log,
     enginesInUse: async () => inUse(),
-    makeRunner: ({ endpoint }) => {
+    makeRunner: async ({ endpoint }) => {
       taken.push(engineName(endpoint));
       return new FakeRunner(clock);
     },
