@@ -55,6 +55,9 @@ export interface RunningGateway {
   stop(): Promise<void>;
 }
 
+/** By then the first keys, schedules and adopted tasks are read, and their leavings can go too. */
+const SETTLED_MS = 10_000;
+
 /** What stops in the reverse order of its start. */
 interface Stoppable {
   stop(): Promise<void>;
@@ -126,6 +129,8 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
   }
   const server = await serve(base, engine, way, new TokenAuth(token), started);
   releaseStartUpMemory();
+  const cancelRelease = clock.setTimer(SETTLED_MS, releaseStartUpMemory);
+  started.push({ stop: async () => cancelRelease() });
   await announce({ options, server, dataDir, created, started, log });
   return server.url;
 }
