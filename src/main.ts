@@ -55,7 +55,7 @@ export interface RunningGateway {
   stop(): Promise<void>;
 }
 
-/** By then the first keys, schedules and adopted tasks are read, and their leavings can go too. */
+/** By then running tasks are adopted: a collection in the first moments would make them wait. */
 const SETTLED_MS = 10_000;
 
 /** What stops in the reverse order of its start. */
@@ -128,7 +128,6 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
     started.push(service);
   }
   const server = await serve(base, engine, way, new TokenAuth(token), started);
-  releaseStartUpMemory();
   const cancelRelease = clock.setTimer(SETTLED_MS, releaseStartUpMemory);
   started.push({ stop: async () => cancelRelease() });
   await announce({ options, server, dataDir, created, started, log });
