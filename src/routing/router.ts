@@ -17,7 +17,7 @@ export interface RouterDeps {
   triggers(): ReadonlyMap<string, TriggerDefinition>;
   jobs(): ReadonlyMap<string, RoutedJob>;
   readonly limits: Limits;
-  /** Executions were stored: a hint for the executor. */
+  /** Executions are on their way into the store, in the commit of this turn: a hint for the executor. */
   onExecutions(): void;
   readonly log: Log;
 }
@@ -90,11 +90,11 @@ export class Router {
 
   async #decide(event: StoredEvent): Promise<void> {
     const params: DecideParams = { event: event.uid, decisions: this.#answers(event) };
-    const result = await this.#deps.store.decide(params);
+    const decided = this.#deps.store.decide(params);
+    // In this turn: what is claimed now shares the commit. Where the event turns out a duplicate, nothing is found.
+    if (params.decisions.some(({ execution }) => execution !== undefined)) this.#deps.onExecutions();
+    await decided;
     for (const wake of this.#waiters.get(event.uid) ?? []) wake();
-    if (result === 'decided' && params.decisions.some((decision) => decision.execution !== undefined)) {
-      this.#deps.onExecutions();
-    }
   }
 
   #answers(event: StoredEvent): NewDecision[] {

@@ -77,9 +77,9 @@ describe('decideNow', () => {
     expect(woken).toBe(0);
   });
 
-  it('wakes nobody for an event that is gone', async () => {
+  it('decides nothing for an event that is gone', async () => {
     await router.decideNow([storedEvent({ uid: 'never stored' })]);
-    expect(woken).toBe(0);
+    expect(store.decisions('never stored')).toBeNull();
   });
 
   it('answers even where a definition makes it throw', async () => {
@@ -105,6 +105,18 @@ describe('decideNow', () => {
     const uid = await accept((events) => other.decideNow(events), 1, 'trigger/call');
     expect(store.decisions(uid)).toMatchObject([{ outcome: 'failed', reason: 'internal error: bug' }]);
     expect(log.lines).toMatchObject([{ level: 'error' }]);
+  });
+});
+
+describe('the executor', () => {
+  it('is told in the turn that queues the decision, so that its claim shares the commit', async () => {
+    const uid = await accept((events) => {
+      const decided = router.decideNow(events);
+      expect(woken).toBe(1);
+      return decided;
+    });
+    expect(store.decisions(uid)).not.toBeNull();
+    expect(woken).toBe(1);
   });
 });
 

@@ -126,8 +126,8 @@ export class DockerRunner implements Runner {
   }
 
   hints(signal: AbortSignal): AsyncIterable<Hint> {
-    const { clock, log } = this.#params;
-    return hints({ client: this.#client, clock, log }, this.#label(), signal);
+    const { clock, log, instance } = this.#params;
+    return hints({ client: this.#client, clock, log, images: this.#images }, instance, signal);
   }
 
   #label(): string {

@@ -184,9 +184,10 @@ export class EngineClient {
     return pathStatShape.parse(JSON.parse(Buffer.from(header, 'base64').toString('utf8'))).mode;
   }
 
-  /** Events about containers of `label`, one JSON object a line, until `signal`. */
-  async events(label: string, events: readonly string[], signal: AbortSignal): Promise<IncomingMessage> {
-    const query = { filters: JSON.stringify({ type: ['container'], label: [label], event: events }) };
+  /** Events of these names about containers and images, one JSON object a line, until `signal`. */
+  async events(events: readonly string[], signal: AbortSignal): Promise<IncomingMessage> {
+    // Not by label: it would hold back what happens to images.
+    const query = { filters: JSON.stringify({ type: ['container', 'image'], event: events }) };
     const answer = await this.#open({ method: 'GET', path: '/events', query, signal });
     if ('status' in answer) throw this.transport.unexpected('send its events', answer);
     return answer;

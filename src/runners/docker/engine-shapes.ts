@@ -66,7 +66,9 @@ export const networkShape = z.object({
 export type EngineNetwork = z.infer<typeof networkShape>;
 
 export const eventShape = z.object({
+  Type: z.string().optional(),
   Actor: z.object({ Attributes: z.record(z.string(), z.string()).nullish() }).nullish(),
 });
+export type EngineEvent = z.infer<typeof eventShape>;
 
 export const pathStatShape = z.object({ mode: z.number() });

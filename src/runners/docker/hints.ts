@@ -4,9 +4,15 @@ import type { Log } from '../../core/log.ts';
 import type { Hint } from '../../core/runner.ts';
 import type { EngineClient } from './engine-client.ts';
 import { eventShape } from './engine-shapes.ts';
+import type { EngineEvent } from './engine-shapes.ts';
+import type { Images } from './images.ts';
+import { LABELS } from './container-spec.ts';
 
 /** `died` and `remove` are Podman's words. */
-const EVENTS = ['start', 'die', 'died', 'destroy', 'remove'];
+const OF_CONTAINERS = ['start', 'die', 'died', 'destroy', 'remove'];
+/** What may make a name stand for another image; `build`, `loadfromarchive` and `remove` are Podman's words. */
+const OF_IMAGES = ['tag', 'untag', 'delete', 'pull', 'load', 'import', 'build', 'loadfromarchive', 'create'];
+const EVENTS = [...OF_CONTAINERS, ...OF_IMAGES];
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
 /** An event is below 10 KiB; a longer line is dropped, as any event may be. */
@@ -16,23 +22,25 @@ export interface HintDeps {
   readonly client: EngineClient;
   readonly clock: Clock;
   readonly log: Log;
+  readonly images: Images;
 }
 
 /**
- * Names of containers of `label` that something happened to. After each connect it says `reconnected`, as what happened
+ * Names of containers of `instance` that something happened to; on the way it tells `images` of images that changed. After each connect it says `reconnected`, as what happened
  * before is not replayed in full (the engine keeps 256 events). Never throws; ends with `signal`.
  */
-export async function* hints(deps: HintDeps, label: string, signal: AbortSignal): AsyncGenerator<Hint> {
+export async function* hints(deps: HintDeps, instance: string, signal: AbortSignal): AsyncGenerator<Hint> {
   let retryMs = FIRST_RETRY_MS;
   let told = false;
   while (!signal.aborted) {
     try {
-      const stream = await deps.client.events(label, EVENTS, signal);
+      const stream = await deps.client.events(EVENTS, signal);
+      deps.images.hearing(true);
       yield { kind: 'reconnected' };
       if (told) deps.log.info('the container engine answers again', { engine: deps.client.transport.place });
       told = false;
       retryMs = FIRST_RETRY_MS;
-      yield* readHints(stream);
+      yield* readHints(stream, instance, deps.images);
       if (!signal.aborted) throw new Error('it ended its events');
     } catch (error) {
       if (signal.aborted) return;
@@ -40,6 +48,8 @@ export async function* hints(deps: HintDeps, label: string, signal: AbortSignal)
       deps.client.transport.noteOutage();
       if (!told) deps.log.warn('the container engine is gone; waiting for it', { reason: errorText(error) });
       told = true;
+    } finally {
+      deps.images.hearing(false);
     }
     await sleep(deps.clock, retryMs, signal);
     retryMs = Math.min(LAST_RETRY_MS, retryMs * 2);
@@ -47,7 +57,11 @@ export async function* hints(deps: HintDeps, label: string, signal: AbortSignal)
 }
 
 /** One JSON object a line. */
-async function* readHints(stream: AsyncIterable<unknown>): AsyncGenerator<Hint> {
+async function* readHints(
+  stream: AsyncIterable<unknown>,
+  instance: string,
+  images: Images,
+): AsyncGenerator<Hint> {
   let rest = '';
   const decoder = new TextDecoder();
   for await (const chunk of stream) {
@@ -56,16 +70,19 @@ async function* readHints(stream: AsyncIterable<unknown>): AsyncGenerator<Hint> 
     rest = lines.pop() ?? '';
     if (rest.length > MAX_LINE) rest = '';
     for (const line of lines) {
-      const name = nameOf(line);
-      if (name !== null) yield { kind: 'container', name };
+      const event = readEvent(line);
+      if (event?.Type === 'image') images.changed();
+      const { name, [LABELS.instance]: owner } = event?.Actor?.Attributes ?? {};
+      if (event?.Type === 'container' && owner === instance && name !== undefined)
+        yield { kind: 'container', name };
     }
   }
 }
 
-function nameOf(line: string): string | null {
+function readEvent(line: string): EngineEvent | null {
   if (line.trim() === '') return null;
   const event = eventShape.safeParse(parse(line));
-  return event.success ? (event.data.Actor?.Attributes?.['name'] ?? null) : null;
+  return event.success ? event.data : null;
 }
 
 function parse(line: string): unknown {
