@@ -1,5 +1,5 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import type { AuthSpec } from './core/auth.ts';
 import type { Config } from './core/config.ts';
 import { TappetError, errorText } from './core/errors.ts';
@@ -18,9 +18,9 @@ import { listen, type RunningServer } from './http/server.ts';
 import { fireTrigger } from './inbox/fire.ts';
 import { Inbox } from './inbox/inbox.ts';
 import { SourceHost, type HostedSource } from './inbox/source-host.ts';
+import { ownAddress, publishAddress, withdrawAddress } from './lib/gateway-address.ts';
 import { createLog, type GatewayLog } from './lib/gateway-log.ts';
 import { releaseStartUpMemory } from './lib/release-memory.ts';
-import { processStart } from './lib/process-start.ts';
 import { SystemClock } from './lib/system-clock.ts';
 import { SystemIds } from './lib/system-ids.ts';
 import { FileLogSink } from './logs/file-log-sink.ts';
@@ -284,17 +284,20 @@ interface Announcement {
 
 /** Tells the person, and the command line on this machine, where the gateway is. */
 async function announce({ options, server, dataDir, created, started, log }: Announcement): Promise<void> {
-  const path = join(dataDir, 'server.json');
-  const where = { url: server.url, pid: process.pid, started: await processStart(process.pid) };
-  // One that a crash left keeps its mode when it is written over.
-  await rm(path, { force: true });
-  await writeFile(path, `${JSON.stringify(where)}\n`, { mode: 0o600 });
-  started.push({ stop: () => rm(path, { force: true }) });
-  options.print(`Tappet listens on ${server.url}`);
+  const { url } = server;
+  const own = await ownAddress(url);
+  const other = await publishAddress(dataDir, own);
+  started.push({ stop: () => withdrawAddress(dataDir, own) });
+  options.print(`Tappet listens on ${url}`);
   options.print(
     `Data, logs and the API token are in ${dataDir}${created ? ' (the token was made just now)' : ''}.`,
   );
-  log.info('started', { url: server.url, config: resolve(dirname(options.configPath)), pid: process.pid });
+  if (other !== undefined) {
+    options.print(
+      `Another gateway (pid ${other.pid}, ${other.url}) uses this data folder too: commands go to that one, and to this one with --url ${url}.`,
+    );
+  }
+  log.info('started', { url, config: resolve(options.configPath), pid: process.pid });
 }
 
 async function stopAll(started: Stoppable[]): Promise<void> {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createClient } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import { errorText, TappetError } from '../client/api.ts';
-import { processStart } from '../lib/process-start.ts';
+import { addressPath, isAlive, parseAddress } from '../lib/gateway-address.ts';
 import { configuredDataDir } from './configured-data-dir.ts';
 import type { CliIo } from './io.ts';
 
@@ -37,12 +37,12 @@ export function setting(io: CliIo, name: string): string | undefined {
 }
 
 async function urlOf(folder: string): Promise<string> {
-  const path = join(folder, 'server.json');
+  const path = addressPath(folder);
   const text = await readIfThere(path);
   if (text === undefined) {
     throw new TappetError(
       'GATEWAY_UNREACHABLE',
-      `No gateway is named by --url or TAPPET_URL, and none runs with the data folder ${folder}.`,
+      `No gateway is named by --url or TAPPET_URL, and none has left its address in the data folder ${folder}.`,
       { fix: 'Start one with `tappet serve`, or name its data folder with --data-dir.' },
     );
   }
@@ -56,38 +56,6 @@ async function urlOf(folder: string): Promise<string> {
   throw new TappetError('GATEWAY_UNREACHABLE', `The gateway that wrote ${path} has ended.`, {
     fix: 'Start it again with `tappet serve`; if it runs in a container or as another user, use --url and --token.',
   });
-}
-
-/** What a gateway writes about itself into `server.json`. */
-interface Address {
-  readonly url: string;
-  readonly pid: number;
-  /** As `processStart`; null where the system does not tell. */
-  readonly started: string | null;
-}
-
-function parseAddress(text: string): Address | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null) return undefined;
-    const { url, pid, started } = value as Partial<Record<keyof Address, unknown>>;
-    if (typeof url !== 'string' || typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 0)
-      return undefined;
-    return { url, pid, started: typeof started === 'string' ? started : null };
-  } catch {
-    return undefined;
-  }
-}
-
-/** After a crash another program may hold the port, and must not be sent the token. */
-async function isAlive({ pid, started }: Address): Promise<boolean> {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    // Nobody, or a process of another user, who would get our number only after the gateway's end.
-    return false;
-  }
-  return started === null || started === (await processStart(pid));
 }
 
 /** The token of this machine's gateway must not travel to whatever address somebody names. */

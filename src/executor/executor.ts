@@ -30,8 +30,7 @@ export interface ExecutorSettings {
 }
 export interface ExecutorOptions {
   readonly store: ExecutorStore & EngineStore;
-  /** null = no engine was found: nothing is started. */
-  readonly runner: Runner | null;
+  readonly runner: Runner;
   readonly logs: LogSink;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -42,7 +41,7 @@ export interface ExecutorOptions {
 
 export interface ExecutorStatus {
   /** `waiting`: another gateway has the engine. `connecting`: it does not answer (yet). */
-  readonly state: 'off' | 'no-engine' | 'waiting' | 'connecting' | 'ready';
+  readonly state: 'off' | 'waiting' | 'connecting' | 'ready';
   /** One plain line. */
   readonly message: string;
   /** The engine's own description, once it has answered. */
@@ -67,7 +66,7 @@ interface Serving {
  */
 export class Executor extends Service {
   readonly #options: ExecutorOptions;
-  readonly #lease: Lease | null;
+  readonly #lease: Lease;
   #serving: Serving | undefined;
   #adopted = false;
   #started = false;
@@ -76,8 +75,7 @@ export class Executor extends Service {
     super();
     this.#options = options;
     const { store, runner, ids, clock, log } = options;
-    this.#lease =
-      runner === null ? null : new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
+    this.#lease = new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
   }
 
   /** A hint: there may be something to start or to stop. Never throws. */
@@ -103,11 +101,6 @@ export class Executor extends Service {
   }
 
   #stateNow(): Pick<ExecutorStatus, 'state' | 'message'> {
-    if (this.#lease === null) {
-      const message =
-        'No container engine was found: everything works but containers. "tappet doctor" says what was tried.';
-      return { state: 'no-engine', message };
-    }
     if (!this.#started) return { state: 'off', message: 'Not started.' };
     if (this.#serving === undefined) {
       return { state: 'waiting', message: this.#lease.problem ?? 'Reserving the container engine.' };
@@ -126,7 +119,6 @@ export class Executor extends Service {
 
   protected async run(signal: AbortSignal): Promise<void> {
     const { runner, log } = this.#options;
-    if (runner === null || this.#lease === null) return;
     this.#started = true;
     while (!signal.aborted) {
       const epoch = await this.#lease.acquire(signal);

@@ -5,14 +5,15 @@ import { TappetError } from '../core/errors.ts';
 import type { Permission } from '../core/permissions.ts';
 import type { RequestInfo } from '../core/source.ts';
 import type { HttpDeps } from './deps.ts';
-import { API_HEADERS, errorResponse, problemResponse, unauthenticated } from './problem.ts';
+import { API_HEADERS, errorResponse, methodNotAllowed, problemResponse, unauthenticated } from './problem.ts';
 
 /**
  * Who may call a route: a principal with this permission; anyone (`open`); or whoever the source behind it lets in
  * by its own `auth` (`source`).
  */
 export type Access = Permission | 'open' | 'source';
-export type Method = 'GET' | 'POST' | 'DELETE' | 'ALL';
+const METHODS = ['GET', 'POST', 'DELETE'] as const;
+export type Method = (typeof METHODS)[number] | 'ALL';
 
 export interface DeclaredRoute {
   readonly method: Method;
@@ -27,6 +28,8 @@ export type OpenHandler = (c: AppContext) => Promise<Response> | Response;
 /**
  * The routes of the API. There is no other way to add one than `route`, which demands its access; no middleware
  * decides by a path's text, so that no spelling of a path slips past the check (the matched route is the check).
+ * A name is `:name{[^/:]+}` everywhere: `hello:run` is a path of its own, and two patterns at one place would make
+ * hono fall back to its slow router, for hooks too.
  */
 export class Routes {
   readonly hono = new Hono<{ Bindings: RequestInfo }>();
@@ -36,12 +39,9 @@ export class Routes {
   constructor(deps: HttpDeps) {
     this.deps = deps;
     this.hono.onError((error) => errorResponse(error, deps));
-    // Unknown paths answer like known ones, so that a stranger cannot tell which exist.
     this.hono.notFound(async (c) => {
       try {
-        await this.#principal(c.req.raw.headers);
-        const { method, path } = c.req;
-        throw new TappetError('NOT_FOUND', `There is no ${method} ${path} in this API.`);
+        return await this.#noRoute(c);
       } catch (error) {
         return errorResponse(error, deps);
       }
@@ -69,6 +69,19 @@ export class Routes {
     this.declared.push({ method, path, access });
     if (method === 'ALL') this.hono.all(path, handler);
     else this.hono.on(method, path, handler);
+  }
+
+  /** A stranger hears 401 for every path but the open ones, and so never learns which exist. */
+  async #noRoute(c: AppContext): Promise<Response> {
+    const { method, path } = c.req;
+    if (!this.declared.some((route) => route.access === 'open' && route.path === path)) {
+      // The Fetch standard has no such requests: the first look at its headers would throw.
+      if (method === 'TRACE') throw unauthenticated();
+      await this.#principal(c.req.raw.headers);
+    }
+    const allowed = METHODS.filter((one) => this.hono.router.match(one, path)[0].length > 0);
+    if (allowed.length > 0) return methodNotAllowed(path, method, allowed);
+    throw new TappetError('NOT_FOUND', `There is no ${method} ${path} in this API.`);
   }
 
   async #principal(headers: Headers): Promise<Principal> {

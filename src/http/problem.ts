@@ -23,6 +23,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   INTERNAL: { status: 500, title: 'Something went wrong inside Tappet' },
   INVALID_ARGUMENT: { status: 400, title: 'The request is not valid' },
   ISSUER_UNAVAILABLE: { status: 503, title: 'The token issuer does not answer' },
+  METHOD_NOT_ALLOWED: { status: 405, title: 'Method not allowed' },
   NOT_FOUND: { status: 404, title: 'Not found' },
   PAYLOAD_TOO_LARGE: { status: 413, title: 'The request body is too large' },
   PERMISSION_DENIED: { status: 403, title: 'Not allowed' },
@@ -80,6 +81,15 @@ export function errorResponse(error: unknown, deps: { readonly log: Log; readonl
     `Something went wrong; the log of the gateway has the details under ${instance}.`,
   );
   return problemResponse(told, instance);
+}
+
+/** RFC 9110 demands `Allow`. A path that answers GET answers HEAD too. */
+export function methodNotAllowed(path: string, method: string, methods: readonly string[]): Response {
+  const allow = methods.flatMap((one) => (one === 'GET' ? [one, 'HEAD'] : [one])).join(', ');
+  const message = `${path} does not take ${method}; it takes ${allow}.`;
+  const response = problemResponse(new TappetError('METHOD_NOT_ALLOWED', message));
+  response.headers.set('allow', allow);
+  return response;
 }
 
 export function unauthenticated(): TappetError {

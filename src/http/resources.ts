@@ -116,7 +116,11 @@ export function executionResource(execution: Execution): ExecutionResource {
 
 /** What a planned execution would look like right after it was stored; for `validateOnly`. */
 export function plannedResource(planned: NewExecution, now: number): ExecutionResource {
-  return executionResource({
+  return executionResource(plannedExecution(planned, now));
+}
+
+export function plannedExecution(planned: NewExecution, now: number): Execution {
+  return {
     ...planned,
     state: 'PENDING',
     reason: null,
@@ -129,7 +133,7 @@ export function plannedResource(planned: NewExecution, now: number): ExecutionRe
     cancelRequestTime: null,
     deleteTime: null,
     etag: '',
-  });
+  };
 }
 
 export function taskResource(task: Task): TaskResource {

@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { pause } from '../../src/client/client.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { cli } from '../support/cli-runner.ts';
@@ -52,15 +52,17 @@ test('doctor has a line for each check, with the fix, and exits 1 where one fail
   expect(out).toMatch(/^FAIL {2}gateway: .* Fix: .*tappet serve/m);
 });
 
-/** A gateway of this process; gives its address and how to end it. */
+/** A gateway of this process; gives its data folder, what it has printed, and how to end it. */
 async function serving(args: readonly string[], env: NodeJS.ProcessEnv) {
   const interrupt = new AbortController();
   const written = deferred<string>();
+  const printed: string[] = [];
   const served = cli(['serve', ...args], {
     env: { ...DEAD_ENGINE, ...env },
     signal: interrupt.signal,
     pause,
     err: (line) => {
+      printed.push(line);
       const kept = /^Data, logs and the API token are in (.+?)(?: \(|\.$)/.exec(line)?.[1];
       if (kept !== undefined) written.resolve(kept);
     },
@@ -70,7 +72,7 @@ async function serving(args: readonly string[], env: NodeJS.ProcessEnv) {
     return served;
   };
   const dataDir = await Promise.race([written.promise, served.then(({ code }) => `ended with ${code}`)]);
-  return { dataDir, stop };
+  return { dataDir, printed, stop };
 }
 const real = { fetch: (address: string, init?: RequestInit) => fetch(address, init) };
 
@@ -99,6 +101,30 @@ test('serve keeps its data where TAPPET_DATA_DIR says, unless --data-dir does', 
   const second = await serving(['-c', config, '--data-dir', join(folder, 'by-flag')], env);
   expect(second.dataDir).toBe(join(folder, 'by-flag'));
   await second.stop();
+});
+
+test('a second gateway of a data folder says so, and leaves the address of the first alone', async () => {
+  const log: string[] = [];
+  vi.spyOn(process.stderr, 'write').mockImplementation((line) => log.push(String(line)) > 0);
+  const args = ['-c', config, '--data-dir', join(folder, 'data')];
+  const address = join(folder, 'data', 'server.json');
+  const first = await serving(args, {});
+  const written = await readFile(address, 'utf8');
+  const second = await serving(args, {});
+  expect(await readFile(address, 'utf8')).toBe(written);
+  await second.stop();
+  const { url } = JSON.parse(written) as { url: string };
+  const line = `Another gateway (pid ${process.pid}, ${url}) uses this data folder too: commands go to that one`;
+  expect(second.printed.filter((one) => one.startsWith(line))).toHaveLength(1);
+  expect(await readFile(address, 'utf8')).toBe(written);
+  await first.stop();
+  expect(first.printed.join()).not.toContain('Another gateway');
+  expect(await readdir(join(folder, 'data'))).not.toContain('server.json');
+  // What a person looks for when something else than expected runs: the file, not the folder it is in.
+  const started = log
+    .filter((one) => one.includes('"msg":"started"'))
+    .map((one) => JSON.parse(one) as object);
+  expect(started).toMatchObject([{ config }, { config }]);
 });
 
 test('doctor fails where DOCKER_HOST names a place without an engine', async () => {

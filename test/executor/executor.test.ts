@@ -379,13 +379,11 @@ describe('an engine that is away', () => {
   });
 });
 
-it('without an engine says so and does nothing', async () => {
+it('is off before its start; a stop before it is legal, and so is another', async () => {
   const executor = rig.executor();
-  const none = rig.executor({ runner: null as never });
-  expect(executor.status().state).toBe('off');
-  expect(none.status()).toMatchObject({ state: 'no-engine' });
-  await none.start();
-  none.wake();
-  await none.stop();
-  await none.stop();
+  expect(executor.status()).toMatchObject({ state: 'off', engine: null, runningTasks: 0 });
+  executor.wake();
+  await executor.stop();
+  await executor.stop();
+  expect(rig.runner.calls).toEqual([]);
 });

@@ -35,7 +35,7 @@ test('docs/api.md has a row for every route, with its permission, and no other',
     return `${method ?? 'ALL'} ${path ?? any} ${any === undefined ? permission : 'source'}`;
   });
   const declared = createTestApp().app.routes.map(({ method, path, access }) => {
-    const shown = path.replace(/:(\w+)\{\[\^\/\]\+(:\w+)\}/, '{$1}$2').replace(/\/:(\w+)/g, '/{$1}');
+    const shown = path.replace(/:(\w+)\{\[\^\/:?\]\+((?::\w+)?)\}/, '{$1}$2').replace(/\/:(\w+)/g, '/{$1}');
     return `${method} ${shown} ${access}`;
   });
   expect(documented.sort()).toEqual(declared.sort());

@@ -173,7 +173,6 @@ test('an unexpected error is 500 with an id, and the stack stays in the log', as
 test.each([
   ['GET', '/api/v1/jobs/none'],
   ['POST', '/api/v1/jobs/none:run'],
-  ['POST', '/api/v1/jobs/hello'],
   ['POST', '/api/v1/jobs/hello:stop'],
 ])('%s %s is 404', async (method, path) => {
   const response = await createTestApp().call(method, path);

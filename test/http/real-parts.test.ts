@@ -85,6 +85,15 @@ test('an execution goes from run to delete', async () => {
   await expect(client.executions.get(name)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
+test('validateOnly shows what the store then makes of the same run', async () => {
+  const overrides = { env: { A: '2' }, taskCount: 2 };
+  const shown = await client.jobs.run('hello', { overrides, validateOnly: true });
+  expect((await client.executions.list({})).executions).toEqual([]);
+  const { uid: _, name: __, etag: ___, ...made } = await client.jobs.run('hello', { overrides });
+  expect(shown).toMatchObject(made);
+  expect(Object.keys(shown).sort()).toEqual([...Object.keys(made), 'etag', 'name', 'uid'].sort());
+});
+
 test('a follower gets every byte of a task that is retried, live', async () => {
   const { name } = await client.jobs.run('hello');
   const chunks: Uint8Array[] = [];

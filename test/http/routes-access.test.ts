@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { PERMISSIONS } from '../../src/core/permissions.ts';
-import { createTestApp } from '../support/http-fakes.ts';
+import { createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 
 const real = (path: string): string =>
   path
     .replace(/:name\{\[\^\/\]\+(:\w+)\}/, 'hello$1')
-    .replace(':name', 'hello')
+    .replace(/:name(?:\{\[\^\/:\]\+\})?/, 'hello')
     .replace(':trigger', 'nightly')
     .replace(/:\w+$/, (word) => (word === ':index' ? '0' : word))
     .replace(':index', '0')
@@ -95,7 +95,47 @@ test('a path that does not exist is 404 with a token and 401 without', async () 
   const { call } = createTestApp();
   expect((await call('GET', '/api/v1/nothing')).status).toBe(404);
   expect((await call('GET', '/api/v1/nothing', { headers: { authorization: '' } })).status).toBe(401);
-  expect((await call('PUT', '/api/v1/jobs')).status).toBe(404);
+});
+
+test.each([
+  ['PUT', '/api/v1/jobs', 'GET, HEAD'],
+  ['POST', '/api/v1/jobs/hello', 'GET, HEAD'],
+  ['GET', '/api/v1/jobs/hello:run', 'POST'],
+  ['HEAD', '/api/v1/executions/x:cancel', 'POST'],
+  ['DELETE', '/api/v1/executions/x:cancel', 'POST'],
+  ['PATCH', '/api/v1/executions/x', 'GET, HEAD, DELETE'],
+  ['OPTIONS', '/api/v1/executions/x/tasks/0/logs', 'GET, HEAD'],
+  ['PROPFIND', '/api/v1/events', 'GET, HEAD'],
+  ['GET', '/api/v1/triggers/nightly:fire', 'POST'],
+  ['POST', '/livez', 'GET, HEAD'],
+  ['DELETE', '/readyz', 'GET, HEAD'],
+])('%s %s is 405 with what is allowed, for any token', async (method, path, allow) => {
+  const { call } = createTestApp();
+  for (const token of [ROOT_TOKEN, 'tappet.status.get']) {
+    const { status, headers } = await call(method, path, { headers: { authorization: `Bearer ${token}` } });
+    expect({ status, allow: headers.get('allow') }).toEqual({ status: 405, allow });
+    expect(headers.get('content-type')).toBe('application/problem+json');
+  }
+});
+
+test('a wrong method without a token is 401 word for word like a path that does not exist', async () => {
+  const { call } = createTestApp();
+  const answer = async (path: string) => {
+    const response = await call('PUT', path, { headers: { authorization: '' } });
+    return { status: response.status, headers: [...response.headers], body: await response.text() };
+  };
+  const unknown = await answer('/api/v1/nothing');
+  expect(unknown.status).toBe(401);
+  expect(await answer('/api/v1/jobs')).toEqual(unknown);
+  expect(await answer('/api/v1/jobs/hello:run')).toEqual(unknown);
+});
+
+test('a wrong method of an open path needs no token to hear so', async () => {
+  const { call } = createTestApp();
+  const response = await call('POST', '/livez', { headers: { authorization: '' } });
+  expect(response.status).toBe(405);
+  expect(await response.json()).toMatchObject({ code: 'METHOD_NOT_ALLOWED', status: 405 });
+  expect((await call('POST', '/livez/', { headers: { authorization: '' } })).status).toBe(401);
 });
 
 test('API answers are not stored, not sniffed and not shared with other origins', async () => {

@@ -50,6 +50,18 @@ test('TRACE of a hook is refused like any unknown hook', async () => {
   expect(t.logged).toEqual([]);
 });
 
+test.each([
+  ['/api/v1/jobs', 401],
+  ['/nothing', 401],
+  ['/livez', 405],
+])('TRACE of %s is %i and nothing is logged', async (path, status) => {
+  const t = createTestApp();
+  const { port } = await start(t);
+  const answer = await raw(port, `TRACE ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(t.logged).toEqual([]);
+});
+
 test('where no room is left for a chunked body, its sender hears so', async () => {
   const end = deferred<void>();
   const { server: settings, ...rest } = testConfig();

@@ -12,6 +12,7 @@ import type { CancelResult, ExecutionFilter, Page, PageParams } from '../../src/
 import { createApp } from '../../src/http/app.ts';
 import type { App } from '../../src/http/app.ts';
 import type { HttpDeps, HttpStore } from '../../src/http/deps.ts';
+import { plannedExecution } from '../../src/http/resources.ts';
 import { planExecution } from '../../src/routing/plan-execution.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -78,21 +79,8 @@ class FakeHttpStore implements HttpStore {
 
   async createExecution(planned: NewExecution): Promise<Execution> {
     if (this.failure !== undefined) throw this.failure;
-    const now = this.#clock.now();
-    const execution: Execution = {
-      ...planned,
-      state: 'PENDING',
-      reason: null,
-      message: null,
-      counters: { running: 0, succeeded: 0, failed: 0, cancelled: 0, retried: 0 },
-      createTime: now,
-      updateTime: now,
-      startTime: null,
-      completionTime: null,
-      cancelRequestTime: null,
-      deleteTime: null,
-      etag: '1',
-    };
+    // No oracle: what a store really makes of it is compared in real-parts.test.ts.
+    const execution: Execution = { ...plannedExecution(planned, this.#clock.now()), etag: '1' };
     this.executions.unshift(execution);
     for (let index = 0; index < planned.spec.taskCount; index++)
       this.tasks.push(pendingTask(planned.name, index));

@@ -17,7 +17,7 @@ export type Result<T> = { readonly ok: true; readonly value: T } | Rejection;
 const KINDS = {
   400: { code: 'INVALID_ARGUMENT', title: 'The request is not valid' },
   401: { code: 'UNAUTHENTICATED', title: 'Not authenticated' },
-  405: { code: 'INVALID_ARGUMENT', title: 'The request is not valid' },
+  405: { code: 'METHOD_NOT_ALLOWED', title: 'Method not allowed' },
   413: { code: 'PAYLOAD_TOO_LARGE', title: 'The request body is too large' },
   415: { code: 'UNSUPPORTED_MEDIA_TYPE', title: 'Unsupported media type' },
   422: { code: 'INVALID_ARGUMENT', title: 'The event is not valid' },

@@ -26,7 +26,7 @@ export function executionRoutes(routes: Routes): void {
     const { items, nextPageToken } = await readPage(query, (page) => store.listExecutions(filter, page));
     return c.json({ executions: items.map(executionResource), nextPageToken });
   });
-  routes.route('GET', '/api/v1/executions/:name', 'run.executions.get', async (c) => {
+  routes.route('GET', '/api/v1/executions/:name{[^/:]+}', 'run.executions.get', async (c) => {
     parseQuery(c, {});
     const name = c.req.param('name') ?? '';
     const execution = await store.getExecution(name);
@@ -47,7 +47,7 @@ export function executionRoutes(routes: Routes): void {
       return c.json(executionResource(result.execution));
     },
   );
-  routes.route('DELETE', '/api/v1/executions/:name', 'run.executions.delete', async (c) => {
+  routes.route('DELETE', '/api/v1/executions/:name{[^/:]+}', 'run.executions.delete', async (c) => {
     parseQuery(c, {});
     const name = c.req.param('name') ?? '';
     const outcome = await store.deleteExecution(name);

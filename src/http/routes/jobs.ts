@@ -28,7 +28,7 @@ export function jobRoutes(routes: Routes): void {
     const jobs = items.map((job) => jobResource(job, definitionRow(deps, 'job', job.name)));
     return c.json({ jobs, nextPageToken });
   });
-  routes.route('GET', '/api/v1/jobs/:name', 'run.jobs.get', (c) => {
+  routes.route('GET', '/api/v1/jobs/:name{[^/:]+}', 'run.jobs.get', (c) => {
     parseQuery(c, {});
     const job = findJob(deps, c.req.param('name') ?? '');
     return c.json(jobResource(job, definitionRow(deps, 'job', job.name)));

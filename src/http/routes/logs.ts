@@ -24,37 +24,42 @@ const QUERY = {
  */
 export function logRoutes(routes: Routes, closing: AbortSignal): void {
   const { deps } = routes;
-  routes.route('GET', '/api/v1/executions/:name/tasks/:index/logs', 'logging.logEntries.list', async (c) => {
-    const query = parseQuery(c, QUERY);
-    const task = await findTask(c, deps.store);
-    const events = query.follow === true || (c.req.header('accept') ?? '').includes('text/event-stream');
-    const resume = events ? lastEventId(c) : undefined;
-    const attempt = resume?.attempt ?? query.attempt ?? Math.max(0, task.attempts - 1);
-    const existing = await deps.store.listAttempts(task.execution, task.index);
-    if (query.attempt !== undefined && query.follow !== true && existing.length <= query.attempt) {
-      throw notFound(`attempt of task ${task.index} of "${task.execution}" with number`, query.attempt);
-    }
-    if (!events) return rawLog(deps, task, attempt, query.stream);
-    const stopped = new AbortController();
-    const params: FollowParams = {
-      store: deps.store,
-      logs: deps.logs,
-      clock: deps.clock,
-      execution: task.execution,
-      index: task.index,
-      attempt,
-      after: resume?.position,
-      stream: query.stream,
-      signal: AbortSignal.any([closing, stopped.signal]),
-    };
-    const texts = query.follow === true ? followed(params) : once(params);
-    return new Response(
-      eventStream(texts, deps.clock, () => stopped.abort()),
-      {
-        headers: { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' },
-      },
-    );
-  });
+  routes.route(
+    'GET',
+    '/api/v1/executions/:name{[^/:]+}/tasks/:index/logs',
+    'logging.logEntries.list',
+    async (c) => {
+      const query = parseQuery(c, QUERY);
+      const task = await findTask(c, deps.store);
+      const events = query.follow === true || (c.req.header('accept') ?? '').includes('text/event-stream');
+      const resume = events ? lastEventId(c) : undefined;
+      const attempt = resume?.attempt ?? query.attempt ?? Math.max(0, task.attempts - 1);
+      const existing = await deps.store.listAttempts(task.execution, task.index);
+      if (query.attempt !== undefined && query.follow !== true && existing.length <= query.attempt) {
+        throw notFound(`attempt of task ${task.index} of "${task.execution}" with number`, query.attempt);
+      }
+      if (!events) return rawLog(deps, task, attempt, query.stream);
+      const stopped = new AbortController();
+      const params: FollowParams = {
+        store: deps.store,
+        logs: deps.logs,
+        clock: deps.clock,
+        execution: task.execution,
+        index: task.index,
+        attempt,
+        after: resume?.position,
+        stream: query.stream,
+        signal: AbortSignal.any([closing, stopped.signal]),
+      };
+      const texts = query.follow === true ? followed(params) : once(params);
+      return new Response(
+        eventStream(texts, deps.clock, () => stopped.abort()),
+        {
+          headers: { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' },
+        },
+      );
+    },
+  );
 }
 
 /** Errors: INVALID_ARGUMENT. */

@@ -7,24 +7,29 @@ import { attemptResource, taskDetailResource, taskResource } from '../resources.
 
 export function taskRoutes(routes: Routes): void {
   const { store } = routes.deps;
-  routes.route('GET', '/api/v1/executions/:name/tasks', 'run.tasks.list', async (c) => {
+  routes.route('GET', '/api/v1/executions/:name{[^/:]+}/tasks', 'run.tasks.list', async (c) => {
     const query = parseQuery(c, pageFields);
     const name = c.req.param('name') ?? '';
     if ((await store.getExecution(name)) === undefined) throw notFound('execution', name);
     const { items, nextPageToken } = await readPage(query, (page) => store.listTasks(name, page));
     return c.json({ tasks: items.map(taskResource), nextPageToken });
   });
-  routes.route('GET', '/api/v1/executions/:name/tasks/:index', 'run.tasks.get', async (c) => {
+  routes.route('GET', '/api/v1/executions/:name{[^/:]+}/tasks/:index', 'run.tasks.get', async (c) => {
     parseQuery(c, {});
     const task = await findTask(c, store);
     return c.json(taskDetailResource(task, await store.listAttempts(task.execution, task.index)));
   });
-  routes.route('GET', '/api/v1/executions/:name/tasks/:index/attempts', 'run.tasks.get', async (c) => {
-    parseQuery(c, {});
-    const task = await findTask(c, store);
-    const attempts = await store.listAttempts(task.execution, task.index);
-    return c.json({ attempts: attempts.map(attemptResource), nextPageToken: '' });
-  });
+  routes.route(
+    'GET',
+    '/api/v1/executions/:name{[^/:]+}/tasks/:index/attempts',
+    'run.tasks.get',
+    async (c) => {
+      parseQuery(c, {});
+      const task = await findTask(c, store);
+      const attempts = await store.listAttempts(task.execution, task.index);
+      return c.json({ attempts: attempts.map(attemptResource), nextPageToken: '' });
+    },
+  );
 }
 
 /** The task that the path names. Errors: NOT_FOUND. */

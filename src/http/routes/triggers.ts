@@ -28,12 +28,12 @@ export function triggerRoutes(routes: Routes): void {
     );
     return c.json({ triggers, nextPageToken });
   });
-  routes.route('GET', '/api/v1/triggers/:name', 'eventarc.triggers.get', (c) => {
+  routes.route('GET', '/api/v1/triggers/:name{[^/:]+}', 'eventarc.triggers.get', (c) => {
     parseQuery(c, {});
     const trigger = findTrigger(deps, c.req.param('name') ?? '');
     return c.json(triggerResource(trigger, definitionRow(deps, 'trigger', trigger.name)));
   });
-  routes.route('GET', '/api/v1/triggers/:name/next', 'eventarc.triggers.get', (c) => {
+  routes.route('GET', '/api/v1/triggers/:name{[^/:]+}/next', 'eventarc.triggers.get', (c) => {
     const query = parseQuery(c, { count: wholeNumber(1, MAX_NEXT).optional(), from: instant.optional() });
     const { name } = findTrigger(deps, c.req.param('name') ?? '');
     const times = deps.preview(name, query.from ?? deps.clock.now(), query.count ?? DEFAULT_NEXT);

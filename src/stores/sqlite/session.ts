@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TappetError } from '../../core/errors.ts';
 import { Db, isBusy, needsReopen, unavailable } from './db.ts';
@@ -101,7 +101,7 @@ function verify(db: Db): void {
 }
 
 /**
- * Events may hold personal data, so the file is the owner's alone; SQLite gives its companions the same mode.
+ * Events may hold personal data, so the file is the owner's alone; SQLite gives new companions the same mode.
  * Only a new file is opened here: closing any descriptor of a file drops the locks that this process has on it.
  */
 function makePrivateFile(path: string): void {
@@ -110,7 +110,14 @@ function makePrivateFile(path: string): void {
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    // It may have been restored from a copy, and its companions with it.
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) narrow(file);
   }
+}
+
+function narrow(path: string): void {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 export function unusable(path: string, why: string, cause?: unknown): TappetError {
