@@ -2,14 +2,14 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bundle } from './bundle.mjs';
 import { withLock } from './lock.mjs';
-import { run, tail } from './run.mjs';
 import { SetupError, root, step } from './say.mjs';
 
 const STAMP = 'dist/.built-from';
 
 /**
- * dist/ matches the sources afterwards. It is compiled beside the old one and takes its place by a rename, so that a
+ * dist/ matches the sources afterwards. It is made beside the old one and takes its place by a rename, so that a
  * command that runs meanwhile never sees half of it.
  */
 export async function ensureBuilt() {
@@ -25,10 +25,10 @@ async function build() {
   const fresh = `dist-${process.pid}`;
   const old = `dist-${process.pid}-old`;
   try {
-    const tsc = join(root, 'node_modules/typescript/bin/tsc');
-    const result = await run(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', fresh]);
-    if (result.code !== 0) throw new SetupError(`The sources do not compile:\n${tail(result.output, 40)}`);
-    // The compiler does not keep the bit; npx and a link to it need it.
+    await bundle(root, join(root, fresh)).catch((error) => {
+      throw new SetupError(`The sources do not compile:\n${error.message}`);
+    });
+    // npx and a link to it need the bit.
     chmodSync(join(root, fresh, 'src/cli.js'), 0o755);
     writeFileSync(join(root, fresh, '.built-from'), hash);
     if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), join(root, old));
@@ -55,7 +55,7 @@ function sourceHash() {
       .filter((name) => name.endsWith('.ts'))
       .map((name) => join(dir, name)),
   );
-  for (const file of [...files.sort(), 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) {
+  for (const file of [...files.sort(), 'scripts/lib/bundle.mjs', 'package-lock.json']) {
     hash.update(`${file}\0`).update(readFileSync(join(root, file)));
   }
   return hash.digest('hex');

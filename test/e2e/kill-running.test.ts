@@ -43,6 +43,8 @@ describe('kill -9 of the gateway while 10 tasks run', () => {
   const base = mkdtempSync(join(tmpdir(), 'tappet-kill-'));
   const results = join(base, 'results');
   const moments: number[] = [];
+  /** From the start of the process to every task adopted. */
+  const adoptions: number[] = [];
   let gateway: GatewayProcess;
   let engine: EngineEndpoint;
 
@@ -86,11 +88,12 @@ describe('kill -9 of the gateway while 10 tasks run', () => {
     expect(afterMs).toBeLessThan(PRINT_MS);
     moments.push(afterMs);
 
-    await gateway.start();
-    // From the moment it serves: how long Node takes to load the modules is the machine's, not the adoption's.
     const restarted = Date.now();
+    await gateway.start();
     await gateway.until('/api/v1/status', adopted, ADOPT_WITHIN_MS);
-    expect(Date.now() - restarted).toBeLessThanOrEqual(ADOPT_WITHIN_MS);
+    const adoptedMs = Date.now() - restarted;
+    adoptions.push(adoptedMs);
+    expect(adoptedMs).toBeLessThanOrEqual(ADOPT_WITHIN_MS);
 
     const ended = await gateway.until(`/api/v1/executions/${execution}`, (e) =>
       e['completionTime'] ? e : undefined,
@@ -112,6 +115,7 @@ describe('kill -9 of the gateway while 10 tasks run', () => {
     expect(moments).toHaveLength(ROUNDS);
     expect(Math.min(...apart)).toBeGreaterThan(0);
     console.log(`killed ${moments.join(', ')} ms after the ${TASKS} tasks began to print`);
+    console.log(`adopted ${adoptions.join(', ')} ms after the new process was started`);
   });
 });
 
