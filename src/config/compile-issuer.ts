@@ -1,10 +1,14 @@
 import { knownAlgorithms } from '../auth/algorithms.ts';
 import type { IssuerSpec } from '../core/auth.ts';
+import type { JsonObject } from '../core/json.ts';
 import { suggest } from '../lib/nearest.ts';
 import { parsePart } from './context.ts';
-import type { Problems } from './problems.ts';
-import type { IssuerInput } from './schema.ts';
+import type { PathSegment } from './positions.ts';
+import type { Report } from './problems.ts';
+import { isMap, listOf, mapOf, textOf } from './raw.ts';
 import { issuerSchema } from './schema.ts';
+
+type Path = readonly PathSegment[];
 
 const DEFAULT_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
@@ -18,38 +22,43 @@ const PRESETS = {
 } as const;
 
 /** The issuer under `name`, or undefined where it has errors, which are reported. */
-export function compileIssuer(name: string, value: unknown, problems: Problems): IssuerSpec | undefined {
+export function compileIssuer(name: string, value: JsonObject, report: Report): IssuerSpec | undefined {
   const path = ['issuers', name];
-  const input = parsePart(issuerSchema, value, path, problems);
+  const input = parsePart(issuerSchema, value, path, report);
+  checkOrigin(value, path, report);
   if (input === undefined) return undefined;
   const common = { skewMs: input.clockSkew, maxLifetimeMs: input.maxLifetime, allowHttp: input.allowHttp };
-  if (input.preset !== undefined) {
-    for (const key of ['issuer', 'jwks', 'algorithms'] as const) {
-      if (input[key] !== undefined)
-        problems.add([...path, key], `comes with the preset "${input.preset}": leave it out`);
-    }
-    return { ...PRESETS[input.preset], ...common };
-  }
-  if (input.issuer === undefined) {
-    problems.add(path, 'needs an "issuer" (the iss of its tokens) or a "preset"');
-    return undefined;
-  }
-  checkUrls(input, path, problems);
-  checkAlgorithms(input, path, problems);
-  checkKeys(input, path, problems);
+  if (input.preset !== undefined) return { ...PRESETS[input.preset], ...common };
+  if (input.issuer === undefined) return undefined;
   const jwks = typeof input.jwks === 'string' ? { url: input.jwks } : input.jwks;
   const algorithms = input.algorithms ?? DEFAULT_ALGORITHMS;
   return { issuer: input.issuer, ...(jwks === undefined ? {} : { jwks }), algorithms, ...common };
 }
 
-function checkUrls(input: IssuerInput, path: readonly string[], problems: Problems): void {
-  if (input.allowHttp) return;
+function checkOrigin(value: JsonObject, path: Path, report: Report): void {
+  const preset = textOf(value['preset']);
+  if (preset !== undefined && Object.hasOwn(PRESETS, preset)) {
+    for (const key of ['issuer', 'jwks', 'algorithms']) {
+      if (value[key] !== undefined)
+        report.add([...path, key], `comes with the preset "${preset}": leave it out`);
+    }
+    return;
+  }
+  if (value['preset'] === undefined && value['issuer'] === undefined)
+    report.add(path, 'needs an "issuer" (the iss of its tokens) or a "preset"');
+  checkUrls(value, path, report);
+  checkAlgorithms(value, path, report);
+  checkKeys(value, path, report);
+}
+
+function checkUrls(value: JsonObject, path: Path, report: Report): void {
+  if (value['allowHttp'] === true) return;
   for (const key of ['issuer', 'jwks'] as const) {
-    const url = input[key];
+    const url = textOf(value[key]);
     // Whoever stands between could put their own keys in. With pinned keys nothing is fetched from the issuer.
-    const fetched = key === 'jwks' || typeof input.jwks !== 'object';
-    if (fetched && typeof url === 'string' && url.startsWith('http://')) {
-      problems.add(
+    const fetched = key === 'jwks' || !isMap(value['jwks']);
+    if (fetched && url?.startsWith('http://') === true) {
+      report.add(
         [...path, key],
         'must be https, as its keys decide who may call; "allowHttp": true is for loopback and closed networks',
       );
@@ -57,10 +66,11 @@ function checkUrls(input: IssuerInput, path: readonly string[], problems: Proble
   }
 }
 
-function checkAlgorithms(input: IssuerInput, path: readonly string[], problems: Problems): void {
-  for (const [i, name] of (input.algorithms ?? []).entries()) {
-    if (knownAlgorithms().includes(name)) continue;
-    problems.add([...path, 'algorithms', i], refusedAlgorithm(name));
+function checkAlgorithms(value: JsonObject, path: Path, report: Report): void {
+  for (const [i, item] of listOf(value['algorithms']).entries()) {
+    const name = textOf(item);
+    if (name === undefined || knownAlgorithms().includes(name)) continue;
+    report.add([...path, 'algorithms', i], refusedAlgorithm(name));
   }
 }
 
@@ -72,14 +82,13 @@ function refusedAlgorithm(name: string): string {
   return `"${name}" is not known: ${suggest(name, knownAlgorithms())}`;
 }
 
-function checkKeys(input: IssuerInput, path: readonly string[], problems: Problems): void {
-  if (typeof input.jwks !== 'object') return;
-  for (const [i, key] of input.jwks.keys.entries()) {
+function checkKeys(value: JsonObject, path: Path, report: Report): void {
+  for (const [i, key] of listOf(mapOf(value['jwks'])['keys']).entries()) {
     const at = [...path, 'jwks', 'keys', i];
-    if (key['kty'] === 'oct')
-      problems.add(at, 'is a shared secret (kty "oct"): only public keys belong here');
+    if (!isMap(key)) continue;
+    if (key['kty'] === 'oct') report.add(at, 'is a shared secret (kty "oct"): only public keys belong here');
     else if ('d' in key)
-      problems.add(at, 'is a private key (it has "d"): put the public key here, and replace this one');
-    else if (typeof key['kty'] !== 'string') problems.add(at, 'is no JSON Web Key: "kty" is missing');
+      report.add(at, 'is a private key (it has "d"): put the public key here, and replace this one');
+    else if (typeof key['kty'] !== 'string') report.add(at, 'is no JSON Web Key: "kty" is missing');
   }
 }

@@ -1,28 +1,35 @@
+import { posix } from 'node:path';
 import { envTotalProblem, envValueProblem, refusedJobEnvName } from '../core/env.ts';
 import type { JobDefinition } from '../core/config.ts';
 import type { Bind, JobSpec } from '../core/job.ts';
+import type { Json, JsonObject } from '../core/json.ts';
 import type { BindRules } from './binds.ts';
 import { checkBind } from './binds.ts';
 import type { CompileContext } from './context.ts';
 import { compileTemplate, parsePart } from './context.ts';
 import { etagOf } from './etag.ts';
+import type { PathSegment } from './positions.ts';
+import { listOf, looseTextOf, mapOf, textOf } from './raw.ts';
 import type { JobInput } from './schema.ts';
 import { jobSchema } from './schema.ts';
+
+type Path = readonly PathSegment[];
 
 /** The job under `name`, or undefined where it has errors, which are reported. */
 export function compileJob(
   name: string,
-  value: unknown,
+  value: JsonObject,
   context: CompileContext,
   rules: BindRules,
 ): JobDefinition | undefined {
   const path = ['jobs', name];
-  const input = parsePart(jobSchema, value, path, context.problems);
+  const input = parsePart(jobSchema, value, path, context.report);
+  checkLimits(value, path, context);
+  checkEnv(value['env'], [...path, 'env'], context);
+  checkArgs(value['args'], [...path, 'args'], context);
+  const binds = compileBinds(value['volumes'], [...path, 'volumes'], context, rules);
   if (input === undefined) return undefined;
-  checkLimits(input, path, context);
-  checkEnv(input, path, context);
-  input.args?.forEach((arg, i) => compileTemplate(context, arg, ['task'], [...path, 'args', i]));
-  const spec = toSpec(input, compileBinds(input, path, context, rules));
+  const spec = toSpec(input, binds);
   const { labels, annotations } = input;
   return { name, labels, annotations, spec, etag: etagOf({ spec, labels, annotations }) };
 }
@@ -48,46 +55,62 @@ function toSpec(input: JobInput, binds: readonly Bind[]): JobSpec {
   };
 }
 
-function checkLimits(input: JobInput, path: readonly string[], { problems, server }: CompileContext): void {
-  const { maxTasks, maxParallelism } = server.limits;
-  if (input.taskCount > maxTasks) {
-    problems.add([...path, 'taskCount'], `must be at most ${maxTasks}; the limit is server.limits.maxTasks`);
-  }
-  if (input.parallelism > maxParallelism) {
-    problems.add(
-      [...path, 'parallelism'],
-      `must be at most ${maxParallelism}; the limit is server.limits.maxParallelism`,
-    );
+function checkLimits(job: JsonObject, path: Path, { report, server }: CompileContext): void {
+  for (const [key, limit] of [
+    ['taskCount', 'maxTasks'],
+    ['parallelism', 'maxParallelism'],
+  ] as const) {
+    const value = job[key];
+    const max = server.limits[limit];
+    if (typeof value === 'number' && value > max)
+      report.add([...path, key], `must be at most ${max}; the limit is server.limits.${limit}`);
   }
 }
 
-function checkEnv(input: JobInput, path: readonly string[], context: CompileContext): void {
-  for (const [name, value] of Object.entries(input.env)) {
-    const at = [...path, 'env', name];
-    const refused = refusedJobEnvName(name) ?? envValueProblem(value);
-    if (refused !== null) context.problems.addKey(at, `${name} ${refused}`);
-    compileTemplate(context, value, ['task'], at);
+function checkEnv(value: Json | undefined, path: Path, context: CompileContext): void {
+  const env: Record<string, string> = {};
+  for (const [name, item] of Object.entries(mapOf(value))) {
+    const at = [...path, name];
+    const text = looseTextOf(item);
+    const refused = refusedJobEnvName(name) ?? (text === undefined ? null : envValueProblem(text));
+    if (refused !== null) context.report.addKey(at, `${name} ${refused}`);
+    if (text === undefined) continue;
+    compileTemplate(context, text, ['task'], at);
+    env[name] = text;
   }
-  const total = envTotalProblem(input.env);
-  if (total !== null) context.problems.add([...path, 'env'], total);
+  const total = envTotalProblem(env);
+  if (total !== null) context.report.add(path, total);
+}
+
+function checkArgs(value: Json | undefined, path: Path, context: CompileContext): void {
+  for (const [i, item] of listOf(value).entries()) {
+    const text = looseTextOf(item);
+    if (text !== undefined) compileTemplate(context, text, ['task'], [...path, i]);
+  }
 }
 
 function compileBinds(
-  input: JobInput,
-  path: readonly string[],
-  context: CompileContext,
+  value: Json | undefined,
+  path: Path,
+  { report }: CompileContext,
   rules: BindRules,
 ): Bind[] {
   const binds: Bind[] = [];
-  for (const [i, volume] of input.volumes.entries()) {
-    const result = checkBind(volume, rules);
-    if (!result.ok) context.problems.add([...path, 'volumes', i, 'bind'], result.message);
-    else if (binds.some((other) => other.to === result.bind.to)) {
-      context.problems.add(
-        [...path, 'volumes', i, 'to'],
-        `another volume stands at "${result.bind.to}" already`,
-      );
-    } else binds.push(result.bind);
+  const taken = new Set<string>();
+  for (const [i, item] of listOf(value).entries()) {
+    const { bind, to, readOnly } = volumeOf(item);
+    const result = bind === undefined ? undefined : checkBind({ bind, to: to ?? '', readOnly }, rules);
+    if (result?.ok === false) report.add([...path, i, 'bind'], result.message);
+    if (result?.ok === true) binds.push(result.bind);
+    if (to === undefined) continue;
+    const target = posix.normalize(to);
+    if (taken.has(target)) report.add([...path, i, 'to'], `another volume stands at "${target}" already`);
+    taken.add(target);
   }
   return binds;
+}
+
+function volumeOf(item: Json) {
+  const { bind, to, readOnly } = mapOf(item);
+  return { bind: textOf(bind), to: textOf(to), readOnly: readOnly !== false };
 }

@@ -1,18 +1,20 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import type { Document, Node, Pair, YAMLError } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
+import type { Document, YAMLError } from 'yaml';
 import { errorText, TappetError } from '../core/errors.ts';
 import { blankJsonComments } from '../lib/json-comments.ts';
-import { pathText } from './problems.ts';
+import type { PathSegment } from './positions.ts';
+import { Positions } from './positions.ts';
 import type { Place, Problems } from './problems.ts';
+import { pathText } from './problems.ts';
+import { quickJson } from './quick-json.ts';
+import { quickYaml } from './quick-yaml.ts';
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const EXTENSIONS = /\.(json|ya?ml)$/i;
 /** A schema beside the configuration is for editors. */
 const NOT_CONFIG = /\.schema\.json$/i;
-
-export type PathSegment = string | number;
 
 /** One parsed file. */
 export interface ConfigDocument {
@@ -21,13 +23,14 @@ export interface ConfigDocument {
   readonly value: unknown;
   /** Where a path stands: at its value, at its key where that is asked for or the value is a map or a list, or as near as it comes. */
   place(path: readonly PathSegment[], at?: 'key'): Place;
-  has(path: readonly PathSegment[]): boolean;
 }
 
 export interface ConfigFiles {
   /** Absolute; relative paths in the configuration start here. */
   readonly folder: string;
   readonly documents: readonly ConfigDocument[];
+  /** Whether all files could be parsed: else a name that is missed may stand in one that could not. */
+  readonly complete: boolean;
 }
 
 /**
@@ -44,7 +47,8 @@ export async function readDocuments(path: string, problems: Problems): Promise<C
     const document = parseFile(file, await readText(file), problems);
     if (document !== undefined) documents.push(document);
   }
-  return { folder: resolve(info.isDirectory() ? path : dirname(path)), documents };
+  const folder = resolve(info.isDirectory() ? path : dirname(path));
+  return { folder, documents, complete: documents.length === files.length };
 }
 
 async function filesOf(folder: string): Promise<string[]> {
@@ -82,29 +86,30 @@ function unreadable(path: string, error: unknown): TappetError {
   return invalid(`${path}: it cannot be read (${errorText(error)})`, error);
 }
 
+/** Most files are right and plain: the parser that knows places looks at a file only when a place is asked for. */
 function parseFile(file: string, text: string, problems: Problems): ConfigDocument | undefined {
   const isJson = /\.json$/i.test(file);
-  const lines = new LineCounter();
-  const source = isJson ? blankJsonComments(text) : text;
-  const document = parseDocument(source, {
-    lineCounter: lines,
-    prettyErrors: false,
-    version: '1.2',
-    // Found by `reportTwins` instead: as a fault of the file they would hide every other mistake in it.
-    uniqueKeys: false,
-  });
-  const placeAt = (offset: number): Place => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line, column: col };
+  const value = isJson ? quickJson(text) : quickYaml(text);
+  if (value === undefined) return parseWithPlaces(file, text, isJson, problems);
+  let located: Located | undefined;
+  const place: ConfigDocument['place'] = (path, at) => {
+    located ??= locate(file, text, isJson);
+    return located.place(path, at);
   };
-  reportTwins(document.contents, [], (path, key) => {
-    const offset = startOf(key) ?? 0;
-    problems.addAt(
-      placeAt(offset),
-      pathText(path),
-      'this name stands twice here: remove or rename one of both',
-    );
-  });
+  return { file, value, place };
+}
+
+function parseWithPlaces(
+  file: string,
+  text: string,
+  isJson: boolean,
+  problems: Problems,
+): ConfigDocument | undefined {
+  const { document, positions, place, placeAt } = locate(file, text, isJson);
+  for (const { path, offset } of positions.twins()) {
+    const message = 'this name stands twice here: remove or rename one of both';
+    problems.addAt(placeAt(offset), pathText(path), message);
+  }
   // What else a parser finds after a slip mostly comes from it.
   const [slip] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
   if (slip !== undefined) {
@@ -116,12 +121,31 @@ function parseFile(file: string, text: string, problems: Problems): ConfigDocume
     problems.addAt(placeAt(0), '', value.message);
     return undefined;
   }
-  return {
-    file,
-    value,
-    place: (path, at) => placeAt(offsetOf(document, path, at === 'key')),
-    has: (path) => document.hasIn(path),
+  return { file, value, place };
+}
+
+interface Located {
+  readonly document: Document;
+  readonly positions: Positions;
+  readonly place: ConfigDocument['place'];
+  readonly placeAt: (offset: number) => Place;
+}
+
+function locate(file: string, text: string, isJson: boolean): Located {
+  const lines = new LineCounter();
+  const document = parseDocument(isJson ? blankJsonComments(text) : text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    version: '1.2',
+    // Told as `twins` instead: as a fault of the file they would hide every other mistake in it.
+    uniqueKeys: false,
+  });
+  const positions = new Positions(document);
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line, column: col };
   };
+  return { document, positions, placeAt, place: (path, at) => placeAt(positions.offsetOf(path, at)) };
 }
 
 function toValue(document: Document): unknown {
@@ -130,25 +154,6 @@ function toValue(document: Document): unknown {
     return document.toJS({ maxAliasCount: 100 });
   } catch (error) {
     return new Error(errorText(error));
-  }
-}
-
-/** Calls `report` for every name that stands in its map already. */
-function reportTwins(
-  node: unknown,
-  path: readonly PathSegment[],
-  report: (path: readonly PathSegment[], key: unknown) => void,
-): void {
-  if (isSeq(node)) {
-    for (const [i, item] of node.items.entries()) reportTwins(item, [...path, i], report);
-  }
-  if (!isMap(node)) return;
-  const seen = new Set<string>();
-  for (const pair of node.items) {
-    const name = keyText(pair);
-    if (seen.has(name)) report([...path, name], pair.key);
-    seen.add(name);
-    reportTwins(pair.value, [...path, name], report);
   }
 }
 
@@ -172,37 +177,4 @@ function syntaxMessage({ code, message }: YAMLError, isJson: boolean): string {
   if (open !== undefined) return `${not}: a "${open}" is missing before it`;
   if (message.startsWith('Missing closing')) return `${not}: a quote is opened and never closed`;
   return `${not}: ${SLIPS[code] ?? message}`;
-}
-
-/** The offset to point at for a path; 0 where the document is empty. */
-function offsetOf(document: Document, path: readonly PathSegment[], atKey: boolean): number {
-  let node: unknown = document.contents;
-  let offset = startOf(node) ?? 0;
-  for (const [i, segment] of path.entries()) {
-    const container = isAlias(node) ? node.resolve(document) : node;
-    if (isMap(container)) {
-      const pair = container.items.findLast((item) => keyText(item) === String(segment));
-      if (pair === undefined) return offset;
-      node = pair.value;
-      const byKey = (atKey && i === path.length - 1) || !isScalar(node) || node.value === null;
-      const at = startOf(byKey ? pair.key : node);
-      offset = at ?? offset;
-    } else if (isSeq(container) && typeof segment === 'number') {
-      node = container.items[segment];
-      offset = startOf(node) ?? offset;
-    } else return offset;
-  }
-  return offset;
-}
-
-function keyText(pair: Pair): string {
-  return String(isScalar(pair.key) ? pair.key.value : pair.key);
-}
-
-function startOf(node: unknown): number | undefined {
-  return isNode(node) ? node.range?.[0] : undefined;
-}
-
-function isNode(node: unknown): node is Node {
-  return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node);
 }

@@ -1,24 +1,22 @@
-import { isAbsolute, resolve } from 'node:path';
-import type { Config, JobDefinition, ServerSettings, TriggerDefinition } from '../core/config.ts';
+import type { Config, JobDefinition, TriggerDefinition } from '../core/config.ts';
 import type { IssuerSpec } from '../core/auth.ts';
-import type { Json, JsonObject } from '../core/json.ts';
+import type { Template } from '../core/expression.ts';
+import type { JsonObject } from '../core/json.ts';
 import { createExpressions } from '../expr/expressions.ts';
 import { createSecrets } from '../secrets/secret-reader.ts';
-import { resolveLinks } from './binds.ts';
 import { compileIssuer } from './compile-issuer.ts';
 import { compileJob } from './compile-job.ts';
+import { compileServer, defaultServer } from './compile-server.ts';
 import { compileTrigger } from './compile-trigger.ts';
 import type { CompileContext } from './context.ts';
-import { parsePart } from './context.ts';
-import type { ConfigFiles } from './documents.ts';
+import { suggestions } from './context.ts';
 import { readDocuments } from './documents.ts';
 import { deepFreeze } from './etag.ts';
 import { NAME_PATTERN } from './fields.ts';
 import { mergeDocuments } from './merge.ts';
-import type { Merged } from './merge.ts';
+import type { Entry, Merged } from './merge.ts';
 import { Problems } from './problems.ts';
-import type { ServerInput } from './schema.ts';
-import { serverSchema } from './schema.ts';
+import { isMap } from './raw.ts';
 
 export interface LoadedConfig extends Config {
   /** Absolute folder of the configuration: relative paths in it start here. */
@@ -41,38 +39,47 @@ export interface LoadOptions {
 export async function loadConfig(path: string, options: LoadOptions = {}): Promise<LoadedConfig> {
   const problems = new Problems();
   const files = await readDocuments(path, problems);
-  const merged = mergeDocuments(files.documents, problems);
+  const merged = mergeDocuments(files, problems);
   const env = options.env ?? process.env;
-  const server = compileServer(merged, files, problems, options.dataDir);
-  const context: CompileContext = {
-    problems,
-    warnings: [],
+  const { folder } = files;
+  const [server = defaultServer(folder, options.dataDir)] = merged.server.map((entry) =>
+    compileServer(entry, folder, options.dataDir),
+  );
+  const warnings: string[] = [];
+  const context = {
+    warnings,
     expressions: createExpressions(),
-    secrets: createSecrets({ env, baseDir: files.folder }),
-    folder: files.folder,
+    secrets: createSecrets({ env, baseDir: folder }),
+    folder,
     server,
-    jobNames: Object.keys(merged.jobs),
-    issuerNames: Object.keys(merged.issuers),
+    jobNames: merged.jobNames,
+    issuerNames: merged.issuerNames,
+    templates: new Map<string, Template>(),
+    suggest: suggestions(),
   };
   const parts = await compileParts(merged, context, env);
   if (problems.any) throw problems.toError();
-  return deepFreeze({ server, ...parts, folder: files.folder, warnings: context.warnings });
+  return deepFreeze({ server, ...parts, folder, warnings });
 }
 
-async function compileParts(merged: Merged, context: CompileContext, env: NonNullable<LoadOptions['env']>) {
-  const { problems, server } = context;
+async function compileParts(
+  merged: Merged,
+  context: Omit<CompileContext, 'report'>,
+  env: NonNullable<LoadOptions['env']>,
+) {
   const issuers = new Map<string, IssuerSpec>();
   const jobs = new Map<string, JobDefinition>();
   const triggers = new Map<string, TriggerDefinition>();
+  const { server } = context;
   const rules = { allowed: server.allowedBinds, dataDir: server.dataDir, env };
-  for (const [name, value] of named(merged.issuers, 'issuers', problems)) {
-    keep(issuers, name, compileIssuer(name, value, problems));
+  for (const { name, value, report } of usable(merged.issuers)) {
+    keep(issuers, name, compileIssuer(name, value, report));
   }
-  for (const [name, value] of named(merged.jobs, 'jobs', problems)) {
-    keep(jobs, name, compileJob(name, value, context, rules));
+  for (const { name, value, report } of usable(merged.jobs)) {
+    keep(jobs, name, compileJob(name, value, { ...context, report }, rules));
   }
-  for (const [name, value] of named(merged.triggers, 'triggers', problems)) {
-    keep(triggers, name, await compileTrigger(name, value, context));
+  for (const { name, value, report } of usable(merged.triggers)) {
+    keep(triggers, name, await compileTrigger(name, value, { ...context, report }));
   }
   return { issuers, jobs, triggers };
 }
@@ -81,49 +88,14 @@ function keep<T>(map: Map<string, T>, name: string, value: T | undefined): void 
   if (value !== undefined) map.set(name, value);
 }
 
-function* named(values: JsonObject, section: string, problems: Problems): Iterable<[string, JsonObject]> {
-  for (const [name, value] of Object.entries(values)) {
+/** Those that are maps, bad names included: what else is wrong with them is told too. */
+function* usable(entries: readonly Entry[]): Iterable<Entry & { readonly value: JsonObject }> {
+  for (const { name, path, value, report } of entries) {
     if (!NAME_PATTERN.test(name)) {
       const rule = 'write lower-case letters, digits and dashes, a letter first and no dash last, at most 49';
-      problems.addKey([section, name], `"${name}" cannot be a name: ${rule}`);
+      report.addKey(path, `"${name}" cannot be a name: ${rule}`);
     }
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) yield [name, value];
-    else problems.add([section, name], 'must be a map of settings');
+    if (isMap(value)) yield { name, path, value, report };
+    else report.add(path, 'must be a map of settings');
   }
-}
-
-function compileServer(
-  merged: Merged,
-  { folder }: ConfigFiles,
-  problems: Problems,
-  dataDir: string | undefined,
-): ServerSettings {
-  const value = merged.server ?? {};
-  const input = parsePart(serverSchema, value, ['server'], problems) ?? usableSettings(value);
-  const allowedBinds: string[] = [];
-  for (const [i, bind] of input.allowedBinds.entries()) {
-    if (isAbsolute(bind)) allowedBinds.push(resolveLinks(bind));
-    else problems.add(['server', 'allowedBinds', i], `"${bind}" must be an absolute path`);
-  }
-  return {
-    host: input.host,
-    port: input.port,
-    dataDir: dataDir === undefined ? resolve(folder, input.dataDir) : resolve(dataDir),
-    maxBodyBytes: input.maxBody,
-    maxRunningTasks: input.maxRunningTasks,
-    limits: input.limits,
-    allowedBinds,
-    eventRetentionMs: input.eventRetention,
-  };
-}
-
-/** The settings without those that have errors, so that a slip in one does not make others out of every job. */
-function usableSettings(value: Json): ServerInput {
-  const usable: JsonObject = {};
-  for (const [key, field] of Object.entries(serverSchema.shape)) {
-    const setting =
-      typeof value === 'object' && value !== null && !Array.isArray(value) ? value[key] : undefined;
-    if (setting !== undefined && field.safeParse(setting).success) usable[key] = setting;
-  }
-  return serverSchema.parse(usable);
 }

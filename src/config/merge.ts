@@ -1,87 +1,85 @@
-import type { Json, JsonObject } from '../core/json.ts';
+import type { Json } from '../core/json.ts';
 import { suggest } from '../lib/nearest.ts';
-import type { ConfigDocument, PathSegment } from './documents.ts';
-import type { Place, Problems } from './problems.ts';
+import type { ConfigFiles } from './documents.ts';
+import type { Problems, Report } from './problems.ts';
 import { placeText } from './problems.ts';
+import { isMap } from './raw.ts';
 
 const MAPS = ['issuers', 'jobs', 'triggers'] as const;
 const KNOWN = ['$schema', 'server', ...MAPS];
 
-/** The union of all files. */
+type Section = (typeof MAPS)[number];
+
+/** A job, a trigger, an issuer or the server as it was written, with where to report what is wrong with it. */
+export interface Entry {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly value: Json;
+  readonly report: Report;
+}
+
+/** The union of all files. What stands twice is in here twice, so that the mistakes in both are told. */
 export interface Merged {
-  readonly server: Json | undefined;
-  readonly issuers: JsonObject;
-  readonly jobs: JsonObject;
-  readonly triggers: JsonObject;
+  readonly server: readonly Entry[];
+  readonly issuers: readonly Entry[];
+  readonly jobs: readonly Entry[];
+  readonly triggers: readonly Entry[];
+  /** As written, also those with errors; undefined = not all are known, as a part could not be read. */
+  readonly jobNames: ReadonlySet<string> | undefined;
+  readonly issuerNames: ReadonlySet<string> | undefined;
 }
 
 /** Puts the files together; a name that stands in two of them is an error that names both places. */
-export function mergeDocuments(documents: readonly ConfigDocument[], problems: Problems): Merged {
-  problems.locateWith((path, at) => locate(documents, path, at));
-  const merged = { server: undefined as Json | undefined, issuers: {}, jobs: {}, triggers: {} };
-  const owners = new Map<string, Place>();
+export function mergeDocuments({ documents, complete }: ConfigFiles, problems: Problems): Merged {
+  const entries: Record<Section | 'server', Entry[]> = { server: [], issuers: [], jobs: [], triggers: [] };
+  const unread = new Set<Section>(complete ? [] : MAPS);
   for (const document of documents) {
+    const report = problems.in(document);
     const top = document.value;
-    if (!isObject(top)) {
-      problems.addAt(document.place([]), '', 'must be a map with "jobs" and "triggers"');
+    if (!isMap(top)) {
+      report.add([], 'must be a map with "jobs" and "triggers"');
+      for (const section of MAPS) unread.add(section);
       continue;
     }
-    for (const key of Object.keys(top)) checkKey(key, document, problems);
-    if (top['server'] !== undefined && owned(document, ['server'], owners, problems))
-      merged.server = top['server'];
-    for (const section of MAPS)
-      addSection(section, top[section], merged[section], document, owners, problems);
+    for (const key of Object.keys(top)) checkKey(key, report);
+    const server = top['server'];
+    if (server !== undefined)
+      entries.server.push({ name: 'server', path: ['server'], value: server, report });
+    for (const section of MAPS) {
+      const found = entriesOf(section, top[section], report);
+      if (found === undefined) unread.add(section);
+      else entries[section].push(...found);
+    }
   }
-  return merged;
+  for (const section of Object.values(entries)) reportTwice(section);
+  const namesOf = (section: Section): ReadonlySet<string> | undefined =>
+    unread.has(section) ? undefined : new Set(entries[section].map(({ name }) => name));
+  return { ...entries, jobNames: namesOf('jobs'), issuerNames: namesOf('issuers') };
 }
 
-function checkKey(key: string, document: ConfigDocument, problems: Problems): void {
+function checkKey(key: string, report: Report): void {
   if (KNOWN.includes(key)) return;
-  problems.addAt(document.place([key], 'key'), key, `unknown key "${key}": ${suggest(key, KNOWN.slice(1))}`);
+  report.addKey([key], `unknown key "${key}": ${suggest(key, KNOWN.slice(1))}`);
 }
 
-function addSection(
-  section: (typeof MAPS)[number],
-  values: Json | undefined,
-  into: JsonObject,
-  document: ConfigDocument,
-  owners: Map<string, Place>,
-  problems: Problems,
-): void {
+function entriesOf(section: Section, values: Json | undefined, report: Report): Entry[] | undefined {
   // A section whose entries are all commented out is null in YAML.
-  if (values === undefined || values === null) return;
-  if (!isObject(values)) {
-    problems.addAt(document.place([section]), section, 'must be a map from name to settings');
-    return;
-  }
-  for (const [name, value] of Object.entries(values)) {
-    if (owned(document, [section, name], owners, problems)) into[name] = value;
-  }
+  if (values === undefined || values === null) return [];
+  if (isMap(values))
+    return Object.entries(values).map(([name, value]) => ({ name, path: [section, name], value, report }));
+  report.add([section], 'must be a map from name to settings');
+  return undefined;
 }
 
-/** Whether this file is the first to have it; the second is told where the first stands. */
-function owned(
-  document: ConfigDocument,
-  path: string[],
-  owners: Map<string, Place>,
-  problems: Problems,
-): boolean {
-  const key = path.join('.');
-  const first = owners.get(key);
-  const place = document.place(path, 'key');
-  if (first === undefined) owners.set(key, place);
-  else problems.addAt(place, key, `stands in ${placeText(first)} already: remove or rename one of both`);
-  return first === undefined;
-}
-
-function locate(documents: readonly ConfigDocument[], path: readonly PathSegment[], at?: 'key'): Place {
-  for (let length = Math.min(2, path.length); length > 0; length--) {
-    const document = documents.find((candidate) => candidate.has(path.slice(0, length)));
-    if (document !== undefined) return document.place(path, at);
+/** Of two entries of one name, the second is told where the first stands. */
+function reportTwice(entries: readonly Entry[]): void {
+  const owners = new Map<string, Entry>();
+  for (const entry of entries) {
+    const first = owners.get(entry.name);
+    if (first === undefined) owners.set(entry.name, entry);
+    else {
+      const there = placeText(first.report.place(first.path, 'key'));
+      entry.report.addKey(entry.path, `stands in ${there} already: remove or rename one of both`);
+    }
   }
-  return documents[0]?.place([]) ?? { file: '', line: 1, column: 1 };
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

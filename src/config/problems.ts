@@ -1,7 +1,8 @@
 import { TappetError } from '../core/errors.ts';
 import type { z } from 'zod';
 import { plainIssues } from '../lib/issue-text.ts';
-import type { PathSegment } from './documents.ts';
+import type { ConfigDocument } from './documents.ts';
+import type { PathSegment } from './positions.ts';
 
 export interface Place {
   readonly file: string;
@@ -9,7 +10,7 @@ export interface Place {
   readonly column: number;
 }
 
-type Locate = (path: readonly PathSegment[], at?: 'key') => Place;
+type Path = readonly PathSegment[];
 
 interface Problem {
   readonly place: Place;
@@ -20,35 +21,14 @@ interface Problem {
 /** Collects everything that is wrong, so that a reader mends it in one go. */
 export class Problems {
   readonly #found: Problem[] = [];
-  #locate: Locate = () => ({ file: '', line: 1, column: 1 });
-
-  /** How paths become places; known once the files are parsed. */
-  locateWith(locate: Locate): void {
-    this.#locate = locate;
-  }
-
-  add(path: readonly PathSegment[], message: string): void {
-    this.addAt(this.#locate(path), pathText(path), message);
-  }
-
-  /** The same, where the key itself is what is wrong. */
-  addKey(path: readonly PathSegment[], message: string): void {
-    this.addAt(this.#locate(path, 'key'), pathText(path), message);
-  }
 
   addAt(place: Place, path: string, message: string): void {
     this.#found.push({ place, path, message });
   }
 
-  place(path: readonly PathSegment[]): Place {
-    return this.#locate(path);
-  }
-
-  addIssues(path: readonly PathSegment[], issues: readonly z.core.$ZodIssue[]): void {
-    for (const issue of plainIssues(issues, path)) {
-      if (issue.atKey) this.addKey(issue.path, issue.message);
-      else this.add(issue.path, issue.message);
-    }
+  /** For what stands in one file. */
+  in(document: ConfigDocument): Report {
+    return new Report(this, document);
   }
 
   get any(): boolean {
@@ -67,6 +47,37 @@ export class Problems {
   }
 }
 
+/** Takes what is wrong in one file. */
+export class Report {
+  readonly #problems: Problems;
+  readonly #document: ConfigDocument;
+
+  constructor(problems: Problems, document: ConfigDocument) {
+    this.#problems = problems;
+    this.#document = document;
+  }
+
+  add(path: Path, message: string): void {
+    this.#problems.addAt(this.#document.place(path), pathText(path), message);
+  }
+
+  /** The same, where the key itself is what is wrong. */
+  addKey(path: Path, message: string): void {
+    this.#problems.addAt(this.#document.place(path, 'key'), pathText(path), message);
+  }
+
+  addIssues(path: Path, issues: readonly z.core.$ZodIssue[]): void {
+    for (const issue of plainIssues(issues, path)) {
+      if (issue.atKey) this.addKey(issue.path, issue.message);
+      else this.add(issue.path, issue.message);
+    }
+  }
+
+  place(path: Path, at?: 'key'): Place {
+    return this.#document.place(path, at);
+  }
+}
+
 function byPlace(a: Problem, b: Problem): number {
   if (a.place.file !== b.place.file) return a.place.file < b.place.file ? -1 : 1;
   return a.place.line - b.place.line || a.place.column - b.place.column;
@@ -76,7 +87,7 @@ export function placeText({ file, line, column }: Place): string {
   return `${file}:${line}:${column}`;
 }
 
-export function pathText(path: readonly PathSegment[]): string {
+export function pathText(path: Path): string {
   return path.reduce<string>((text, segment) => {
     if (typeof segment === 'number') return `${text}[${segment}]`;
     return text === '' ? segment : `${text}.${segment}`;

@@ -13,6 +13,15 @@ const DAY = 24 * 60 * 60 * 1000;
 const range = (bounds: { min: number; max: number }, field: z.ZodNumber): z.ZodNumber =>
   field.min(bounds.min).max(bounds.max);
 
+export const limitsSchema = strictObject({
+  maxTasks: range({ min: 1, max: 1_000_000 }, z.int())
+    .default(LIMIT_DEFAULTS.maxTasks)
+    .describe('Highest taskCount.'),
+  maxParallelism: range({ min: 1, max: 10_000 }, z.int())
+    .default(LIMIT_DEFAULTS.maxParallelism)
+    .describe('Highest parallelism.'),
+});
+
 export const serverSchema = strictObject({
   host: z
     .string()
@@ -31,16 +40,7 @@ export const serverSchema = strictObject({
   maxRunningTasks: range({ min: 1, max: 10_000 }, z.int())
     .default(100)
     .describe('Containers that run at the same time.'),
-  limits: strictObject({
-    maxTasks: range({ min: 1, max: 1_000_000 }, z.int())
-      .default(LIMIT_DEFAULTS.maxTasks)
-      .describe('Highest taskCount.'),
-    maxParallelism: range({ min: 1, max: 10_000 }, z.int())
-      .default(LIMIT_DEFAULTS.maxParallelism)
-      .describe('Highest parallelism.'),
-  })
-    .prefault({})
-    .describe('What a job may ask for at most.'),
+  limits: limitsSchema.prefault({}).describe('What a job may ask for at most.'),
   allowedBinds: z
     .array(z.string())
     .default([])

@@ -40,6 +40,7 @@ it('reports everything at once, each with its place, in the order of the file', 
   await expect(folder.problemsOf(text)).resolves.toEqual([
     'config.json:2:39 jobs.report.tiemout: unknown key "tiemout": did you mean "timeout"?',
     'config.json:5:43 triggers.nightly.source.cron: "61 * * * *": "61": minutes run from 0 to 59',
+    'config.json:6:23 triggers.nightly.run.job: there is no job "reprt": did you mean "report"?',
     expect.stringMatching(
       /^config\.json:8:15 triggers\.open\.source\.auth: is missing; .*"oidc".*"hmac".*"bearer".*"none"/,
     ),
