@@ -27,7 +27,7 @@ export async function main(names) {
 }
 
 /** One figure: {name, ours, floor?, note?}. Returns whether it reaches its goal. */
-function report({ name, ours, floor, note }) {
+export function report({ name, ours, floor, note }) {
   const goal = goals[name];
   if (goal === undefined) throw new Error(`bench/goals.json has no goal for ${name}`);
   const ratio = floor === undefined ? undefined : ours / floor;

@@ -1,25 +1,15 @@
 // @ts-check
 // `npm run demo [-- --once] [--yes]`: the set-up, a gateway with config.example.json, and what became of each example.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { command } from './lib/command.mjs';
 import { CLOCK, EXAMPLES, nextEvent } from './lib/demo-examples.mjs';
 import { startDemoGateway } from './lib/demo-gateway.mjs';
+import { follow, print, runExamples } from './lib/demo-run.mjs';
 import { DEMO_IMAGE } from './lib/images.mjs';
-import { SetupError, seconds } from './lib/say.mjs';
 import { setUp } from './setup.mjs';
 
 /**
  * @typedef {import('./lib/demo-gateway.mjs').DemoGateway} DemoGateway
- * @typedef {{ id: string, type: string, source: string, subject?: string }} Envelope
- * @typedef {Omit<import('../src/core/api.ts').EventDetailResource, 'event'> & { event: Envelope }} EventDetail
- * @typedef {import('../src/core/api.ts').ExecutionResource} Execution
- * @typedef {import('../src/core/api.ts').DecisionResource} Decision
- * @typedef {import('./lib/demo-examples.mjs').Example} Example
- * @typedef {{ event: EventDetail, decision: Decision, execution?: Execution, output: string }} Outcome
  */
-
-/** For one example from its setting off to its last byte of output; the clock alone may take ten seconds of it. */
-const DEADLINE_MS = 120_000;
 
 let watching = false;
 
@@ -29,23 +19,7 @@ await command(
     await setUp([DEMO_IMAGE]);
     const gateway = await startDemoGateway();
     print(`\nTappet runs with ${gateway.configFile}. ${EXAMPLES.length} examples follow.`);
-    const failures = [];
-    for (const example of EXAMPLES) {
-      print(`\n── ${example.trigger}: ${example.title}`);
-      print(`   ${example.tell}`);
-      try {
-        const uid = await within(DEADLINE_MS, example.setOff(gateway), 'no event came');
-        const outcome = await within(DEADLINE_MS, follow(gateway, uid, example), 'its execution did not end');
-        show(outcome);
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        failures.push(`${example.trigger}: ${reason}`);
-        print(`   failed      ${reason}`);
-      }
-    }
-    if (failures.length > 0)
-      throw new SetupError(`The demo failed:\n  ${failures.join('\n  ')}\nMore in .tappet/demo/gateway.log.`);
-    print(`\nAll ${EXAMPLES.length} examples succeeded.`);
+    await runExamples(gateway, EXAMPLES);
     tellHowToGoOn(gateway, once);
     watching = !once;
     if (watching) await watchTheClock(gateway);
@@ -53,90 +27,6 @@ await command(
   },
   { mayInterrupt: () => watching },
 );
-
-/** @param {string} text */
-function print(text) {
-  process.stdout.write(`${text}\n`);
-}
-
-/**
- * @template T
- * @param {number} ms
- * @param {Promise<T>} work
- * @param {string} complaint
- * @returns {Promise<T>}
- */
-async function within(ms, work, complaint) {
-  const late = sleep(ms, undefined, { ref: false }).then(() => {
-    throw new Error(`${complaint} within ${ms / 1000} s`);
-  });
-  return Promise.race([work, late]);
-}
-
-/**
- * From an event to what its container wrote. Throws with the reason where it did not come to that.
- * @param {DemoGateway} gateway
- * @param {string} uid
- * @param {Pick<Example, 'trigger' | 'filtered'>} example
- * @returns {Promise<Outcome>}
- */
-async function follow(gateway, uid, { trigger, filtered }) {
-  /** @type {EventDetail} */
-  let event;
-  while ((event = await gateway.get(`/events/${uid}`)).decideTime === null) await sleep(100);
-  const decision = event.decisions.find((one) => one.trigger === trigger);
-  if (decision === undefined) throw new Error('no trigger considered the event');
-  if (filtered && decision.outcome === 'filtered') return { event, decision, output: '' };
-  if (filtered || decision.outcome !== 'matched') {
-    throw new Error(`the decision was "${decision.outcome}": ${decision.reason}`);
-  }
-  /** @type {Execution} */
-  let execution;
-  while ((execution = await gateway.get(`/executions/${decision.execution}`)).completionTime === null)
-    await sleep(100);
-  const output = await outputOf(gateway, execution);
-  if (execution.state === 'SUCCEEDED') return { event, decision, execution, output };
-  throw new Error(
-    `${execution.name} is ${execution.state}: ${execution.message ?? execution.reason}\n${output}`.trimEnd(),
-  );
-}
-
-/**
- * @param {DemoGateway} gateway
- * @param {Execution} execution
- */
-async function outputOf(gateway, execution) {
-  const outputs = [];
-  for (let index = 0; index < execution.taskCount; index++) {
-    outputs.push(await gateway.text(`/executions/${execution.name}/tasks/${index}/logs`));
-  }
-  return outputs.join('').trimEnd();
-}
-
-/** @param {Outcome} outcome */
-function show({ event, decision, execution, output }) {
-  const { type, id, source, subject } = event.event;
-  row('event', `${type}, id ${id}${subject === undefined ? '' : `, subject ${subject}`}`);
-  row('', `from ${source}, let in as ${event.origin}`);
-  row('decision', `${decision.outcome}: ${decision.reason}`);
-  const values = Object.entries(decision.values ?? {}).map(
-    ([path, value]) => `${path} is ${JSON.stringify(value)}`,
-  );
-  if (values.length > 0) row('', values.join(', '));
-  if (execution === undefined) return;
-  const ms = Date.parse(execution.completionTime ?? '') - Date.parse(event.receiveTime);
-  const tasks = execution.taskCount === 1 ? '1 task' : `${execution.taskCount} tasks`;
-  row('execution', `${execution.name}, ${tasks}: ${execution.state}, ${seconds(ms)} after the event came`);
-  output.split('\n').forEach((line, index) => row(index === 0 ? 'container' : '', `│ ${line}`));
-}
-
-/**
- * @param {string} name
- * @param {string} text
- */
-function row(name, text) {
-  print(`   ${name.padEnd(12)}${text}`);
-}
 
 /**
  * @param {DemoGateway} gateway

@@ -23,6 +23,7 @@ const ENGINE_COMPONENTS = [
 
 /**
  * @typedef {{ dockerHost: string, description: string }} Engine
+ * @typedef {import('./lib/packages.mjs').Component} Component
  */
 
 /** Node and the npm packages. Enough for `check`. */
@@ -49,27 +50,52 @@ export async function setUp(images) {
 // ---- the engine --------------------------------------------------------------------------------------------------
 
 /**
+ * What `ensureEngine` asks and changes: a test hands in another.
+ * @typedef {object} EngineParts
+ * @property {() => Promise<{ engine?: Engine, tried: FoundEngine['tried'] }>} askFinder
+ * @property {() => Promise<boolean>} privateEngineRuns
+ * @property {() => Promise<Engine>} joinPrivate
+ * @property {() => boolean} mayInstall
+ * @property {(components: readonly Component[], why: string) => Promise<void>} ensureComponents
+ * @property {(text: string) => void} say
+ * @property {NodeJS.ProcessEnv} env
+ */
+
+/**
  * The engine of this machine if one answers, else one that this installs, else a private one.
+ * @param {EngineParts} [parts]
  * @returns {Promise<Engine>}
  */
-async function ensureEngine() {
-  const found = await askFinder();
+export async function ensureEngine(parts = THIS_MACHINE) {
+  const found = await parts.askFinder();
   if (found.engine !== undefined) return found.engine;
-  if (await privateEngineRuns()) return joinPrivate();
   const tried = found.tried.map(({ place, why }) => `  ${place}: ${why}`).join('\n');
   // Who names an engine does not expect another one.
-  if (process.env['DOCKER_HOST']) {
+  if (parts.env['DOCKER_HOST']) {
     throw new SetupError(
       `The engine that DOCKER_HOST names cannot be used:\n${tried}\nStart it, or unset DOCKER_HOST.`,
     );
   }
-  say(`set-up: no container engine answers:\n${tried}`);
-  if (!isDebianLike() || process.getuid?.() !== 0) throw new SetupError(howToGetAnEngine());
-  await ensureComponents(ENGINE_COMPONENTS, 'to run containers');
-  const again = await askFinder();
-  return again.engine ?? joinPrivate();
+  if (await parts.privateEngineRuns()) return parts.joinPrivate();
+  parts.say(`set-up: no container engine answers:\n${tried}`);
+  if (!parts.mayInstall()) throw new SetupError(howToGetAnEngine());
+  await parts.ensureComponents(ENGINE_COMPONENTS, 'to run containers');
+  const again = await parts.askFinder();
+  return again.engine ?? parts.joinPrivate();
 }
 
+/** @type {EngineParts} */
+const THIS_MACHINE = {
+  askFinder,
+  privateEngineRuns: () => privateEngineRuns(),
+  joinPrivate,
+  mayInstall: () => isDebianLike() && process.getuid?.() === 0,
+  ensureComponents: (components, why) => ensureComponents(components, why),
+  say,
+  env: process.env,
+};
+
+/** @returns {Promise<Engine>} */
 async function joinPrivate() {
   // Registered before the start: a Ctrl-C while it starts must stop it too.
   atEnd(leavePrivateEngine);

@@ -18,21 +18,26 @@ const SIGNALS = /** @type {const} */ ({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 });
 
 let interruption = 0;
 
-/** Settles with an exit code when something from outside, or a mistake of ours, ends the program. */
-const interrupted = new Promise((/** @type {(code: number) => void} */ resolve) => {
-  const end = (/** @type {number} */ code) => {
-    interruption ||= code;
-    resolve(interruption);
-  };
-  for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => end(128 + number));
-  for (const mistake of ['uncaughtException', 'unhandledRejection']) {
-    process.on(mistake, (error) => {
-      // What breaks because we are stopping things is no news.
-      if (interruption === 0) explain(error);
-      end(1);
-    });
-  }
-});
+/**
+ * Settles with an exit code when something from outside, or a mistake of ours, ends the program.
+ * @returns {Promise<number>}
+ */
+function interrupted() {
+  return new Promise((resolve) => {
+    const end = (/** @type {number} */ code) => {
+      interruption ||= code;
+      resolve(interruption);
+    };
+    for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => end(128 + number));
+    for (const mistake of ['uncaughtException', 'unhandledRejection']) {
+      process.on(mistake, (error) => {
+        // What breaks because we are stopping things is no news.
+        if (interruption === 0) explain(error);
+        end(1);
+      });
+    }
+  });
+}
 
 /**
  * The frame of every command: runs it, ends the programs that it started, undoes what it left, exits with its code.
@@ -40,7 +45,7 @@ const interrupted = new Promise((/** @type {(code: number) => void} */ resolve) 
  * @param {{ mayInterrupt?: () => boolean }} [options] `mayInterrupt`: Ctrl-C is now the way to end it, and no failure
  */
 export async function command(main, { mayInterrupt = () => false } = {}) {
-  let code = await Promise.race([main().catch(failed), interrupted]);
+  let code = await Promise.race([interrupted(), main().catch(failed)]);
   if (code === 128 + SIGNALS.SIGINT && mayInterrupt()) code = 0;
   stopChildren();
   for (const undo of undos.toReversed()) {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeClone } from './clone.mjs';
 import { atEnd } from './command.mjs';
+import { callEngine, pingEngine } from './engine-api.mjs';
 import { tail } from './run.mjs';
 import { SetupError, root, say } from './say.mjs';
 
@@ -38,6 +39,10 @@ export async function startDemoGateway() {
     { DEMO_CLIENT_SECRET: secrets.client },
     () => answersOk(`${issuer}/.well-known/openid-configuration`),
   );
+  /** @type {{ instance?: string }} */
+  const known = {};
+  // Undone after the gateway's end, as it is said before its start. A gateway leaves running containers alone.
+  atEnd(() => removeContainers(known.instance));
   const serverFile = join(root, DIR, 'server.json');
   rmSync(serverFile, { force: true });
   const serve = ['dist/src/cli.js', 'serve', '-c', configFile, '--data-dir', DIR];
@@ -54,7 +59,27 @@ export async function startDemoGateway() {
     return response.text();
   };
   const get = async (/** @type {string} */ path) => JSON.parse(await text(path));
+  known.instance = (await get('/status')).instance;
   return { url, issuer, configFile, config, secrets, tokenFile, get, text };
+}
+
+/**
+ * Takes the demo's containers and its network off an engine that goes on without it.
+ * @param {string | undefined} instance
+ */
+async function removeContainers(instance) {
+  const dockerHost = process.env['DOCKER_HOST'];
+  if (instance === undefined || dockerHost === undefined) return;
+  const version = await pingEngine(dockerHost);
+  if (version === undefined) return;
+  const filters = encodeURIComponent(JSON.stringify({ label: [`dev.tappet.instance=${instance}`] }));
+  const list = await callEngine(dockerHost, `${version}/containers/json?all=1&filters=${filters}`);
+  /** @type {{ Id: string }[]} */
+  const containers = JSON.parse(list.text);
+  for (const { Id } of containers) {
+    await callEngine(dockerHost, `${version}/containers/${Id}?force=1&v=1`, { method: 'DELETE' });
+  }
+  await callEngine(dockerHost, `${version}/networks/${instance}`, { method: 'DELETE' });
 }
 
 /**

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { withLock } from './lock.mjs';
 import { onPath, run, tail, withSbin } from './run.mjs';
-import { SetupError, consent, root, step } from './say.mjs';
+import { SetupError, consent, root, say, step } from './say.mjs';
 
 const MIN_NODE = /** @type {const} */ ([20, 19]);
 const DAY = 24 * 3600_000;
@@ -22,14 +22,38 @@ export function checkNode(version = process.versions.node) {
 // ---- Debian packages -----------------------------------------------------------------------------------------------
 
 /**
- * What an apt package brings, so that nothing is installed that is there already.
- * @typedef {{ apt: string, programs: readonly string[] }} Component
+ * What an apt package brings, so that nothing is installed that is there already. `instead` is the package that
+ * brings it where no `apt` exists: Debian 13 took docker-cli out of docker.io.
+ * @typedef {{ apt: string, programs: readonly string[], instead?: string }} Component
+ */
+
+/**
+ * What these functions ask and change: a test hands in another.
+ * @typedef {object} Machine
+ * @property {(component: Component) => boolean} has
+ * @property {() => boolean} isDebianLike
+ * @property {() => boolean} isRoot
+ * @property {(what: string) => Promise<boolean>} consent
+ * @property {(program: string, args: readonly string[], options?: import('./run.mjs').RunOptions) => Promise<import('./run.mjs').Ran>} run
+ * @property {() => number} listsAge of apt's package lists in ms; infinite where there are none
  */
 
 /** @param {Component} component */
 export function hasComponent({ programs }) {
   return programs.every((program) => onPath(program));
 }
+
+const isRoot = () => process.getuid?.() === 0;
+
+/** @type {Machine} */
+const THIS_MACHINE = {
+  has: hasComponent,
+  isDebianLike: () => isDebianLike(),
+  isRoot,
+  consent: (what) => consent(what),
+  run,
+  listsAge: () => listsAge(),
+};
 
 /** @param {string} [osRelease] */
 export function isDebianLike(osRelease) {
@@ -45,10 +69,12 @@ export function isDebianLike(osRelease) {
   return (ids.includes('debian') || ids.includes('ubuntu')) && onPath('apt-get');
 }
 
-/** @param {readonly string[]} packages */
-export function aptLine(packages) {
-  const sudo = process.getuid?.() === 0 ? '' : 'sudo ';
-  return `${sudo}apt-get install --no-remove --no-install-recommends ${packages.join(' ')}`;
+/**
+ * @param {readonly string[]} packages
+ * @param {boolean} byRoot whether root is to type it
+ */
+export function aptLine(packages, byRoot = isRoot()) {
+  return `${byRoot ? '' : 'sudo '}apt-get install --no-remove --no-install-recommends ${packages.join(' ')}`;
 }
 
 /**
@@ -56,48 +82,95 @@ export function aptLine(packages) {
  * @param {readonly Component[]} components
  * @param {string} why completes "needed …"
  */
-export async function ensureComponents(components, why) {
-  const packages = components
-    .filter((component) => !hasComponent(component))
-    .map((component) => component.apt);
-  if (packages.length === 0) return;
-  const names = packages.join(', ');
-  if (!isDebianLike()) {
+export async function ensureComponents(components, why, machine = THIS_MACHINE) {
+  const missing = components.filter((component) => !machine.has(component));
+  if (missing.length === 0) return;
+  if (!machine.isDebianLike()) {
+    const names = missing.map((component) => component.apt).join(', ');
     throw new SetupError(
       `Missing: ${names} (needed ${why}). Install them with your system's package manager.`,
     );
   }
-  if (process.getuid?.() !== 0) {
-    throw new SetupError(
-      `Missing: ${names} (needed ${why}). This line installs them:\n  ${aptLine(packages)}`,
-    );
+  const packages = await packagesOf(missing, machine);
+  const names = packages.join(', ');
+  const line = aptLine(packages, machine.isRoot());
+  if (!machine.isRoot()) {
+    throw new SetupError(`Missing: ${names} (needed ${why}). This line installs them:\n  ${line}`);
   }
-  if (!(await consent(`installing the Debian packages ${names} (needed ${why}): ${aptLine(packages)}`))) {
-    throw new SetupError(`Not installed. This line does it:\n  ${aptLine(packages)}`);
+  if (!(await machine.consent(`installing the Debian packages ${names} (needed ${why}): ${line}`))) {
+    throw new SetupError(`Not installed. This line does it:\n  ${line}`);
   }
-  await step(`apt-get install ${packages.join(' ')}`, () => aptInstall(packages));
+  await install(packages, machine);
+  // With the lists that the first install has fetched, a package may have another name.
+  const left = missing.filter((component) => !machine.has(component));
+  const renamed = (await packagesOf(left, machine)).filter((name) => !packages.includes(name));
+  if (renamed.length > 0) await install(renamed, machine);
+  const absent = left.filter((component) => !machine.has(component)).flatMap(({ programs }) => programs);
+  if (absent.length > 0) say(`set-up: installed, but still not to be found: ${absent.join(', ')}`);
 }
 
-/** @param {readonly string[]} packages */
-async function aptInstall(packages) {
-  const lists = listsAge();
-  if (lists > 7 * DAY) await apt(['update']);
+/**
+ * @param {readonly Component[]} components
+ * @param {Machine} machine
+ * @returns {Promise<string[]>} each name once
+ */
+async function packagesOf(components, machine) {
+  /** @type {Set<string>} */
+  const names = new Set();
+  for (const component of components) {
+    const { instead = component.apt } = component;
+    const known = instead === component.apt || (await hasCandidate(component.apt, machine));
+    names.add(known ? component.apt : instead);
+  }
+  return [...names];
+}
+
+/**
+ * @param {string} name
+ * @param {Machine} machine
+ */
+async function hasCandidate(name, machine) {
+  const env = { ...process.env, LC_ALL: 'C' };
+  const { output } = await machine.run('apt-cache', ['policy', name], { env });
+  return /^ *Candidate: (?!\(none\))/m.test(output);
+}
+
+/**
+ * @param {readonly string[]} packages
+ * @param {Machine} machine
+ */
+async function install(packages, machine) {
+  await step(`apt-get install ${packages.join(' ')}`, () => aptInstall(packages, machine));
+}
+
+/**
+ * @param {readonly string[]} packages
+ * @param {Machine} machine
+ */
+async function aptInstall(packages, machine) {
+  const lists = machine.listsAge();
+  if (lists > 7 * DAY) await apt(['update'], machine);
   const args = ['install', '-y', '--no-remove', '--no-install-recommends', ...packages];
-  let result = await apt(args);
+  let result = await apt(args, machine);
   if (result.code !== 0 && lists <= 7 * DAY) {
     // The lists may name versions that the mirror no longer has.
-    await apt(['update']);
-    result = await apt(args);
+    await apt(['update'], machine);
+    result = await apt(args, machine);
   }
   if (result.code !== 0) {
     throw new SetupError(`apt-get could not install ${packages.join(' ')}:\n${tail(result.output)}`);
   }
 }
 
-/** @param {readonly string[]} args */
-function apt(args) {
+/**
+ * @param {readonly string[]} args
+ * @param {Machine} machine
+ */
+function apt(args, machine) {
   const env = { ...withSbin(), DEBIAN_FRONTEND: 'noninteractive' };
-  return run('apt-get', ['-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'DPkg::Lock::Timeout=300', ...args], { env });
+  return machine.run('apt-get', ['-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'DPkg::Lock::Timeout=300', ...args], {
+    env,
+  });
 }
 
 /** Age of the package lists in ms; infinite where there are none. */

@@ -1,17 +1,15 @@
 // @ts-check
 
 /**
- * Things that an engine may lack and that no package can bring. A skipped test must name one of them in its title,
- * as `[needs seccomp]`; every other skip fails the run.
+ * What an engine or a user may lack and no package can bring (`root`: to start a dockerd). A skipped test must name one
+ * of them in its title, as `[needs seccomp]`; every other skip fails the run.
  */
 const CAPABILITIES = /** @type {readonly string[]} */ ([
   'seccomp',
   'memory-limit',
   'pids-limit',
   'outbound-network',
-  'own-dockerd',
-  'docker-cli',
-  'proc-filesystem',
+  'root',
 ]);
 
 /**

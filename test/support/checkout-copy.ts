@@ -7,7 +7,7 @@ const LEFT_OUT = ['node_modules', '.git', '.tappet'];
 
 export interface CheckoutCopy {
   readonly dir: string;
-  remove(): void;
+  readonly remove: () => void;
 }
 
 /** This checkout once more, built if it is, with the same packages: for tests that change it, or run it as another clone. */

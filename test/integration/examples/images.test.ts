@@ -2,29 +2,24 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { onPath } from '../../../scripts/lib/run.mjs';
 
 const README = join(import.meta.dirname, '../../../examples/images/README.md');
-const able = onPath('docker');
 
-it.skipIf(!able)(
-  `the recipe of examples/images makes an image that runs${able ? '' : ' [needs docker-cli]'}`,
-  () => {
-    const recipe = /```sh\n(.*?)```/s.exec(readFileSync(README, 'utf8'))?.[1] ?? '';
-    const image = 'tappet-test/recipe:1';
-    const env = { ...process.env, IMAGE: image };
-    execFileSync('sh', ['-eu'], { input: recipe, env });
-    const run = [
-      'run',
-      '--rm',
-      '--network=none',
-      '--user=nobody',
-      image,
-      'sh',
-      '-c',
-      'id -un; touch /tmp/mine; ls /tmp',
-    ];
-    expect(execFileSync('docker', run, { env, encoding: 'utf8' })).toBe('nobody\nmine\n');
-    execFileSync('docker', ['image', 'rm', image], { env });
-  },
-);
+it('the recipe of examples/images makes an image that runs', () => {
+  const recipe = /```sh\n(.*?)```/s.exec(readFileSync(README, 'utf8'))?.[1] ?? '';
+  const image = 'tappet-test/recipe:1';
+  const env = { ...process.env, IMAGE: image };
+  execFileSync('sh', ['-eu'], { input: recipe, env });
+  const run = [
+    'run',
+    '--rm',
+    '--network=none',
+    '--user=nobody',
+    image,
+    'sh',
+    '-c',
+    'id -un; touch /tmp/mine; ls /tmp',
+  ];
+  expect(execFileSync('docker', run, { env, encoding: 'utf8' })).toBe('nobody\nmine\n');
+  execFileSync('docker', ['image', 'rm', image], { env });
+});

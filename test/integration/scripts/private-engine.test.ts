@@ -1,6 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,28 +8,11 @@ import { describeClone } from '../../../scripts/lib/clone.mjs';
 import { callEngine, pingEngine } from '../../../scripts/lib/engine-api.mjs';
 import { DEMO_IMAGE, ensureImages } from '../../../scripts/lib/images.mjs';
 import { leavePrivateEngine, startPrivateEngine } from '../../../scripts/lib/private-engine.mjs';
-import { onPath } from '../../../scripts/lib/run.mjs';
+import { engineTraces } from '../../support/clone-traces.ts';
 
-const able = process.getuid?.() === 0 && onPath('dockerd') && onPath('ip');
+const able = process.getuid?.() === 0;
 
-/** What a private engine of this clone shows on the machine. */
-function traces(clone: ReturnType<typeof describeClone>): string[] {
-  const commands = [
-    'ip -o link',
-    'iptables -S',
-    'iptables -t nat -S',
-    'ps -eo args',
-    'cat /proc/self/mountinfo',
-  ];
-  const marks = [clone.bridge, clone.tempDir, clone.stateDir];
-  const shown = commands.flatMap((command) =>
-    spawnSync('sh', ['-c', command], { encoding: 'utf8' }).stdout.split('\n'),
-  );
-  const lines = shown.filter((line) => marks.some((mark) => line.includes(mark)));
-  return existsSync(clone.tempDir) ? [...lines, clone.tempDir] : lines;
-}
-
-describe.skipIf(!able)(`the private engine${able ? '' : ' [needs own-dockerd]'}`, () => {
+describe.skipIf(!able)(`the private engine${able ? '' : ' [needs root]'}`, () => {
   let one: ReturnType<typeof describeClone>;
   let other: ReturnType<typeof describeClone>;
 
@@ -53,10 +35,10 @@ describe.skipIf(!able)(`the private engine${able ? '' : ' [needs own-dockerd]'}`
       await runSleeper(host);
     }
     await leavePrivateEngine(one);
-    expect(traces(one)).toEqual([]);
+    expect(engineTraces(one)).toEqual([]);
     expect(await pingEngine(hosts[1] ?? '')).toBeDefined();
     await leavePrivateEngine(other);
-    expect(traces(other)).toEqual([]);
+    expect(engineTraces(other)).toEqual([]);
   });
 
   it('is tidied away after its command and itself were killed, and starts again with its images', async () => {
@@ -68,12 +50,12 @@ describe.skipIf(!able)(`the private engine${able ? '' : ' [needs own-dockerd]'}`
     process.kill(Number(daemon), 'SIGKILL');
     child.kill('SIGKILL');
     await once(child, 'exit');
-    expect(traces(one)).not.toEqual([]);
+    expect(engineTraces(one)).not.toEqual([]);
     expect(await startPrivateEngine(one)).toBe(host);
     const version = await pingEngine(host);
     expect((await callEngine(host, `${version}/images/${DEMO_IMAGE}/json`)).status).toBe(200);
     await leavePrivateEngine(one);
-    expect(traces(one)).toEqual([]);
+    expect(engineTraces(one)).toEqual([]);
   });
 });
 
