@@ -181,5 +181,3 @@ export const configSchema = strictObject({
 
 export type ServerInput = z.output<typeof serverSchema>;
 export type JobInput = z.output<typeof jobSchema>;
-export type TriggerInput = z.output<typeof triggerSchema>;
-export type IssuerInput = z.output<typeof issuerSchema>;
