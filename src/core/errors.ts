@@ -3,6 +3,7 @@
  * each (a test ties the two both ways); only `http/` knows which status a code becomes.
  */
 export const ERROR_CODES = [
+  'BUCKET_NOT_FOUND',
   'CONFIG_INVALID',
   'CONFLICT',
   'CONTAINER_CONFLICT',
@@ -22,6 +23,9 @@ export const ERROR_CODES = [
   'ISSUER_UNAVAILABLE',
   'METHOD_NOT_ALLOWED',
   'NOT_FOUND',
+  'OBJECT_ACCESS_DENIED',
+  'OBJECT_NOT_FOUND',
+  'OBJECT_STORE_UNAVAILABLE',
   'PAYLOAD_TOO_LARGE',
   'PERMISSION_DENIED',
   'SECRET_UNREADABLE',
