@@ -1,5 +1,11 @@
-/** Where a secret value stands: an environment variable of the gateway, or a file (one trailing newline is cut). */
-export type SecretRef = { readonly env: string } | { readonly file: string };
+/**
+ * Where a secret value stands: an environment variable of the gateway, a file (one trailing newline is cut), or the
+ * gateway's own store of secrets (the newest version unless one is named).
+ */
+export type SecretRef =
+  | { readonly env: string }
+  | { readonly file: string }
+  | { readonly secret: string; readonly version?: number };
 
 /** A secret in memory. Prints as `[secret]`, in JSON and in logs too; only `reveal()` gives the value. */
 export class SecretValue {

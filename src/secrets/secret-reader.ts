@@ -11,12 +11,15 @@ export interface SecretReaderOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Relative files stand below it. */
   readonly baseDir: string;
+  /** Where `{ secret }` is looked up. */
+  readonly store?: { read(name: string, version?: number): Promise<SecretValue> };
 }
 
-/** Reads each secret anew at each call, so that a rotated file counts at once. */
+/** Reads each secret anew at each call, so that a rotated file and a new version count at once. */
 export function createSecrets(options: SecretReaderOptions): Secrets {
   return {
     async resolve(ref: SecretRef): Promise<SecretValue> {
+      if ('secret' in ref) return readStored(ref, options.store);
       const value =
         'env' in ref
           ? readEnv(ref.env, options.env)
@@ -29,11 +32,22 @@ export function createSecrets(options: SecretReaderOptions): Secrets {
 
 /** What is worth a warning about a readable secret; undefined = nothing. Windows has no such bits. */
 export async function secretWarning(ref: SecretRef, baseDir: string): Promise<string | undefined> {
-  if ('env' in ref || process.platform === 'win32') return undefined;
+  if (!('file' in ref) || process.platform === 'win32') return undefined;
   const { mode } = await stat(resolve(baseDir, ref.file));
   if ((mode & 0o007) === 0) return undefined;
   const who = (mode & 0o002) === 0 ? 'can be read' : 'can be changed';
   return `the secret file "${ref.file}" ${who} by every user of this machine: chmod 600 ${ref.file}`;
+}
+
+async function readStored(
+  ref: Extract<SecretRef, { secret: string }>,
+  store: SecretReaderOptions['store'],
+): Promise<SecretValue> {
+  if (store !== undefined) return store.read(ref.secret, ref.version);
+  throw unreadable(
+    `the secret "${ref.secret}" is in a store of secrets, and there is none here`,
+    'name an environment variable or a file instead',
+  );
 }
 
 function readEnv(name: string, env: SecretReaderOptions['env']): string {
@@ -73,7 +87,7 @@ function reason(error: unknown): string {
   return `cannot be read (${String(code ?? error)})`;
 }
 
-function placeOf(ref: SecretRef): string {
+function placeOf(ref: Exclude<SecretRef, { secret: string }>): string {
   return 'env' in ref ? `the environment variable ${ref.env}` : `the secret file "${ref.file}"`;
 }
 

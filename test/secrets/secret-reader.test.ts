@@ -70,8 +70,9 @@ describe('secretWarning', () => {
     else expect(found).toContain(warning);
   });
 
-  it('has nothing to say about the environment', async () => {
+  it('has nothing to say about the environment and the store', async () => {
     expect(await secretWarning({ env: 'KEY' }, folder)).toBeUndefined();
+    expect(await secretWarning({ secret: 'key', version: 1 }, folder)).toBeUndefined();
   });
 });
 

@@ -1,0 +1,53 @@
+import { createInterface } from 'node:readline';
+import { Writable, type Readable } from 'node:stream';
+import { EXIT } from './exit-codes.ts';
+import { ExitWith } from './io.ts';
+
+/** More than a secret may have: whoever gets so much says so, and an endless input is read no further. */
+const MAX_INPUT_BYTES = 65 * 1024;
+
+export interface Terminal {
+  readonly input: Readable & { readonly isTTY?: boolean };
+  /** Where the question goes: not standard output, which is for data. */
+  readonly output: Writable;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One line typed without an echo, where somebody sits at a terminal; else all of the input, as it came.
+ * Errors: ExitWith(130) at Ctrl-C.
+ */
+export async function readSecret(terminal: Terminal, question: string): Promise<Uint8Array> {
+  if (terminal.input.isTTY !== true) return readBytes(terminal.input);
+  return Buffer.from(await askHidden(terminal, question));
+}
+
+/** What a stream holds; cut where it is too large to be a secret. */
+export async function readBytes(input: Readable): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of input as AsyncIterable<Buffer | string>) {
+    chunks.push(Buffer.from(chunk));
+    size += chunk.length;
+    if (size > MAX_INPUT_BYTES) break;
+  }
+  return Buffer.concat(chunks);
+}
+
+async function askHidden({ input, output, signal }: Terminal, question: string): Promise<string> {
+  // Editing a line is readline's: it is shown what is typed, and nobody is shown what it draws.
+  const unseen = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input, output: unseen, terminal: true, historySize: 0, signal });
+  output.write(question);
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      lines.once('line', resolve);
+      lines.once('SIGINT', () => reject(new ExitWith(EXIT.interrupted)));
+      // Ctrl-D, the end of the terminal, or the signal.
+      lines.once('close', () => resolve(''));
+    });
+  } finally {
+    lines.close();
+    output.write('\n');
+  }
+}
