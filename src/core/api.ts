@@ -1,6 +1,8 @@
 import type { DecisionOutcome } from './decision.ts';
+import type { EnvValue } from './job.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { LogStream } from './log-sink.ts';
+import type { InputSpec, OutputSpec } from './staging.ts';
 import type { AttemptState, ExecutionState, TaskState } from './states.ts';
 
 /**
@@ -23,7 +25,8 @@ export interface TemplateResource {
   readonly image: string;
   readonly command?: readonly string[];
   readonly args?: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  /** A text, or where a secret's value stands; never the value. */
+  readonly env: Readonly<Record<string, EnvValue>>;
   readonly workingDir?: string;
   readonly user?: string;
   readonly cpu: number;
@@ -35,7 +38,11 @@ export interface TemplateResource {
   readonly gracePeriod: string;
   readonly retention: string;
   readonly volumes: readonly { readonly bind: string; readonly to: string; readonly readOnly: boolean }[];
+  readonly inputs?: readonly InputResource[];
+  readonly outputs?: readonly OutputSpec[];
 }
+/** `mode` as in `chmod`, such as `0644`. */
+export type InputResource = Omit<InputSpec, 'mode'> & { readonly mode?: string };
 
 export interface JobResource extends ResourceMeta {
   readonly generation: number;
@@ -164,6 +171,12 @@ export interface LogEventResource {
   readonly text: string;
   /** The bytes themselves, where they are not UTF-8 taken alone (a character cut in two, binary output). */
   readonly base64?: string;
+}
+
+/** Opens the page in a browser once: `/?code=<code>`. */
+export interface LinkResource {
+  readonly code: string;
+  readonly expireTime: string;
 }
 
 /** RFC 9457 `application/problem+json`. */

@@ -1,14 +1,16 @@
 import type { AuthSpec, IssuerSpec } from './auth.ts';
+import type { ConnectionSpec } from './objects.ts';
 import type { Limits, JobSpec } from './job.ts';
 import type { JsonObject } from './json.ts';
-import type { Origin } from './event.ts';
+import type { CloudEvent, Origin } from './event.ts';
 import type { RunMapping } from './trigger.ts';
-import type { Condition } from './expression.ts';
+import type { Condition, Template } from './expression.ts';
 
 /** The whole configuration: validated, every default filled in, every expression compiled, frozen. */
 export interface Config {
   readonly server: ServerSettings;
   readonly issuers: ReadonlyMap<string, IssuerSpec>;
+  readonly connections: ReadonlyMap<string, ConnectionSpec>;
   readonly jobs: ReadonlyMap<string, JobDefinition>;
   readonly triggers: ReadonlyMap<string, TriggerDefinition>;
 }
@@ -32,6 +34,11 @@ export interface JobDefinition {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly spec: JobSpec;
+  /**
+   * Each address in `spec.inputs` and `spec.outputs` that holds `${{`, compiled, by its text. It may read `event`,
+   * `claims`, `trigger` and `task`. Absent = there is none.
+   */
+  readonly addresses?: ReadonlyMap<string, Template>;
   /** Hash of the definition. */
   readonly etag: string;
 }
@@ -42,6 +49,8 @@ export interface TriggerDefinition {
   readonly annotations: Readonly<Record<string, string>>;
   readonly source: SourceSpec;
   readonly origin: Origin;
+  /** Whether an event of its origin is for it at all; absent = each is. Pure; no decision is stored where it is false. */
+  readonly concerns?: (event: CloudEvent) => boolean;
   readonly when: Condition | null;
   readonly run: RunMapping;
   readonly etag: string;
@@ -52,4 +61,30 @@ export interface TriggerDefinition {
 /** What a kind's own `config.ts` parses to. */
 export type SourceSpec =
   | { readonly kind: 'cron'; readonly cron: string; readonly zone: string }
-  | { readonly kind: 'webhook'; readonly auth: AuthSpec };
+  | { readonly kind: 'webhook'; readonly auth: AuthSpec }
+  | StorageSourceSpec
+  | FilesSourceSpec;
+
+export interface StorageSourceSpec {
+  readonly kind: 'storage';
+  /** A name under `connections`. */
+  readonly connection: string;
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly suffix: string;
+  /** What becomes of objects older than the trigger's first start: nothing, or an event each. */
+  readonly existing: 'skip' | 'run';
+}
+
+export interface FilesSourceSpec {
+  readonly kind: 'files';
+  /** The watched folder; absolute, resolved. */
+  readonly path: string;
+  /** Over paths below it, with `/`. */
+  readonly glob: string;
+  readonly existing: 'skip' | 'run';
+  /** A file is settled when size and mtime stayed the same for so long. */
+  readonly settleMs: number;
+  /** Looks at the folder by itself so often; for file systems that tell nothing (NFS). 0 = only by the system's events and a scan each minute. */
+  readonly pollMs: number;
+}

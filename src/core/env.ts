@@ -73,6 +73,14 @@ export function envValueProblem(value: string): string | null {
   return null;
 }
 
+/** The variables that are texts, without those that are secrets. */
+export function textsOf(env: Readonly<Record<string, unknown>>): Record<string, string> {
+  const texts = Object.entries(env).flatMap(([name, value]) =>
+    typeof value === 'string' ? [[name, value] as const] : [],
+  );
+  return Object.fromEntries(texts);
+}
+
 /** Bytes that an environment takes: `NAME=value` and the closing NUL each. */
 export function envBytes(env: Readonly<Record<string, string>>): number {
   let sum = 0;
@@ -89,9 +97,9 @@ export function envTotalProblem(env: Readonly<Record<string, string>>): string |
 }
 
 /** The job's environment with `overrides` put over it; neither is changed. */
-export function mergeEnv(
-  job: Readonly<Record<string, string>>,
-  overrides: Readonly<Record<string, string>> | undefined,
-): Record<string, string> {
+export function mergeEnv<T>(
+  job: Readonly<Record<string, T>>,
+  overrides: Readonly<Record<string, T>> | undefined,
+): Record<string, T> {
   return { ...job, ...overrides };
 }

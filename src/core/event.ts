@@ -54,6 +54,7 @@ export interface StoredEvent {
 }
 
 export const triggerOrigin = (name: string): Origin => `trigger/${name}`;
+export const connectionOrigin = (name: string): Origin => `connection/${name}`;
 
 /** The flat form that expressions and API readers see: extensions beside the named attributes. */
 export function flattenEvent(event: CloudEvent): JsonObject {

@@ -15,8 +15,8 @@ export interface NewExecution {
   readonly job: string;
   readonly jobGeneration: number;
   /**
-   * Frozen, overrides applied. Env values and args that name `task` are still templates: whoever starts an attempt
-   * renders each one that holds `${{`, over the roots of `context` and `task`. Text that is done (a rendered value,
+   * Frozen, overrides applied. Env values, args and addresses of inputs and outputs that name `task` are still
+   * templates: whoever starts an attempt renders each one that holds `${{`, over the roots of `context` and `task`. Text that is done (a rendered value,
    * an API override) has `${{` escaped as `$${{`, so that what a sender wrote is never evaluated; rendering undoes it.
    */
   readonly spec: JobSpec;
@@ -90,6 +90,12 @@ export const ATTEMPT_REASONS = [
   'CONTAINER_LOST',
   'ENGINE_REFUSED',
   'RENDER_FAILED',
+  'SECRET_UNREADABLE',
+  'INPUT_UNAVAILABLE',
+  'INPUT_FAILED',
+  'OUTPUT_MISSING',
+  'OUTPUT_REFUSED',
+  'OUTPUT_FAILED',
 ] as const;
 export type AttemptReason = (typeof ATTEMPT_REASONS)[number];
 
@@ -130,9 +136,15 @@ export interface Attempt extends AttemptKey {
   readonly logBytes: LogBytes | null;
 }
 
+/** Never holds a secret's value. */
 export interface RenderedSpec {
+  /** Without the variables that are secrets. */
   readonly env: Readonly<Record<string, string>>;
   readonly args: readonly string[] | null;
+  /** The address of each input; null where it has none. Absent where the job has no inputs. */
+  readonly inputs?: readonly (string | null)[];
+  /** The address of each output. Absent where the job has no outputs. */
+  readonly outputs?: readonly string[];
 }
 
 /** `<instance>-<execution>-t<index>-a<attempt>`: deterministic, so that a second start meets the first. */

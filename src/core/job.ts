@@ -1,3 +1,9 @@
+import type { SecretRef } from './secrets.ts';
+import type { InputSpec, OutputSpec } from './staging.ts';
+
+/** A text, or where its value stands: read anew at the start of each attempt, and never written down. */
+export type EnvValue = string | SecretRef;
+
 /**
  * What to run. Names, defaults and ranges are Cloud Run's where it has them
  * (google.cloud.run.v2 TaskTemplate, ExecutionTemplate), with one stated difference: `parallelism` is 1 if unset.
@@ -8,7 +14,7 @@ export interface JobSpec {
   readonly command?: readonly string[];
   /** Replaces the image's CMD. May hold `${{ task.index }}` and friends. */
   readonly args?: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, EnvValue>>;
   readonly workingDir?: string;
   /** `uid[:gid]` or a name in the image; absent = the image's own user. */
   readonly user?: string;
@@ -26,6 +32,10 @@ export interface JobSpec {
   readonly gracePeriodMs: number;
   readonly retentionMs: number;
   readonly binds: readonly Bind[];
+  /** Put into the container before it starts; absent = none (as are specs stored by earlier versions). */
+  readonly inputs?: readonly InputSpec[];
+  /** Taken out of it after exit code 0, before the attempt has succeeded; absent = none. */
+  readonly outputs?: readonly OutputSpec[];
 }
 
 /** A host folder in the container; only below the server's `allowedBinds`. */

@@ -17,5 +17,6 @@ export const PERMISSIONS = [
   'tappet.events.get',
   'tappet.events.list',
   'tappet.status.get',
+  'tappet.links.create',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];

@@ -19,13 +19,22 @@ export interface Runner {
    */
   prepare(image: string): Promise<PreparedImage>;
   /**
-   * Creates or adopts the container, attaches `log` before the start, starts. What runs or has ended already is
-   * only reported (`adopted`: the caller then resumes the log by `logs`). `mayAct` is called right before each
-   * call that creates or starts, and throws where this process may no longer: it may have slept for a minute in between.
-   * Errors: CONTAINER_START_FAILED (the container is removed), CONTAINER_CONFLICT (the name is a stranger's),
+   * Creates or adopts the container, puts `files` into it, attaches `log` before the start, starts. What runs or has
+   * ended already is only reported (`adopted`: the caller then resumes the log by `logs`); one that never started gets
+   * its files again. `mayAct` is called right before each call that creates or starts, and throws where this process
+   * may no longer: it may have slept for a minute in between. `signal` ends the putting of files, nothing else.
+   * Errors: what `files` throws, or OBJECT_STORE_UNAVAILABLE where they give nothing for long, CONTAINER_START_FAILED
+   * (the container is removed after all of these), CONTAINER_CONFLICT (the name is a stranger's),
    * IMAGE_NOT_FOUND (removed since `prepare`), ENGINE_UNAVAILABLE and ENGINE_REFUSED (it may or may not run: ask again).
    */
-  ensure(spec: ContainerSpec, log: LogWriter, mayAct?: () => void): Promise<Ensured>;
+  ensure(spec: ContainerSpec, log: LogWriter, options?: EnsureOptions): Promise<Ensured>;
+  /**
+   * What stands at `path` in an ended container: a file, or the files of a folder and those below it, streamed in turn
+   * (each body is to be read before the next is asked for). Empty where there is nothing. Symbolic links are not
+   * followed out of `path`; what is neither file nor folder is left out. Errors: ENGINE_UNAVAILABLE, ENGINE_REFUSED,
+   * INVALID_ARGUMENT (a name that is not UTF-8).
+   */
+  outputs(name: string, path: string, signal?: AbortSignal): AsyncIterable<OutputFile>;
   /**
    * Reads the container's output from `log.cursor()` on into `log`, until the container has ended and its last
    * byte was read, or `signal` aborts. Lossless as long as the engine still has the bytes.
@@ -74,6 +83,31 @@ export interface ContainerSpec {
   readonly memoryBytes: number;
   readonly gracePeriodMs: number;
   readonly binds: readonly Bind[];
+}
+
+export interface EnsureOptions {
+  readonly mayAct?: () => void;
+  /** Inputs and secrets: made anew at each call, never stored. */
+  readonly files?: () => AsyncIterable<StagedFile>;
+  readonly signal?: AbortSignal;
+}
+
+/** A file on its way into a container. */
+export interface StagedFile {
+  /** Absolute path in the container; folders above it are made. */
+  readonly to: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Permission bits; 0o644 if absent. Owned by root. */
+  readonly mode?: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+/** A file out of a container. */
+export interface OutputFile {
+  /** Below the path that was asked for; '' where that is the file itself. Never leads out of it. */
+  readonly path: string;
+  readonly size: number;
+  readonly body: AsyncIterable<Uint8Array>;
 }
 
 export type Ensured =

@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts';
 import type { CloudEvent, NewEvent } from './event.ts';
 import type { Json } from './json.ts';
 import type { Log } from './log.ts';
+import type { ObjectStore } from './objects.ts';
 import type { AcceptResult, EventOutcome, StateRow, StateWrite } from './store.ts';
 
 /**
@@ -18,10 +19,19 @@ export interface Source {
   handle?(request: Request, info: RequestInfo): Promise<Response>;
   /** The next `count` times at or after `from` at which it would let an event in by itself. */
   preview?(from: number, count: number): readonly number[];
-  /** The event that a person fires by hand at `time`: of this source's own type, with `data` in or over its own. */
-  manual?(time: number, data: Json | undefined): ManualEvent;
+  /** The event that a person fires by hand for `trigger` at `time`: of this source's own type, with `data` in or over its own. */
+  manual?(time: number, data: Json | undefined, trigger: string): ManualEvent;
   /** The clock was set back by `ms`: alarms that are set now wait too long. Only for sources that set any. */
   clockSetBack?(ms: number): void;
+  /** What it waits for, where it runs but cannot do all of its work (a store that does not answer). */
+  problem?(): SourceProblem | undefined;
+}
+
+export interface SourceProblem {
+  /** In words for a reader: what is wrong, where. */
+  readonly message: string;
+  /** Epoch ms. */
+  readonly since: number;
 }
 
 export type ManualEvent = Pick<CloudEvent, 'type' | 'source' | 'data'>;
@@ -39,6 +49,8 @@ export interface SourceContext {
   scanState(prefix: string, after: string | null, limit: number): Promise<StateRow[]>;
   /** Compiled from the trigger's `auth`; absent where the kind has none. */
   readonly verify?: Verify;
+  /** The object store of a connection; absent for other kinds. */
+  readonly objects?: ObjectStore;
   readonly clock: Clock;
   readonly alarms: Alarms;
   /** A new unique id, for senders that bring none. */
@@ -47,6 +59,8 @@ export interface SourceContext {
 }
 export interface SourceAccept {
   readonly events: readonly NewEvent[];
+  /** The only trigger to consider; absent = the origin's own, or all that listen to it. */
+  readonly trigger?: string;
   readonly state?: readonly StateWrite[];
 }
 

@@ -9,6 +9,7 @@ import type { LifeContext } from './life-context.ts';
 import { LogCapture } from './log-capture.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Ended } from './outcome.ts';
+import { storeOutputs } from './outputs.ts';
 import { Stopper } from './stopper.ts';
 
 /**
@@ -29,12 +30,16 @@ const REFUSED_LOOK_MS = 5_000;
  * | claimed        | STARTING           | none            | starting from the beginning                              |
  * | rendered       | STARTING, rendered | none            | the same; the stored rendering counts                    |
  * | prepared       | STARTING           | none            | the same; the image is there already                     |
- * | ensured        | STARTING           | created         | `ensure` again, which starts it                          |
- * |                |                    | runs or ended   | `inspect`: its start is stored, its log resumed          |
+ * | created        | STARTING           | created         | `ensure` again, which puts all inputs and starts it      |
+ * | inputs put     | STARTING           | created         | the same: nothing tells how much of them is there        |
+ * | ensured        | STARTING           | runs or ended   | `inspect`: its start is stored, its log resumed          |
  * | started stored | RUNNING, deadline  | runs            | log resumed from its cursor, deadline armed again        |
  * | stop requested | RUNNING, stop…     | runs            | stopped again, with what is left of the grace            |
  * | exit seen      | RUNNING            | ended           | log read to the end, finished                            |
  * | log complete   | RUNNING            | ended           | the same; nothing is missing from the log                |
+ * | some outputs   | RUNNING            | ended           | after exit code 0: all of them are stored again, each    |
+ * |                |                    |                 | object as a whole under the same key                     |
+ * | all outputs    | RUNNING            | ended           | the same; then finished                                  |
  * | finish stored  | ended              | ended           | adoption removes containers without an open attempt      |
  * | removed        | ended              | none            | nothing to do                                            |
  *
@@ -221,10 +226,19 @@ export class AttemptLife {
     const complete = ended.state === 'missing' || (await capture.complete());
     const bytes = await capture.close();
     const { clock, gate } = this.#context;
-    const result = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
+    const outcome = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
       ranAfterStopRequest: this.#ranAfterStopRequest,
       engineWasAway: ended.state === 'exited' && gate.wasAwayAround(ended.endTime),
     });
+    const result = await storeOutputs(
+      {
+        context: this.#context,
+        execution: this.#execution,
+        attempt: () => this.#attempt,
+        stopAsked: this.#stopAsked.promise,
+      },
+      outcome,
+    );
     const note = complete ? '' : ' The end of its output could not be read from the engine.';
     await this.#store({ ...result, message: result.message + note }, bytes);
     await this.#remove();

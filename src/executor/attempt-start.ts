@@ -1,3 +1,4 @@
+import { envTotalProblem, envValueProblem } from '../core/env.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type {
@@ -11,10 +12,13 @@ import type {
 import type { ContainerSpec, Ensured, PreparedImage } from '../core/runner.ts';
 import { onAbort, pause } from '../lib/service.ts';
 import { taskEnvironment } from './environment.ts';
+import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
 import type { LogCapture } from './log-capture.ts';
 import { neverRan } from './outcome.ts';
+import { missingConnection } from './outputs.ts';
 import { renderSpec } from './render.ts';
+import { Inputs, secretEnvironment } from './staging.ts';
 
 /** An engine that refuses a start may be about to end or short of something: asked so often, so far apart. */
 const START_TRIES = 3;
@@ -30,33 +34,90 @@ export interface StartParams {
   readonly stopAsked: Promise<void>;
 }
 export type Started =
-  | { readonly outcome: 'runs'; readonly ensured: Ensured; readonly imageDigest: string }
-  /** The container did not run and never will. */
-  | { readonly outcome: 'never'; readonly result: AttemptResult };
+  { readonly outcome: 'runs'; readonly ensured: Ensured; readonly imageDigest: string } | Never;
+/** The container did not run and never will. */
+interface Never {
+  readonly outcome: 'never';
+  readonly result: AttemptResult;
+}
+
+/** What a container is made of, beside its image; the same at each try. */
+interface Made {
+  readonly rendered: RenderedSpec;
+  /** The job's, secrets included: never stored, never written to a log. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly inputs: Inputs;
+  /** Ends the putting of inputs. */
+  readonly signal: AbortSignal;
+}
 
 /**
- * From a claimed attempt to a container: render, prepare the image, create and start. Writes only what templates
- * became. May be repeated from the beginning after a crash at any place. Errors: SessionOver, and bugs.
+ * From a claimed attempt to a container: render, read secrets, prepare the image, create, put the inputs, start.
+ * Writes only what templates became. May be repeated from the beginning after a crash at any place.
+ * Errors: SessionOver, and bugs.
  */
 export async function startAttempt(params: StartParams): Promise<Started> {
-  const { context, execution } = params;
+  const { session } = params.context;
   if (params.attempt().stopReason !== null) return cancelled(params);
   const rendered = await render(params);
   if ('outcome' in rendered) return rendered;
+  const env = await environment(params, rendered);
+  if ('outcome' in env) return env;
+  const abort = new AbortController();
+  const undo = onAbort(session.signal, () => abort.abort());
+  void params.stopAsked.then(() => abort.abort());
+  const { signal } = abort;
+  const inputs = new Inputs({ ...params.context, spec: params.execution.spec, rendered, signal });
+  try {
+    return await tryToStart(params, { rendered, env: env.values, inputs, signal });
+  } finally {
+    undo();
+    // What was opened for a start that failed meanwhile would stay open: nobody reads it.
+    abort.abort();
+  }
+}
+
+async function tryToStart(params: StartParams, made: Made): Promise<Started> {
+  const { context, execution } = params;
   for (let tries = 1; ; tries++) {
     try {
       const image = await Promise.race([prepare(context, execution.spec.image), params.stopAsked]);
       if (image === undefined) return cancelled(params);
-      return await context.starts.run(() => create(params, rendered, image));
+      // Inputs may take hours: nothing that could start at once waits for them.
+      const turns = made.inputs.large ? context.transfers : context.starts;
+      return await inTurn(turns, made.signal, () => create(params, made, image));
     } catch (error) {
-      const reason = isTappetError(error) ? START_FAILURES[error.code] : undefined;
-      if (reason === undefined || !isTappetError(error)) throw error;
-      if (reason === 'ENGINE_REFUSED' && tries < START_TRIES && (await pauseForNextTry(params))) continue;
-      if (reason === 'ENGINE_REFUSED') await clearAway(params);
+      context.session.throwIfOver();
+      if (made.signal.aborted && made.inputs.any) return abandoned(params);
+      // It was still waiting for its turn.
+      if (error === made.signal.reason) return cancelled(params);
+      const failure = failureOf(error, made.inputs);
+      if (failure.reason === 'ENGINE_REFUSED' && tries < START_TRIES && (await pauseForNextTry(params)))
+        continue;
+      if (failure.reason === 'ENGINE_REFUSED') await clearAway(params);
       if (params.attempt().stopReason !== null) return cancelled(params);
-      return { outcome: 'never', result: neverRan('FAILED', reason, error.message, context.clock.now()) };
+      return never(params, failure.reason, failure.message);
     }
   }
+}
+
+/** Somebody asked to stop while its inputs were put: it did not start, or ends before anybody looks. */
+async function abandoned(params: StartParams): Promise<Started> {
+  await clearAway(params);
+  return cancelled(params);
+}
+
+/** Why it did not start. Throws what is no reason but a bug. */
+function failureOf(error: unknown, inputs: Inputs): { reason: AttemptReason; message: string } {
+  const { failure } = inputs;
+  if (failure !== undefined) {
+    const reason = isTappetError(failure) ? INPUT_FAILURES[failure.code] : undefined;
+    // What the machine says of a file (no permission, a bad disk) is of no code.
+    return { reason: reason ?? 'INPUT_FAILED', message: errorText(failure) };
+  }
+  const reason = isTappetError(error) ? START_FAILURES[error.code] : undefined;
+  if (reason === undefined) throw error;
+  return { reason, message: errorText(error) };
 }
 
 /** false = somebody asked to stop meanwhile. Nobody waits for a permit to start meanwhile. Errors: SessionOver. */
@@ -90,63 +151,104 @@ const START_FAILURES: { readonly [C in ErrorCode]?: AttemptReason } = {
   CONTAINER_START_FAILED: 'CONTAINER_START_FAILED',
   CONTAINER_CONFLICT: 'CONTAINER_START_FAILED',
   ENGINE_REFUSED: 'ENGINE_REFUSED',
+  // An input gave nothing for long, and not even an error.
+  OBJECT_STORE_UNAVAILABLE: 'INPUT_FAILED',
+};
+/** What is not here may pass. */
+const INPUT_FAILURES: { readonly [C in ErrorCode]?: AttemptReason } = {
+  OBJECT_NOT_FOUND: 'INPUT_UNAVAILABLE',
+  OBJECT_ACCESS_DENIED: 'INPUT_UNAVAILABLE',
+  BUCKET_NOT_FOUND: 'INPUT_UNAVAILABLE',
+  SECRET_UNREADABLE: 'SECRET_UNREADABLE',
 };
 
-function cancelled({ context }: StartParams): Started {
+const never = ({ context }: StartParams, reason: AttemptReason, message: string): Never => ({
+  outcome: 'never',
+  result: neverRan('FAILED', reason, message, context.clock.now()),
+});
+
+function cancelled({ context }: StartParams): Never {
   const result = neverRan('CANCELLED', 'CANCELLED', 'Cancelled before it started.', context.clock.now());
   return { outcome: 'never', result };
 }
 
 const keyOf = ({ execution, index, attempt }: Attempt): AttemptKey => ({ execution, index, attempt });
 
-async function render(params: StartParams): Promise<RenderedSpec | Started> {
+async function render(params: StartParams): Promise<RenderedSpec | Never> {
   const { context, execution } = params;
   const attempt = params.attempt();
   // An earlier process may have rendered it: then that is what counts.
   if (attempt.rendered !== null) return attempt.rendered;
   const key = keyOf(attempt);
   const rendering = renderSpec(execution, key, context.expressions);
-  if (!rendering.ok) {
-    const result = neverRan('FAILED', 'RENDER_FAILED', rendering.message, context.clock.now());
-    return { outcome: 'never', result };
-  }
+  if (!rendering.ok) return never(params, 'RENDER_FAILED', rendering.message);
   const { rendered, namesTask } = rendering;
   const { session, store } = context;
   if (namesTask) await session.write(() => store.attemptRendered(key, session.epoch, rendered));
   return rendered;
 }
 
+/** The job's whole environment; what would fail after hours of work fails here. */
+async function environment(
+  params: StartParams,
+  rendered: RenderedSpec,
+): Promise<{ readonly values: Readonly<Record<string, string>> } | Never> {
+  const { context, execution } = params;
+  const missing = missingConnection(rendered, context.objects);
+  if (missing !== undefined) return never(params, 'OUTPUT_REFUSED', missing);
+  try {
+    const secrets = await secretEnvironment(execution.spec.env, context.secrets);
+    const values = { ...rendered.env, ...secrets };
+    const problem = secretProblem(secrets) ?? envTotalProblem(values);
+    if (problem === null) return { values };
+    return never(params, 'RENDER_FAILED', `The task could not be prepared: ${problem}`);
+  } catch (error) {
+    if (!isTappetError(error, 'SECRET_UNREADABLE')) throw error;
+    return never(params, 'SECRET_UNREADABLE', errorText(error));
+  }
+}
+
+function secretProblem(secrets: Readonly<Record<string, string>>): string | null {
+  for (const [name, value] of Object.entries(secrets)) {
+    const problem = envValueProblem(value);
+    if (problem !== null) return `the secret for env.${name} ${problem}`;
+  }
+  return null;
+}
+
 const prepare = (context: LifeContext, image: string): Promise<PreparedImage> =>
   context.gate.through(() => context.runner.prepare(image));
 
-async function create(params: StartParams, rendered: RenderedSpec, image: PreparedImage): Promise<Started> {
+async function create(params: StartParams, made: Made, image: PreparedImage): Promise<Started> {
   const { context } = params;
   // It may have waited long for its turn.
   if (params.attempt().stopReason !== null) return cancelled(params);
   try {
-    return await ensure(params, rendered, image.digest);
+    return await ensure(params, made, image.digest);
   } catch (error) {
     if (!isTappetError(error, 'IMAGE_NOT_FOUND')) throw error;
     // Somebody removed the image since: once more, and then it is a failure.
     const again = await prepare(context, params.execution.spec.image);
-    return await ensure(params, rendered, again.digest);
+    return await ensure(params, made, again.digest);
   }
 }
 
-async function ensure(params: StartParams, rendered: RenderedSpec, digest: string): Promise<Started> {
+async function ensure(params: StartParams, made: Made, digest: string): Promise<Started> {
   const { context, capture } = params;
-  const spec = containerSpec(params, rendered, digest);
+  const spec = containerSpec(params, made, digest);
   const { gate, runner, session } = context;
+  const { inputs, signal } = made;
   const mayAct = (): void => session.throwIfOver();
+  const options = inputs.any ? { mayAct, files: () => inputs.files(), signal } : { mayAct };
   // One try at a time: whether to go on is decided with the permit given back and the request to stop looked at.
   const ensured = await gate.through(
-    async () => runner.ensure(spec, await capture.prepareAttach(), mayAct),
+    async () => runner.ensure(spec, await capture.prepareAttach(), options),
     1,
   );
   return { outcome: 'runs', ensured, imageDigest: digest };
 }
 
-function containerSpec(params: StartParams, rendered: RenderedSpec, digest: string): ContainerSpec {
+function containerSpec(params: StartParams, { rendered, env }: Made, digest: string): ContainerSpec {
   const attempt = params.attempt();
   const { spec, job } = params.execution;
   return {
@@ -158,7 +260,7 @@ function containerSpec(params: StartParams, rendered: RenderedSpec, digest: stri
     digest,
     ...(spec.command === undefined ? {} : { command: spec.command }),
     ...(rendered.args === null ? {} : { args: rendered.args }),
-    env: taskEnvironment(params.execution, attempt, rendered.env),
+    env: taskEnvironment(params.execution, attempt, env),
     ...(spec.workingDir === undefined ? {} : { workingDir: spec.workingDir }),
     ...(spec.user === undefined ? {} : { user: spec.user }),
     cpu: spec.cpu,

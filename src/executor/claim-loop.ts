@@ -16,8 +16,8 @@ export interface ClaimLoopOptions {
   readonly engine: string;
   readonly session: Session;
   readonly live: LiveAttempts;
-  readonly maxRunningTasks: number;
-  readonly maxParallelism: number;
+  /** As they are now. */
+  settings(): { readonly maxRunningTasks: number; readonly maxParallelism: number };
   readonly clock: Clock;
   readonly log: Log;
   /** Nothing is claimed while the engine is away: it would only wait with a slot taken. */
@@ -58,11 +58,12 @@ export class ClaimLoop {
   }
 
   async #claim(): Promise<void> {
-    const { store, engine, session, live, maxRunningTasks, maxParallelism, engineUp } = this.#options;
+    const { store, engine, session, live, engineUp } = this.#options;
     this.#claiming = true;
     try {
       while (this.#claimAgain && !session.signal.aborted && engineUp()) {
         this.#claimAgain = false;
+        const { maxRunningTasks, maxParallelism } = this.#options.settings();
         const limit = Math.min(MAX_BATCH, maxRunningTasks - live.size);
         if (limit <= 0) return;
         const claims = await store.claimAttempts({ engine, epoch: session.epoch, limit, maxParallelism });

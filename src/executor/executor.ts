@@ -4,7 +4,10 @@ import type { Expressions } from '../core/expression.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { LogSink } from '../core/log-sink.ts';
+import type { LocalFiles } from '../core/local-files.ts';
+import type { Objects } from '../core/objects.ts';
 import type { Runner } from '../core/runner.ts';
+import type { Secrets } from '../core/secrets.ts';
 import type { EngineStore, ExecutorStore } from '../core/store.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import { onAbort, pause, Service } from '../lib/service.ts';
@@ -22,6 +25,9 @@ const LEAVE_MS = 3_500;
 
 const AGAIN_MS = 1_000;
 
+/** Inputs and outputs on their way at the same time: an upload in parts keeps some 20 MiB of it in memory. */
+const MAX_TRANSFERS = 8;
+
 export interface ExecutorSettings {
   /** Containers at the same time, on this engine. */
   readonly maxRunningTasks: number;
@@ -32,9 +38,13 @@ export interface ExecutorOptions {
   readonly store: ExecutorStore & EngineStore;
   readonly runner: Runner;
   readonly logs: LogSink;
+  readonly objects: Objects;
+  readonly secrets: Secrets;
+  readonly localFiles: LocalFiles;
   readonly clock: Clock;
   readonly ids: Ids;
-  readonly settings: ExecutorSettings;
+  /** As they are now: a reload of the configuration changes them. */
+  settings(): ExecutorSettings;
   readonly expressions: Expressions;
   readonly log: Log;
 }
@@ -84,7 +94,7 @@ export class Executor extends Service {
   }
 
   status(): ExecutorStatus {
-    const { maxRunningTasks } = this.#options.settings;
+    const { maxRunningTasks } = this.#options.settings();
     const capabilities = this.#serving?.gate.capabilities ?? null;
     return {
       ...this.#stateNow(),
@@ -139,12 +149,14 @@ export class Executor extends Service {
   }
 
   #open(runner: Runner, epoch: number): Serving {
-    const { store, logs, clock, expressions, log, settings } = this.#options;
+    const { store, logs, objects, secrets, localFiles, clock, expressions, log } = this.#options;
     const session = new Session({ epoch, clock, log });
     const gate = new EngineGate({ runner, session, clock, log, onUp: () => this.#engineUp() });
     // Widened when the engine has told its cores; nothing starts before.
     const starts = new Semaphore(2);
-    const context: LifeContext = { store, runner, logs, clock, expressions, log, session, gate, starts };
+    const transfers = new Semaphore(MAX_TRANSFERS);
+    const ports = { store, runner, logs, objects, secrets, localFiles, clock, expressions, log };
+    const context: LifeContext = { ...ports, session, gate, starts, transfers };
     const live = new LiveAttempts(context, () => this.wake());
     const engine = runner.engine;
     const claims = new ClaimLoop({
@@ -152,7 +164,7 @@ export class Executor extends Service {
       engine,
       session,
       live,
-      ...settings,
+      settings: () => this.#options.settings(),
       clock,
       log,
       engineUp: () => gate.up,

@@ -7,9 +7,10 @@ import type { ExecutorStore } from '../core/store.ts';
 import type { Semaphore } from '../lib/semaphore.ts';
 import type { EngineGate } from './engine-gate.ts';
 import type { Session } from './session.ts';
+import type { StagingPorts } from './staging.ts';
 
 /** What all attempts of one session share. */
-export interface LifeContext {
+export interface LifeContext extends StagingPorts {
   readonly store: ExecutorStore;
   readonly runner: Runner;
   readonly logs: LogSink;
@@ -20,4 +21,6 @@ export interface LifeContext {
   readonly gate: EngineGate;
   /** Creating and starting many at once makes each slower and none faster. */
   readonly starts: Semaphore;
+  /** Bytes on their way between object stores, files and containers. A start with inputs needs one of these instead. */
+  readonly transfers: Semaphore;
 }

@@ -1,8 +1,11 @@
-import { ENV_TOTAL_MAX_BYTES, envTotalProblem, envValueProblem } from '../core/env.ts';
+import { ENV_TOTAL_MAX_BYTES, envTotalProblem, envValueProblem, textsOf } from '../core/env.ts';
 import { errorText } from '../core/errors.ts';
 import type { AttemptKey, Execution, RenderedSpec } from '../core/execution.ts';
 import { ROOTS } from '../core/expression.ts';
 import type { Expressions, Scope } from '../core/expression.ts';
+import type { JobSpec } from '../core/job.ts';
+import { inputAddress, isAddress, outputAddress } from '../core/staging.ts';
+import type { ParsedAddress } from '../core/staging.ts';
 
 export type Rendering =
   /** `namesTask`: something differs from attempt to attempt, so that the result is worth storing. */
@@ -39,15 +42,38 @@ export function renderSpec(
     return result.value;
   };
   try {
-    const env = Object.entries(spec.env).map(([name, text]) => [name, render(`env.${name}`, text)] as const);
+    const env = Object.entries(textsOf(spec.env)).map(
+      ([name, text]) => [name, render(`env.${name}`, text)] as const,
+    );
     const args = spec.args?.map((text, i) => render(`args[${i}]`, text)) ?? null;
-    const rendered = { env: Object.fromEntries(env), args };
+    const rendered = { env: Object.fromEntries(env), args, ...renderAddresses(spec, render) };
     const problem = sizeProblem(rendered);
     if (problem !== null) throw new Error(problem);
     return { ok: true, rendered, namesTask };
   } catch (error) {
     return { ok: false, message: `The task could not be prepared: ${errorText(error)}` };
   }
+}
+
+type Render = (path: string, text: string) => string;
+
+function renderAddresses(
+  { inputs, outputs }: JobSpec,
+  render: Render,
+): Pick<RenderedSpec, 'inputs' | 'outputs'> {
+  const address = (path: string, text: string, parse: (text: string) => ParsedAddress): string => {
+    const value = render(path, text);
+    const parsed = parse(value);
+    if (!parsed.ok) throw new Error(`${path}: ${parsed.problem}`);
+    return value;
+  };
+  const from = inputs?.map((input, i) =>
+    isAddress(input.from) ? address(`inputs[${i}].from`, input.from, inputAddress) : null,
+  );
+  const to = outputs?.map((output, i) =>
+    address(`outputs[${i}].to`, output.to, (text) => outputAddress(output.from, text)),
+  );
+  return { ...(from === undefined ? {} : { inputs: from }), ...(to === undefined ? {} : { outputs: to }) };
 }
 
 /** What no container can be given, with its place; null = nothing. */

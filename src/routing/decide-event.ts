@@ -17,7 +17,10 @@ export interface DecideDeps {
   readonly limits: Limits;
 }
 
-/** The triggers that have to answer: the one that the event names, else all that listen to its origin. */
+/**
+ * The triggers that have to answer: the one that the event names, else all that listen to its origin and that it
+ * concerns.
+ */
 export function considered(
   event: StoredEvent,
   triggers: ReadonlyMap<string, TriggerDefinition>,
@@ -26,7 +29,9 @@ export function considered(
     const named = triggers.get(event.trigger);
     return named === undefined ? [] : [named];
   }
-  return [...triggers.values()].filter((trigger) => trigger.origin === event.origin);
+  return [...triggers.values()].filter(
+    ({ origin, concerns }) => origin === event.origin && concerns?.(event.event) !== false,
+  );
 }
 
 /** One trigger's answer to one event. Never throws for what an event or a definition holds. */
@@ -61,13 +66,14 @@ function start(trigger: TriggerDefinition, event: StoredEvent, scope: Scope, dep
   });
   const job = deps.jobs.get(trigger.run.job);
   if (job === undefined) return failed(`run.job: there is no job "${trigger.run.job}"`);
-  const mapped = mapEvent(trigger.run, scope, job.spec.taskCount);
+  const mapped = mapEvent({ trigger, event, scope, job });
   if (!mapped.ok) return failed(mapped.reason, mapped.clause);
   try {
     const execution = planExecution({
       job,
       generation: job.generation,
       overrides: mapped.overrides,
+      staging: mapped.staging,
       context: mapped.context,
       cause: { kind: 'event', event: event.uid, trigger: trigger.name },
       ids: deps.ids,

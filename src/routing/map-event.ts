@@ -1,15 +1,23 @@
+import type { JobDefinition, TriggerDefinition } from '../core/config.ts';
 import { envValueProblem } from '../core/env.ts';
 import { isTappetError } from '../core/errors.ts';
+import type { StoredEvent } from '../core/event.ts';
 import { ROOTS } from '../core/expression.ts';
 import type { Root, Scope, Template } from '../core/expression.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { RunMapping } from '../core/trigger.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { freezeStaging, StagingError } from './freeze-staging.ts';
+import type { FrozenStaging } from './freeze-staging.ts';
 import type { PlanOverrides, TaskTemplate } from './plan-execution.ts';
 
-/** What `run` made of an event, or the first place where it failed. */
+/** What `run` and the job made of an event, or the first place where it failed. */
 export type Mapped =
-  | { readonly ok: true; readonly overrides: PlanOverrides; readonly context: JsonObject }
+  | {
+      readonly ok: true;
+      readonly overrides: PlanOverrides;
+      readonly staging: FrozenStaging;
+      readonly context: JsonObject;
+    }
   | { readonly ok: false; readonly reason: string; readonly clause: string };
 
 /** One failed template; never leaves this file. */
@@ -21,15 +29,23 @@ class MappingError extends Error {
   }
 }
 
+export interface MapParams {
+  readonly trigger: TriggerDefinition;
+  readonly event: StoredEvent;
+  readonly scope: Scope;
+  readonly job: JobDefinition;
+}
+
 /**
- * Renders everything in `run` that does not name `task`. What does is tried for index 0, so that a mistake shows
- * at the decision, and stays a template; `context` has the values that it reads.
+ * Renders everything in `run`, and in the job's inputs and outputs, that does not name `task`. What does is tried
+ * for index 0, so that a mistake shows at the decision, and stays a template; `context` has the values that it reads.
  */
-export function mapEvent(run: RunMapping, scope: Scope, defaultTaskCount: number): Mapped {
+export function mapEvent({ trigger, event, scope, job }: MapParams): Mapped {
+  const { run } = trigger;
   try {
     // First: the trial of a template that names `task` needs the count.
     const taskCount = run.taskCount === null ? undefined : renderCount(run.taskCount, scope);
-    const trial: Scope = { ...scope, task: { index: 0, count: taskCount ?? defaultTaskCount, attempt: 0 } };
+    const trial: Scope = { ...scope, task: { index: 0, count: taskCount ?? job.spec.taskCount, attempt: 0 } };
     const roots = new Set<Root>();
     const text = (path: string, template: Template): string | TaskTemplate =>
       renderOrKeep(path, template, trial, roots);
@@ -44,8 +60,11 @@ export function mapEvent(run: RunMapping, scope: Scope, defaultTaskCount: number
       ...(taskCount === undefined ? {} : { taskCount }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
     };
-    return { ok: true, overrides, context: pick(scope, roots) };
+    const staging = freezeStaging(job, { scope: trial, cause: { event, trigger }, kept: roots });
+    return { ok: true, overrides, staging, context: pick(scope, roots) };
   } catch (error) {
+    if (error instanceof StagingError)
+      return { ok: false, reason: `jobs.${job.name}.${error.path}: ${error.message}`, clause: error.clause };
     if (!(error instanceof MappingError)) throw error;
     return { ok: false, reason: error.message, clause: error.clause };
   }

@@ -1,12 +1,15 @@
-import { envTotalProblem, envValueProblem, mergeEnv, refusedEnvName } from '../core/env.ts';
+import { envTotalProblem, envValueProblem, mergeEnv, refusedEnvName, textsOf } from '../core/env.ts';
 import { TappetError } from '../core/errors.ts';
 import type { JobDefinition } from '../core/config.ts';
 import type { Cause, NewExecution } from '../core/execution.ts';
 import type { Ids } from '../core/ids.ts';
 import { JOB_RANGES } from '../core/job.ts';
-import type { JobSpec, Limits } from '../core/job.ts';
+import type { EnvValue, JobSpec, Limits } from '../core/job.ts';
 import type { JsonObject } from '../core/json.ts';
 import { formatDuration } from '../lib/duration.ts';
+import { freezeStaging, StagingError } from './freeze-staging.ts';
+import type { FrozenStaging } from './freeze-staging.ts';
+import { literal } from './literal.ts';
 
 /** A text of the mapping that names `task`: the executor renders it for each attempt. */
 export interface TaskTemplate {
@@ -25,8 +28,10 @@ export interface PlanParams {
   readonly job: JobDefinition;
   readonly generation: number;
   readonly overrides?: PlanOverrides;
-  /** The roots that the templates among the overrides read, with their values. */
+  /** The roots that templates which stay read, with their values. */
   readonly context?: JsonObject;
+  /** Frozen by whoever has the event; absent = there is none, and what needs one is an error. */
+  readonly staging?: FrozenStaging;
   readonly cause: Cause;
   readonly ids: Ids;
   readonly limits: Limits;
@@ -37,7 +42,8 @@ const NAME_DIGITS = 10;
 
 /**
  * What a run of `job` would be, with the overrides checked and frozen into its spec. Pure but for `ids`.
- * Errors: INVALID_ARGUMENT with `path` (`env.NAME`, `args[0]`, `taskCount`, `timeout`).
+ * Errors: INVALID_ARGUMENT with `path`: of an override (`env.NAME`, `args[0]`, `taskCount`, `timeout`), or of what
+ * the job itself asks for (`jobs.<name>.inputs[0].from`; see `isOfJob`).
  */
 export function planExecution(params: PlanParams): NewExecution {
   const { job, overrides = {}, ids } = params;
@@ -47,19 +53,25 @@ export function planExecution(params: PlanParams): NewExecution {
     name: `${job.name}-${ids.suffix(NAME_DIGITS)}`,
     job: job.name,
     jobGeneration: params.generation,
-    spec: applyOverrides(job.spec, overrides),
+    spec: { ...applyOverrides(job.spec, overrides), ...(params.staging ?? stagingAlone(params)) },
     context: params.context ?? {},
     cause: params.cause,
     labels: job.labels,
   };
 }
 
-/**
- * Text that is done and must reach the container as it is. The executor renders every env value and arg that
- * names `${{`; without this, a sender could smuggle an expression into an event and have it evaluated there.
- */
-export function literal(text: string): string {
-  return text.replaceAll('${{', () => '$${{');
+/** Whether the path of an error of `planExecution` stands in the job, not among the overrides. */
+export const isOfJob = (path: string): boolean => path.startsWith('jobs.');
+
+/** Of a run that no event started. */
+function stagingAlone({ job, overrides }: PlanParams): FrozenStaging {
+  const task = { index: 0, count: overrides?.taskCount ?? job.spec.taskCount, attempt: 0 };
+  try {
+    return freezeStaging(job, { scope: { task }, cause: null, kept: new Set() });
+  } catch (error) {
+    if (!(error instanceof StagingError)) throw error;
+    throw invalid(`jobs.${job.name}.${error.path}`, `${error.path} of job "${job.name}" ${error.message}.`);
+  }
 }
 
 const frozen = (text: string | TaskTemplate): string =>
@@ -67,8 +79,9 @@ const frozen = (text: string | TaskTemplate): string =>
 
 function applyOverrides(spec: JobSpec, overrides: PlanOverrides): JobSpec {
   const env = Object.entries(overrides.env ?? {}).map(([name, text]) => [name, frozen(text)] as const);
-  const merged = mergeEnv(spec.env, Object.fromEntries(env));
-  const tooLong = envTotalProblem(merged);
+  const merged = mergeEnv<EnvValue>(spec.env, Object.fromEntries(env));
+  // Secrets are not known here: the executor looks again at the whole.
+  const tooLong = envTotalProblem(textsOf(merged));
   if (tooLong !== null) throw invalid('env', `${tooLong}. Hand large values over as a file or an address.`);
   return {
     ...spec,

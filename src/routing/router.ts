@@ -16,7 +16,7 @@ export interface RouterDeps {
   /** The definitions as they are now: a reload replaces the maps. */
   triggers(): ReadonlyMap<string, TriggerDefinition>;
   jobs(): ReadonlyMap<string, RoutedJob>;
-  readonly limits: Limits;
+  limits(): Limits;
   /** Executions are on their way into the store, in the commit of this turn: a hint for the executor. */
   onExecutions(): void;
   readonly log: Log;
@@ -98,8 +98,8 @@ export class Router {
   }
 
   #answers(event: StoredEvent): NewDecision[] {
-    const { ids, limits, log } = this.#deps;
-    const deps = { jobs: this.#deps.jobs(), ids, limits };
+    const { ids, log } = this.#deps;
+    const deps = { jobs: this.#deps.jobs(), ids, limits: this.#deps.limits() };
     return considered(event, this.#deps.triggers()).map((trigger) => {
       try {
         return decideFor(trigger, event, deps);

@@ -3,6 +3,7 @@ import type { ContainerSpec, ContainerStatus, Ensured, Hint, Runner } from '../.
 import { MIB } from '../../src/core/job.ts';
 import { scriptSpec } from '../support/container-specs.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
+import { filesContract } from './runner-files.contract.ts';
 
 export interface RunnerHarness {
   readonly instance: string;
@@ -243,6 +244,18 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         await harness.runner.remove(spec.name);
       });
     });
+
+    filesContract(() => ({
+      runner: harness.runner,
+      another: () => harness.another(),
+      specOf,
+      runToEnd: async (spec, options = {}, by = harness.runner) => {
+        const log = new MemoryLogWriter();
+        await startedOf(await by.ensure(spec, log, options)).captured;
+        await exitedStatus(by, spec.name);
+        return log.text('stdout');
+      },
+    }));
 
     describe('the log', () => {
       const HALF = 10_000_000;

@@ -51,6 +51,26 @@ describe('nextStep', () => {
       { task: 'PENDING', counts: 'infra', notBefore: NOW + 10_000 },
     ],
     ['then no more', input('IMAGE_PULL_FAILED', { infraFailures: INFRA_ATTEMPTS - 1 }), { task: 'FAILED' }],
+    ['an input that is gone: lasting', input('INPUT_UNAVAILABLE'), { task: 'FAILED' }],
+    ['a secret that cannot be read: lasting', input('SECRET_UNREADABLE'), { task: 'FAILED' }],
+    ['an output that is refused: lasting', input('OUTPUT_REFUSED'), { task: 'FAILED' }],
+    [
+      'a store that is away before the start: waited for longer',
+      input('INPUT_FAILED', { infraFailures: 6 }),
+      { task: 'PENDING', counts: 'infra', notBefore: NOW + 120_000 },
+    ],
+    ['but not for ever', input('INPUT_FAILED', { infraFailures: 7 }), { task: 'FAILED' }],
+    [
+      'a store that stays away after the work: the work again',
+      input('OUTPUT_FAILED', { infraFailures: 1 }),
+      { task: 'PENDING', counts: 'infra', notBefore: NOW + 10_000 },
+    ],
+    ['three times', input('OUTPUT_FAILED', { infraFailures: 2 }), { task: 'FAILED' }],
+    [
+      'no output after exit code 0: the job’s own failure',
+      input('OUTPUT_MISSING'),
+      { task: 'PENDING', counts: 'retry', notBefore: NOW },
+    ],
     [
       'infra with the retries used up',
       input('CONTAINER_LOST', { retries: 3 }),

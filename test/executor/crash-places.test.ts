@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { JobSpec } from '../../src/core/job.ts';
 import { DoomedPorts, Rig } from '../support/executor-rig.ts';
 
 /**
  * The executor's process ends before or after the n-th call of each port, and another takes over on the same
- * store, engine and logs. Whatever the place: every task ends once, with its true exit and its whole output, no
- * container is started twice and none stays behind.
+ * store, engine, logs and object store. Whatever the place: every task ends once, with its true exit and its whole
+ * output, each container has all its inputs when it starts, what a success left is stored, no container is started
+ * twice and none stays behind.
  */
 const METHODS: readonly (readonly [method: string, counts: readonly number[]])[] = [
   ['store.acquireEngine', [1]],
@@ -26,10 +28,30 @@ const METHODS: readonly (readonly [method: string, counts: readonly number[]])[]
   ['logs.open', [1, 2]],
   ['writer.write', [1, 2, 5]],
   ['writer.close', [1, 2]],
+  ['secrets.resolve', [1, 2, 3]],
+  ['objects.get', [1, 2, 3]],
+  ['runner.outputs', [1, 2, 3]],
+  ['objects.put', [1, 2, 3, 4]],
 ];
 const PLACES = METHODS.flatMap(([method, counts]) =>
   counts.flatMap((count) => [`${method}:before:${count}`, `${method}:after:${count}`]),
 );
+
+const STAGING: Pick<JobSpec, 'inputs' | 'outputs'> = {
+  inputs: [
+    { from: 's3://store/in/${{ task.index }}.txt', to: '/in/text' },
+    { from: { secret: 'key' }, to: '/run/secrets/key' },
+  ],
+  outputs: [
+    { from: '/out/list', to: 's3://store/out/${{ task.index }}.${{ task.attempt }}/' },
+    { from: '/out/parts/', to: 's3://store/out/${{ task.index }}.${{ task.attempt }}/parts/' },
+  ],
+};
+const leavesOf = (id: string): Record<string, string> => ({
+  '/out/list': `list of ${id}`,
+  '/out/parts/1': `part of ${id}`,
+  '/out/parts/sub/2': `other part of ${id}`,
+});
 
 const LINES = ['one\n', 'two\n', 'unterminated'];
 
@@ -42,12 +64,21 @@ describe('the end of the process', () => {
       const output = LINES.map((text, i) => ({ at: i * 3000, text: `${spec.env['N']} ${text}` }));
       const index = spec.key.index;
       // Task 0 succeeds, task 1 fails and succeeds at its retry, task 2 runs into its timeout.
-      if (index === 2) return { output, onTerm: { code: 143, afterMs: 1000 } };
-      return { output, exitAt: 7000, exit: { exitCode: index === 1 && spec.key.attempt === 0 ? 5 : 0 } };
+      const leaves = leavesOf(`${index}.${spec.key.attempt}`);
+      if (index === 2) return { output, leaves, onTerm: { code: 143, afterMs: 1000 } };
+      return {
+        output,
+        leaves,
+        exitAt: 7000,
+        exit: { exitCode: index === 1 && spec.key.attempt === 0 ? 5 : 0 },
+      };
     };
     const doomed = new DoomedPorts(rig, place);
+    for (const index of [0, 1, 2]) rig.objects.store.seed(`in/${index}.txt`, `input ${index}`);
+    rig.secrets.values.set('key', 'hidden');
     const name = await rig.create({
-      env: { N: '${{ task.index }}.${{ task.attempt }}' },
+      ...STAGING,
+      env: { N: '${{ task.index }}.${{ task.attempt }}', KEY: { secret: 'key' } },
       taskCount: 3,
       parallelism: 2,
       maxRetries: 1,
@@ -75,7 +106,21 @@ describe('the end of the process', () => {
       const text = LINES.map((line) => `${attempt.index}.${attempt.attempt} ${line}`).join('');
       expect(rig.logs.text(attempt)).toBe(text);
       expect(attempt.logBytes).toEqual({ stdout: text.length, stderr: 0 });
+      const got = rig.runner.received.get(attempt.containerName) ?? [];
+      expect(got.map(({ to, mode, content }) => [to, mode, content.toString()])).toEqual([
+        ['/in/text', 0o644, `input ${attempt.index}`],
+        ['/run/secrets/key', 0o444, 'hidden'],
+      ]);
     }
+    const stored = [...rig.objects.store.content].filter(([at]) => at.startsWith('out/'));
+    expect(Object.fromEntries(stored.map(([at, content]) => [at, content.toString()]))).toEqual({
+      'out/0.0/list': 'list of 0.0',
+      'out/0.0/parts/1': 'part of 0.0',
+      'out/0.0/parts/sub/2': 'other part of 0.0',
+      'out/1.1/list': 'list of 1.1',
+      'out/1.1/parts/1': 'part of 1.1',
+      'out/1.1/parts/sub/2': 'other part of 1.1',
+    });
     expect(rig.runner.maxRunning).toBeLessThanOrEqual(2);
     await rig.until(() => rig.runner.names().length === 0);
     await rig.close();

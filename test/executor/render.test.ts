@@ -4,7 +4,7 @@ import type { JobSpec } from '../../src/core/job.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { renderSpec } from '../../src/executor/render.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
-import { literal } from '../../src/routing/plan-execution.ts';
+import { literal } from '../../src/routing/literal.ts';
 
 const KEY = { execution: 'e-0', index: 4, attempt: 2 };
 const render = (spec: Partial<JobSpec>, context: JsonObject = {}) =>

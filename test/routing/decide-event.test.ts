@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { textsOf } from '../../src/core/env.ts';
 import type { StoredEvent } from '../../src/core/event.ts';
 import type { NewDecision } from '../../src/core/store.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import { considered, decideFor } from '../../src/routing/decide-event.ts';
 import type { RoutedJob } from '../../src/routing/decide-event.ts';
-import { byName, job, storedEvent, trigger } from '../support/definitions.ts';
+import { byName, cloudEvent, job, storedEvent, trigger } from '../support/definitions.ts';
 import type { TriggerText } from '../support/definitions.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
 
@@ -186,7 +187,9 @@ describe('what is frozen', () => {
     const execution = decide(text, data({ parts: ['a', 'b'] })).execution;
     expect(execution?.spec.env).toEqual({ PART: '${{ event.data.parts[task.index] }}', T: 'call' });
     expect(Object.keys(execution?.context ?? {})).toEqual(['event']);
-    expect(renderFrozen(execution?.spec.env['PART'] ?? '', execution?.context ?? {}, 1, 2)).toBe('b');
+    expect(
+      renderFrozen(textsOf(execution?.spec.env ?? {})['PART'] ?? '', execution?.context ?? {}, 1, 2),
+    ).toBe('b');
   });
 
   it('tries index 0 with the count that the execution will have', () => {
@@ -210,7 +213,8 @@ describe('what is frozen', () => {
         pieces.map((list) => list.join('')),
         (v) => {
           const execution = decide(text, data({ v })).execution;
-          const { env = {}, args = [] } = execution?.spec ?? {};
+          const env = textsOf(execution?.spec.env ?? {});
+          const { args = [] } = execution?.spec ?? {};
           const context = execution?.context ?? {};
           expect(renderFrozen(env['A'] ?? '', context, 5, 9)).toBe(v);
           expect(renderFrozen(args[0] ?? '', context, 5, 9)).toBe(v);
@@ -235,5 +239,18 @@ describe('who is considered', () => {
     [storedEvent({ trigger: null, origin: 'api/admin' }), []],
   ])('the named trigger, else all that listen to the origin (%#)', (event, names) => {
     expect(considered(event, triggers).map((one) => one.name)).toEqual(names);
+  });
+
+  it('of those that listen, only the ones that the event concerns; who is named is not asked', () => {
+    const picky = {
+      ...trigger({ name: 'd', origin: 'connection/s' }),
+      concerns: ({ id }: { id: string }) => id === 'mine',
+    };
+    const all = byName(...triggers.values(), picky);
+    const names = (over: Partial<StoredEvent>) => considered(storedEvent(over), all).map(({ name }) => name);
+    const origin = { trigger: null, origin: 'connection/s' };
+    expect(names({ ...origin, event: cloudEvent({ id: 'mine' }) })).toEqual(['a', 'b', 'd']);
+    expect(names({ ...origin, event: cloudEvent({ id: 'other' }) })).toEqual(['a', 'b']);
+    expect(names({ trigger: 'd', event: cloudEvent({ id: 'other' }) })).toEqual(['d']);
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { isTappetError } from '../../src/core/errors.ts';
 import type { Overrides } from '../../src/core/job.ts';
-import { literal, planExecution } from '../../src/routing/plan-execution.ts';
+import { literal } from '../../src/routing/literal.ts';
+import { planExecution } from '../../src/routing/plan-execution.ts';
 import { job } from '../support/definitions.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
 

@@ -31,7 +31,7 @@ beforeEach(() => {
     ids: new SeededIds(9),
     triggers: () => triggers,
     jobs: () => jobs,
-    limits,
+    limits: () => limits,
     onExecutions: () => woken++,
     log,
   });
@@ -98,7 +98,7 @@ describe('decideNow', () => {
       ids: new SeededIds(),
       triggers: () => byName(broken),
       jobs: () => byName(job()),
-      limits: { maxTasks: 1, maxParallelism: 1 },
+      limits: () => ({ maxTasks: 1, maxParallelism: 1 }),
       onExecutions: () => woken++,
       log,
     });

@@ -5,7 +5,9 @@ import type { JobSpec } from '../../src/core/job.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { LogSink, LogWriter } from '../../src/core/log-sink.ts';
+import type { ObjectStore, Objects } from '../../src/core/objects.ts';
 import type { Runner } from '../../src/core/runner.ts';
+import type { Secrets } from '../../src/core/secrets.ts';
 import type { EngineStore, ExecutorStore } from '../../src/core/store.ts';
 import { Executor } from '../../src/executor/executor.ts';
 import type { ExecutorSettings } from '../../src/executor/executor.ts';
@@ -14,12 +16,16 @@ import { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { FakeRunner } from './fake-runner.ts';
 import { ManualClock, settle } from './manual-clock.ts';
 import { MemoryLogSink } from './memory-log-sink.ts';
+import { HeldSecrets } from './object-stores.ts';
 import { SeededIds } from './seeded-ids.ts';
+import { FakeLocalFiles, StagingObjects } from './staging-fakes.ts';
 
 export interface Ports {
   readonly store: ExecutorStore & EngineStore;
   readonly runner: Runner;
   readonly logs: LogSink;
+  readonly objects: Objects;
+  readonly secrets: Secrets;
   readonly clock: Clock;
 }
 
@@ -30,6 +36,9 @@ export class Rig {
   readonly store = new SqliteStore({ path: ':memory:', clock: this.clock, ids: this.ids });
   readonly runner = new FakeRunner(this.clock);
   readonly logs = new MemoryLogSink();
+  readonly objects = new StagingObjects();
+  readonly secrets = new HeldSecrets();
+  readonly localFiles = new FakeLocalFiles();
   readonly logLines: string[] = [];
   readonly #executors: Executor[] = [];
 
@@ -55,18 +64,21 @@ export class Rig {
 
   /** An executor that the test ends itself, or lets die. */
   mortal(ports: Partial<Ports> = {}, settings: Partial<ExecutorSettings> = {}): Executor {
-    const { store, runner, logs, clock, ids } = this;
+    const { store, runner, logs, objects, secrets, localFiles, clock, ids } = this;
     const expressions = createExpressions();
     return new Executor({
       store,
       runner,
       logs,
+      objects,
+      secrets,
+      localFiles,
       clock,
       ids,
       expressions,
       log: this.#log(),
       ...ports,
-      settings: { maxRunningTasks: 10, maxParallelism: 100, ...settings },
+      settings: () => ({ maxRunningTasks: 10, maxParallelism: 100, ...settings }),
     });
   }
 
@@ -159,6 +171,8 @@ export class DoomedPorts {
       store: this.#wrap('store', rig.store),
       runner: this.#wrap('runner', rig.runner),
       logs: this.#wrap('logs', rig.logs),
+      objects: { connection: (name) => this.#objects(rig.objects.connection(name)) },
+      secrets: this.#wrap('secrets', rig.secrets),
       clock: {
         now: () => rig.clock.now(),
         setTimer: (ms, fn) => rig.clock.setTimer(ms, () => (this.dead ? undefined : fn())),
@@ -173,6 +187,8 @@ export class DoomedPorts {
         if (typeof value !== 'function') return value;
         if (key === 'hints')
           return (...args: unknown[]) => this.#hints(value.apply(inner, args) as AsyncIterable<unknown>);
+        if (key === 'outputs')
+          return (...args: unknown[]) => this.#outputs(value.apply(inner, args) as AsyncIterable<unknown>);
         if (key === 'cursor' || key === 'instance') return value.bind(inner) as unknown;
         return (...args: unknown[]) =>
           this.#call(`${port}.${String(key)}`, () => value.apply(inner, args) as unknown);
@@ -180,14 +196,30 @@ export class DoomedPorts {
     });
   }
 
-  async #call(target: string, work: () => unknown): Promise<unknown> {
+  #objects(store: ObjectStore | undefined): ObjectStore | undefined {
+    return store === undefined ? undefined : this.#wrap('objects', store);
+  }
+
+  /** `only`: this call stands for one side of another. */
+  async #call(target: string, work: () => unknown, only?: string): Promise<unknown> {
     if (this.dead) return NEVER;
-    const here = target === this.#place.target && ++this.#calls === this.#place.count;
+    const counts = target === this.#place.target && (only === undefined || only === this.#place.side);
+    const here = counts && ++this.#calls === this.#place.count;
     if (here && this.#place.side === 'before') return this.#end();
     const result = await work();
     if (here) return this.#end();
     if (this.dead) return NEVER;
     return target === 'logs.open' ? this.#wrap('writer', result as LogWriter) : result;
+  }
+
+  /** `after`: when all files of one output have been taken. */
+  async *#outputs(files: AsyncIterable<unknown>): AsyncGenerator {
+    await this.#call('runner.outputs', () => undefined, 'before');
+    for await (const file of files) {
+      if (this.dead) await NEVER;
+      yield file;
+    }
+    await this.#call('runner.outputs', () => undefined, 'after');
   }
 
   async *#hints(hints: AsyncIterable<unknown>): AsyncGenerator {

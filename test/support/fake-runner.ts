@@ -5,48 +5,25 @@ import type {
   Capabilities,
   ContainerSpec,
   ContainerStatus,
+  EnsureOptions,
   Ensured,
   Exit,
   Hint,
   ListedContainer,
+  OutputFile,
   PreparedImage,
   Runner,
 } from '../../src/core/runner.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import type { Deferred } from '../../src/lib/deferred.ts';
+import { newContainer } from './fake-container.ts';
+import type { Attachment, Container, Script } from './fake-container.ts';
+import { readFiles, scriptedOutputs } from './fake-files.ts';
+import type { ReceivedFile } from './fake-files.ts';
 
 export type Method = Exclude<keyof Runner, 'engine' | 'hints'>;
 
-/** What a container does after its start; times in ms after it. Without `exitAt` it runs until it is told to end. */
-export interface Script {
-  readonly output?: readonly { readonly at?: number; readonly stream?: LogStream; readonly text: string }[];
-  readonly exitAt?: number;
-  readonly exit?: Partial<Exit>;
-  /** What SIGTERM does: an exit code after a delay; null = it is ignored. Default: 143 at once. */
-  readonly onTerm?: { readonly code: number; readonly afterMs: number } | null;
-  /** Survives SIGKILL too, as a process in an uninterruptible wait does. */
-  readonly unkillable?: boolean;
-}
-
-interface Container {
-  readonly spec: ContainerSpec;
-  readonly script: Script;
-  readonly createTime: number;
-  readonly output: { stream: LogStream; data: Buffer }[];
-  status: ContainerStatus;
-  /** Settles at the exit. */
-  readonly ended: Deferred<void>;
-  attached: Attachment | undefined;
-  timers: (() => void)[];
-  starts: number;
-}
-interface Attachment {
-  readonly log: LogWriter;
-  readonly captured: Deferred<boolean>;
-  /** Writes in order. */
-  last: Promise<void>;
-  broken: boolean;
-}
+export type { Script } from './fake-container.ts';
 
 /**
  * A container engine in memory, driven by a clock. Containers live in it, not in who uses it: executors come and
@@ -57,6 +34,8 @@ export class FakeRunner implements Runner {
   readonly calls: { method: Method; name: string }[] = [];
   /** How often each container was really started: more than once is a bug of the caller. */
   readonly starts = new Map<string, number>();
+  /** The files that each container got, by its name; an `ensure` again replaces them. */
+  readonly received = new Map<string, readonly ReceivedFile[]>();
   /** Highest number of containers that ran at the same time. */
   maxRunning = 0;
   /** Highest number of `ensure` calls at the same time. */
@@ -151,14 +130,21 @@ export class FakeRunner implements Runner {
     });
   }
 
-  async ensure(spec: ContainerSpec, log: LogWriter): Promise<Ensured> {
+  async ensure(spec: ContainerSpec, log: LogWriter, options: EnsureOptions = {}): Promise<Ensured> {
     this.#starting += 1;
     this.maxStarting = Math.max(this.maxStarting, this.#starting);
     try {
-      return await this.#call('ensure', spec.name, () => this.#ensure(spec, log));
+      return await this.#call('ensure', spec.name, () => this.#ensure(spec, log, options));
     } finally {
       this.#starting -= 1;
     }
+  }
+
+  async *outputs(name: string, path: string, signal?: AbortSignal): AsyncGenerator<OutputFile> {
+    const leaves = await this.#call('outputs', name, () => this.#get(name).script.leaves ?? {});
+    yield* scriptedOutputs(leaves, path, signal, () => {
+      if (this.#down) throw unavailable();
+    });
   }
 
   async logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void> {
@@ -243,22 +229,39 @@ export class FakeRunner implements Runner {
 
   // ---- inside -------------------------------------------------------------------------------------------------
 
-  async #call<T>(method: Method, name: string, work: () => T): Promise<T> {
+  async #call<T>(method: Method, name: string, work: () => T | Promise<T>): Promise<T> {
     this.calls.push({ method, name });
     await this.#holds.get(method)?.promise;
     if (this.#down) throw unavailable();
     const fault = this.#faults.find((candidate) => candidate.method === method && candidate.times > 0);
     if (fault === undefined) return work();
     fault.times -= 1;
-    if (fault.after) work();
+    if (fault.after) await work();
     throw fault.error;
   }
 
-  #ensure(spec: ContainerSpec, log: LogWriter): Ensured {
+  #ensure(spec: ContainerSpec, log: LogWriter, options: EnsureOptions): Ensured | Promise<Ensured> {
     if (this.missingImages.has(spec.image))
       throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${spec.image}.`);
     const container = this.#containers.get(spec.name) ?? this.#create(spec);
     if (container.status.state !== 'created') return { outcome: 'adopted', status: container.status };
+    if (options.files === undefined) return this.#attachAndStart(container, log);
+    return this.#putFiles(container, options).then(() => this.#attachAndStart(container, log));
+  }
+
+  async #putFiles({ spec: { name } }: Container, { files, mayAct, signal }: EnsureOptions): Promise<void> {
+    this.received.delete(name);
+    try {
+      if (files !== undefined) this.received.set(name, await readFiles(files(), signal));
+    } catch (error) {
+      this.#drop(name);
+      throw error;
+    }
+    if (this.#down) throw unavailable();
+    mayAct?.();
+  }
+
+  #attachAndStart(container: Container, log: LogWriter): Ensured {
     const attached: Attachment = { log, captured: deferred(), last: Promise.resolve(), broken: false };
     container.attached = attached;
     const startTime = this.#start(container);
@@ -266,17 +269,7 @@ export class FakeRunner implements Runner {
   }
 
   #create(spec: ContainerSpec): Container {
-    const container: Container = {
-      spec,
-      script: this.script(spec),
-      createTime: this.#clock.now(),
-      output: [],
-      status: { state: 'created' },
-      ended: deferred(),
-      attached: undefined,
-      timers: [],
-      starts: 0,
-    };
+    const container = newContainer(spec, this.script(spec), this.#clock.now());
     this.#containers.set(spec.name, container);
     return container;
   }

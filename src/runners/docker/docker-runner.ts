@@ -7,9 +7,11 @@ import type {
   Capabilities,
   ContainerSpec,
   ContainerStatus,
+  EnsureOptions,
   Ensured,
   Hint,
   ListedContainer,
+  OutputFile,
   PreparedImage,
   Runner,
 } from '../../core/runner.ts';
@@ -26,6 +28,8 @@ import { hints } from './hints.ts';
 import { Images } from './images.ts';
 import { resumeLog } from './log-resume.ts';
 import { JobNetwork } from './network.ts';
+import { outputs } from './outputs.ts';
+import { putFiles } from './put-files.ts';
 import { startFailure } from './start-failure.ts';
 
 /** The engine answers a stop when the container has ended; an order that it refuses is answered within this. */
@@ -77,12 +81,18 @@ export class DockerRunner implements Runner {
     return this.#images.prepare(image);
   }
 
-  async ensure(spec: ContainerSpec, log: LogWriter, mayAct: () => void = () => {}): Promise<Ensured> {
+  async ensure(spec: ContainerSpec, log: LogWriter, options: EnsureOptions = {}): Promise<Ensured> {
+    const { mayAct = () => {} } = options;
     await this.#withinTime(this.#refuseBinds(spec));
     await this.#network.ensure();
     const existing = await this.#createOrFind(spec, mayAct);
     if (existing.state !== 'created') return { outcome: 'adopted', status: existing };
+    if (options.files !== undefined) await this.#putFiles(spec, options.files, mayAct, options.signal);
     return this.#start(spec, log, mayAct);
+  }
+
+  outputs(name: string, path: string, signal?: AbortSignal): AsyncIterable<OutputFile> {
+    return outputs({ client: this.#client, clock: this.#params.clock }, name, path, signal);
   }
 
   logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void> {
@@ -182,7 +192,7 @@ export class DockerRunner implements Runner {
       if (created.outcome === 'network-missing') await this.#remakeNetwork();
       else if (created.outcome === 'refused') this.#withoutInit(spec, created, traits);
       else {
-        const found = await this.#findOwn(spec);
+        const found = await this.#findOwn(spec, mayAct);
         if (found.state !== 'missing') return found;
       }
     }
@@ -202,12 +212,19 @@ export class DockerRunner implements Runner {
     });
   }
 
-  async #findOwn(spec: ContainerSpec): Promise<ContainerStatus> {
+  async #findOwn(spec: ContainerSpec, mayAct: () => void): Promise<ContainerStatus> {
     const found = await this.#client.inspectContainer(spec.name);
     if (found === null) return { state: 'missing' };
     const strange = strangeLabel(this.#params.instance, spec, found.Config.Labels ?? {});
     const sameImage = found.Image === spec.digest || found.Config.Image === spec.digest;
-    if (strange === null && sameImage) return readStatus(found.State);
+    const status = readStatus(found.State);
+    if (strange === null && sameImage) return status;
+    if (strange === null && status.state === 'created') {
+      // The name of the image stands for another one since: nothing of this has run, so that it can be made anew.
+      mayAct();
+      await this.remove(spec.name);
+      return { state: 'missing' };
+    }
     const why = strange === null ? 'it has another image' : `its label ${strange} is another`;
     const message = `The engine has a container "${spec.name}" that is not of this attempt: ${why}.`;
     throw new TappetError('CONTAINER_CONFLICT', message, {
@@ -215,7 +232,26 @@ export class DockerRunner implements Runner {
     });
   }
 
+  /** Nothing stays of a container whose files did not all get there, unless its engine is gone or another's by now. */
+  async #putFiles(
+    spec: ContainerSpec,
+    files: NonNullable<EnsureOptions['files']>,
+    mayAct: () => void,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    try {
+      mayAct();
+      await putFiles({ client: this.#client, clock: this.#params.clock }, spec, files(), signal);
+    } catch (error) {
+      if (isTappetError(error, 'ENGINE_UNAVAILABLE')) throw error;
+      mayAct();
+      await this.#removeNeverRan(spec);
+      throw error;
+    }
+  }
+
   async #start(spec: ContainerSpec, log: LogWriter, mayAct: () => void): Promise<Ensured> {
+    // After the files: one of them may be the program.
     await this.#checkCommand(spec);
     const stream = await this.#client.attach(spec.name);
     if (stream === null) throw this.#vanished(spec);
@@ -268,13 +304,17 @@ export class DockerRunner implements Runner {
   }
 
   async #removeFailed(spec: ContainerSpec, { status, message }: Refusal): Promise<TappetError> {
+    await this.#removeNeverRan(spec);
+    return startFailure(spec, status, message);
+  }
+
+  async #removeNeverRan(spec: ContainerSpec): Promise<void> {
     try {
       await this.remove(spec.name);
     } catch (error) {
-      // It never ran, so that it may stay until maintenance comes; why it did not start is what counts.
+      // It may stay until maintenance comes; why it did not start is what counts.
       if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
     }
-    return startFailure(spec, status, message);
   }
 
   async #remakeNetwork(): Promise<void> {

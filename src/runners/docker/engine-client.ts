@@ -178,10 +178,36 @@ export class EngineClient {
   async statPath(name: string, path: string): Promise<number | null> {
     const answer = await this.#call({ method: 'HEAD', path: `/containers/${name}/archive`, query: { path } });
     if (answer.status === 404) return null;
-    const header = answer.headers['x-docker-container-path-stat'];
-    if (!isSuccess(answer.status) || typeof header !== 'string')
-      throw this.transport.unexpected(`look at ${path} in container ${name}`, answer);
-    return pathStatShape.parse(JSON.parse(Buffer.from(header, 'base64').toString('utf8'))).mode;
+    const mode = isSuccess(answer.status) ? modeIn(answer.headers) : null;
+    if (mode === null) throw this.transport.unexpected(`look at ${path} in container ${name}`, answer);
+    return mode;
+  }
+
+  /** A tar archive into the container's root, until `signal`, which is the call's only deadline. */
+  putArchive(name: string, archive: NodeJS.ReadableStream, signal: AbortSignal): Promise<EngineAnswer> {
+    // Else a file in place of a folder removes the folder with all that is in it.
+    const query = { path: '/', noOverwriteDirNonDir: 1 };
+    const path = `/containers/${name}/archive`;
+    return this.#call({ method: 'PUT', path, query, upload: archive, deadlineMs: null, signal });
+  }
+
+  /** What is at `path` as a tar archive; null = nothing, or a symbolic link (which only Podman would follow). */
+  async getArchive(name: string, path: string, signal?: AbortSignal): Promise<IncomingMessage | null> {
+    const request = { path: `/containers/${name}/archive`, query: { path }, deadlineMs: HEAVY_MS };
+    const answer = await this.#open({
+      method: 'GET',
+      ...request,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    if ('status' in answer) {
+      const { status, message } = answer;
+      const noContainer = /^(no such container|no container with)/i.test(message);
+      if ((status === 404 && !noContainer) || /not a directory/i.test(message)) return null;
+      throw this.transport.unexpected(`read ${path} of container ${name}`, answer);
+    }
+    if (!isSymlink(modeIn(answer.headers) ?? 0)) return answer;
+    answer.destroy();
+    return null;
   }
 
   /** Events of these names about containers and images, one JSON object a line, until `signal`. */
@@ -245,6 +271,20 @@ export class EngineClient {
       parsed === null ? answer : { ...answer, message: 'its answer is not in the form that was expected' };
     throw this.transport.unexpected(what, odd);
   }
+}
+
+/** Of Go's file mode. */
+const SYMLINK_BIT = 2 ** 27;
+
+export function isSymlink(mode: number): boolean {
+  return Math.floor(mode / SYMLINK_BIT) % 2 === 1;
+}
+
+/** The mode of a path in what the engine says of it; null = nothing that could be read. */
+function modeIn(headers: EngineAnswer['headers']): number | null {
+  const header = headers['x-docker-container-path-stat'];
+  if (typeof header !== 'string') return null;
+  return pathStatShape.parse(JSON.parse(Buffer.from(header, 'base64').toString('utf8'))).mode;
 }
 
 /** The newest API version up to ours that the engine offers; null = none in common. */

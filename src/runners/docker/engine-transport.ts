@@ -15,12 +15,14 @@ export const HEAVY_MS = 60_000;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 export interface EngineRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE' | 'HEAD';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   readonly body?: object;
-  /** To the end of the answer; of a stream, to its beginning. */
-  readonly deadlineMs?: number;
+  /** A tar archive, sent as it comes; the call reads it only as fast as the engine does. */
+  readonly upload?: NodeJS.ReadableStream;
+  /** To the end of the answer; of a stream, to its beginning. null: whoever gives `signal` watches over the call. */
+  readonly deadlineMs?: number | null;
   /** Ends the call early. */
   readonly signal?: AbortSignal;
 }
@@ -33,6 +35,13 @@ export interface EngineAnswer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
+interface Deadline {
+  readonly signal: AbortSignal;
+  timedOut(): boolean;
+  end(): void;
+  clear(): void;
+}
+
 /** The one entry of dockerode's modem that is used; its own types say `any`. */
 interface Modem {
   dial(options: DialOptions, done: (error: Error | null, answer: unknown) => void): void;
@@ -43,6 +52,8 @@ interface DialOptions {
   readonly isStream: true;
   readonly statusCodes: Readonly<Record<number, true>>;
   readonly abortSignal: AbortSignal;
+  /** Beside the options, which the modem writes out. */
+  readonly file?: NodeJS.ReadableStream;
   readonly options: { readonly _query: object; readonly _body: object };
 }
 
@@ -85,8 +96,10 @@ export class EngineTransport {
     const deadline = this.#deadline(request);
     try {
       const response = await this.#dial(request, deadline.signal);
-      const text = await readText(response);
-      return answerOf(response, text);
+      const answer = answerOf(response, await readText(response));
+      // Refused in the middle of an upload: the rest of it would be sent for nobody.
+      if (request.upload !== undefined && !isSuccess(answer.status)) deadline.end();
+      return answer;
     } catch (error) {
       throw this.#unavailable(request, deadline.timedOut(), error);
     } finally {
@@ -146,15 +159,16 @@ export class EngineTransport {
   }
 
   #dial(request: EngineRequest, abortSignal: AbortSignal): Promise<IncomingMessage> {
-    const { method, path, query = {}, body = {} } = request;
+    const { method, path, query = {}, body = {}, upload } = request;
     return new Promise((resolve, reject) => {
       // The abort of a call that hangs before its answer is not always told by the modem: whichever comes first.
       abortSignal.addEventListener('abort', () => reject(new Error('the call was ended')), { once: true });
       const options = { _query: query, _body: body };
       // The modem cuts the last character of a path with `?` that has no query.
       const target = `${path}?`;
+      const file = upload === undefined ? {} : { file: upload };
       this.#modem.dial(
-        { path: target, method, isStream: true, statusCodes: ANY_STATUS, abortSignal, options },
+        { path: target, method, isStream: true, statusCodes: ANY_STATUS, abortSignal, options, ...file },
         (error, answer) => {
           if (error !== null) reject(error);
           else if (answer instanceof IncomingMessage) resolve(answer);
@@ -164,21 +178,23 @@ export class EngineTransport {
     });
   }
 
-  #deadline(request: EngineRequest): { signal: AbortSignal; timedOut(): boolean; clear(): void } {
+  #deadline(request: EngineRequest): Deadline {
     const controller = new AbortController();
     let timedOut = false;
-    const cancel = this.#clock.setTimer(request.deadlineMs ?? CONTROL_MS, () => {
-      timedOut = true;
-      controller.abort();
-    });
     const end = () => controller.abort();
+    const late = () => {
+      timedOut = true;
+      end();
+    };
+    const { deadlineMs = CONTROL_MS } = request;
+    const cancel = deadlineMs === null ? () => {} : this.#clock.setTimer(deadlineMs, late);
     request.signal?.addEventListener('abort', end, { once: true });
     if (request.signal?.aborted === true) end();
     const clear = () => {
       cancel();
       request.signal?.removeEventListener('abort', end);
     };
-    return { signal: controller.signal, timedOut: () => timedOut, clear };
+    return { signal: controller.signal, timedOut: () => timedOut, end, clear };
   }
 
   #unavailable(request: EngineRequest, timedOut: boolean, error: unknown): TappetError {

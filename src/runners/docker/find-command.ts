@@ -1,12 +1,12 @@
 import { posix } from 'node:path';
 import type { ContainerSpec } from '../../core/runner.ts';
+import { isSymlink } from './engine-client.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineContainer } from './engine-shapes.ts';
 import { commandFailure } from './start-failure.ts';
 
-// Bits of Go's file mode, as the engine reports it.
+// Of Go's file mode, as the engine reports it.
 const IS_DIRECTORY = 2 ** 31;
-const IS_SYMLINK = 2 ** 27;
 const MAX_KNOWN = 500;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -59,7 +59,7 @@ function placesOf({ Path: program, Config }: EngineContainer): string[] {
 /** A symbolic link may lead to anything: it is given the benefit of the doubt. */
 function isExecutable(mode: number): boolean {
   const has = (bit: number) => Math.floor(mode / bit) % 2 === 1;
-  return has(IS_SYMLINK) || (!has(IS_DIRECTORY) && (mode & 0o111) !== 0);
+  return isSymlink(mode) || (!has(IS_DIRECTORY) && (mode & 0o111) !== 0);
 }
 
 function keyOf({ digest, command, args, env, workingDir, binds }: ContainerSpec): string {

@@ -50,6 +50,23 @@ export function startFailure(spec: ContainerSpec, status: number, words: string)
   );
 }
 
+/** What of the words means that the same files will not fit the same image the next time either. */
+const MISPLACED_WORDS =
+  /not a directory|is a directory|cannot overwrite|file exists|no such file or directory|file name too long|read-only/i;
+
+/** The engine would not take the files: CONTAINER_START_FAILED where their places are wrong, else ENGINE_REFUSED. */
+export function filesFailure(spec: ContainerSpec, status: number, words: string): TappetError {
+  const text = plain(words);
+  if (status !== 404 && !PASSING_WORDS.test(text) && MISPLACED_WORDS.test(text))
+    return new TappetError(
+      'CONTAINER_START_FAILED',
+      `A file could not be put into a container of the image "${spec.image}": ${text}`,
+      { fix: 'Choose a place ("to") that the image leaves free.' },
+    );
+  const message = `The container engine did not take the files of container ${spec.name} (HTTP ${status}): ${text}`;
+  return new TappetError('ENGINE_REFUSED', message, fixFor(text));
+}
+
 function isLasting(status: number, words: string): boolean {
   if (PASSING_WORDS.test(words)) return false;
   return (status >= 400 && status < 500 && !PASSING_STATUS.has(status)) || LASTING_WORDS.test(words);
@@ -59,7 +76,7 @@ function isLasting(status: number, words: string): boolean {
 function plain(words: string): string {
   return words
     .replace(
-      /^.*(OCI runtime create failed|container create|unable to start container process|runc create failed): /i,
+      /^.*(Error processing tar file\(exit status \d+\)|copier: put|OCI runtime create failed|container create|unable to start container process|runc create failed): /i,
       '',
     )
     .replace(/: unknown$/, '')

@@ -1,6 +1,6 @@
 import { TappetError } from '../../core/errors.ts';
-import type { AttemptResult, Task } from '../../core/execution.ts';
-import { nextStep } from '../../core/retry.ts';
+import type { AttemptReason, AttemptResult, Task } from '../../core/execution.ts';
+import { countsWith, nextStep } from '../../core/retry.ts';
 import type { NextStep } from '../../core/retry.ts';
 import { assertMove, isTerminal } from '../../core/states.ts';
 import type { CancelResult, FinishParams, FinishResult } from '../../core/store.ts';
@@ -24,7 +24,7 @@ export function finishAttempt(tx: Tx, params: FinishParams): FinishResult {
       result: params.result,
       maxRetries: specOf(execution).maxRetries,
       retries: task.retries,
-      infraFailures: task.infra_failures,
+      infraFailures: failuresBefore(tx, attempt, task, params.result),
       cancelRequested: execution.cancel_request_time !== null,
       now: tx.now,
     });
@@ -38,6 +38,23 @@ export function finishAttempt(tx: Tx, params: FinishParams): FinishResult {
     execution: toExecution(execution),
     repeated,
   };
+}
+
+/** Of those that count with this one. */
+function failuresBefore(
+  tx: Tx,
+  { execution, idx, attempt }: AttemptRow,
+  task: TaskRow,
+  { reason }: AttemptResult,
+): number {
+  if (task.infra_failures === 0) return 0;
+  const before = tx.db.all<{ reason: AttemptReason }>(
+    `SELECT reason FROM attempts WHERE execution = ? AND idx = ? AND attempt < ? AND state = 'FAILED'`,
+    execution,
+    idx,
+    attempt,
+  );
+  return before.filter((row) => countsWith(row.reason, reason)).length;
 }
 
 function requireTask(tx: Tx, { execution, idx }: AttemptRow): TaskRow {

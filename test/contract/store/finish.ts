@@ -117,6 +117,19 @@ export function finishContract(bench: Bench): void {
       expect(execution.message).toBe('Task 0 failed: The container is gone.');
     });
 
+    it('counts failed inputs apart from all other infrastructure, each with tries of its own', async () => {
+      await bench.created({ maxRetries: 0 });
+      const input = bench.broken('INPUT_FAILED', 'The store does not answer.');
+      const lost = bench.broken('CONTAINER_LOST', 'The container is gone.');
+      for (const failure of [input, input, input, input, lost, input, input, lost, input]) {
+        const { task } = await bench.attempt(failure);
+        expect(task.state).toBe('PENDING');
+        await bench.clock.advance(DAY);
+      }
+      const { task } = await bench.attempt(lost);
+      expect(task).toMatchObject({ state: 'FAILED', retries: 0 });
+    });
+
     it('takes a failure before the process ran, and no success', async () => {
       await bench.created();
       const [claim] = await bench.claim();

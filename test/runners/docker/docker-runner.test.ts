@@ -81,6 +81,34 @@ describe('ensure', () => {
     });
   });
 
+  it('makes one anew that never ran, where its image is another by now: its files may have taken hours', async () => {
+    const created = { Status: 'created' };
+    const labels = labelsOf(instance, spec);
+    const other = container(created, { Image: 'sha256:bb', Config: { Labels: labels, Image: 'sha256:bb' } });
+    let there = true;
+    const { runner, engine } = await runnerOn({
+      'POST /containers/create': (request, response) => {
+        request.resume();
+        answer(there ? 409 : 201, there ? { message: 'already in use' } : { Id: 'c' })(request, response);
+      },
+      [`GET /containers/${spec.name}/json`]: answer(200, other),
+      [`DELETE /containers/${spec.name}`]: (request, response) => {
+        there = false;
+        answer(204)(request, response);
+      },
+    });
+    let over = true;
+    const mayAct = (): void => {
+      if (over && engine.calls.some((call) => call.endsWith('/json'))) throw new Error('not ours any more');
+    };
+    await expect(runner.ensure(spec, new MemoryLogWriter(), { mayAct })).rejects.toThrow('not ours');
+    expect(there).toBe(true);
+    over = false;
+    expect(await runner.ensure(spec, new MemoryLogWriter(), { mayAct })).toMatchObject({
+      outcome: 'started',
+    });
+  });
+
   it('makes a failed start readable and removes the container', async () => {
     const words =
       'failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nope": stat /nope: no such file or directory: unknown';
@@ -135,7 +163,7 @@ describe('ensure', () => {
       const mayAct = () => {
         if (acts++ >= allowed) throw over;
       };
-      expect(await failure(runner.ensure(spec, new MemoryLogWriter(), mayAct))).toBe(over);
+      expect(await failure(runner.ensure(spec, new MemoryLogWriter(), { mayAct }))).toBe(over);
       const done = engine.calls.filter((call) => /create$|start$/.test(call));
       expect(done).toHaveLength(allowed);
     }
