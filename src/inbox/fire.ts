@@ -2,15 +2,18 @@ import type { Clock } from '../core/clock.ts';
 import { isTappetError, TappetError } from '../core/errors.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
+import type { ManualEvent } from '../core/source.ts';
 import type { EventOutcome } from '../core/store.ts';
 import type { Inbox } from './inbox.ts';
-import type { SourceHost } from './source-host.ts';
 
 const DECISION_WAIT_MS = 5_000;
 
 export interface FireDeps {
   readonly inbox: Pick<Inbox, 'accept'>;
-  readonly sources: Pick<SourceHost, 'manual'>;
+  readonly sources: {
+    /** undefined where there is no such trigger. */
+    manual(trigger: string, time: number, data: Json | undefined): ManualEvent | undefined;
+  };
   waitDecided(uid: string, withinMs: number): Promise<EventOutcome | undefined>;
   readonly clock: Clock;
   readonly ids: Ids;

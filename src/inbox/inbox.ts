@@ -14,7 +14,7 @@ export interface InboxDeps {
   /** Must queue its decisions at the store before it returns; may fail, the events are safe by then. */
   route(candidates: readonly StoredEvent[]): Promise<void>;
   /** Bound on an event's `data` as JSON; default 1 MiB. */
-  readonly maxDataBytes?: number;
+  maxDataBytes?(): number;
   readonly log?: Log;
 }
 
@@ -57,7 +57,7 @@ export class Inbox {
       throw new TappetError('INVALID_ARGUMENT', message, { path: 'events' });
     }
     return events.map(({ event, claims, verdict, rememberMs }) => {
-      validateEvent(event, this.#deps.maxDataBytes ?? MAX_DATA_BYTES);
+      validateEvent(event, this.#deps.maxDataBytes?.() ?? MAX_DATA_BYTES);
       return {
         uid: this.#deps.ids.uid(),
         trigger,

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Verify } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
 import { TappetError, errorText } from '../core/errors.ts';
@@ -5,6 +6,7 @@ import type { Origin } from '../core/event.ts';
 import type { Json } from '../core/json.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
+import type { ObjectStore } from '../core/objects.ts';
 import type {
   Alarms,
   ManualEvent,
@@ -19,14 +21,18 @@ import type { Inbox } from './inbox.ts';
 
 /** One origin to host. */
 export interface HostedSource {
-  /** The trigger's name: what `handle` and `preview` ask for. */
+  /** Of the trigger or the connection, for readers. */
   readonly name: string;
   readonly kind: string;
   readonly origin: Origin;
   /** The only trigger that its events are for; null = all that listen to the origin. */
   readonly trigger: string | null;
+  /** All that `source` was made from: where a reload finds the same, the one that runs goes on. Absent = it never does. */
+  readonly settings?: unknown;
   readonly source: Source;
   readonly verify?: Verify;
+  /** A connection's. */
+  readonly objects?: ObjectStore;
 }
 
 export interface SourceHostDeps {
@@ -42,7 +48,7 @@ export interface SourceHostDeps {
 export interface SourceHealth {
   readonly name: string;
   readonly kind: string;
-  /** `starting` until the first start has settled; `failed` while it waits to be tried again. */
+  /** `starting` until the first start has settled; `failed` while it waits to be tried again, or for what it needs. */
   readonly state: 'starting' | 'running' | 'failed' | 'stopped';
   /** Why it failed. */
   readonly message: string | null;
@@ -61,6 +67,7 @@ export class SourceHost {
   readonly #deps: SourceHostDeps;
   readonly #alarms: HeapAlarms;
   readonly #hosted = new Map<string, Hosted>();
+  #state: 'new' | 'started' | 'stopped' = 'new';
 
   constructor(deps: SourceHostDeps, sources: Iterable<HostedSource>) {
     this.#deps = deps;
@@ -68,36 +75,66 @@ export class SourceHost {
       onError: (error) => deps.log.error('a source failed at its alarm', { error }),
       onSetBack: (ms) => this.#clockSetBack(ms),
     });
-    for (const source of sources) this.#hosted.set(source.name, new Hosted(deps, this.#alarms, source));
+    for (const source of sources) this.#hosted.set(source.origin, new Hosted(deps, this.#alarms, source));
   }
 
   /** Resolves when every source has been tried once; what failed is tried again by the clock. */
   async start(): Promise<void> {
+    this.#state = 'started';
     await Promise.all([...this.#hosted.values()].map((hosted) => hosted.start()));
+  }
+
+  /**
+   * Hosts these instead. In this turn: from here on requests go to them. One whose settings are the same goes on as it
+   * is, with the new check of its callers; a changed one starts when its forerunner has stopped, as both write the same
+   * rows, and requests wait for that. What is under way in a source that stops ends there. Resolves when the others
+   * have stopped and each new one was tried once.
+   */
+  async replace(sources: Iterable<HostedSource>): Promise<void> {
+    const before = new Map(this.#hosted);
+    this.#hosted.clear();
+    const work: Promise<void>[] = [];
+    for (const source of sources) {
+      const old = before.get(source.origin);
+      before.delete(source.origin);
+      const kept = old?.takes(source) === true ? old : undefined;
+      const hosted = kept ?? new Hosted(this.#deps, this.#alarms, source);
+      this.#hosted.set(source.origin, hosted);
+      if (kept !== undefined) continue;
+      const stopped = old?.stop();
+      if (this.#state === 'started') work.push(hosted.start(stopped));
+    }
+    for (const gone of before.values()) work.push(gone.stop());
+    await Promise.all(work);
   }
 
   /** Resolves when no source takes events any more. Idempotent; legal before `start`. */
   async stop(): Promise<void> {
+    this.#state = 'stopped';
     await Promise.all([...this.#hosted.values()].map((hosted) => hosted.stop()));
     this.#alarms.clear();
   }
 
   /**
-   * Lets the named source answer a request; undefined where none of that name takes requests.
+   * Lets the source of this origin answer a request; undefined where there is none that takes requests.
    * Errors: STORE_UNAVAILABLE with `retryAfter` while the source is not running.
    */
-  handle(name: string, request: Request, info: RequestInfo): Promise<Response> | undefined {
-    return this.#hosted.get(name)?.handle(request, info);
+  handle(origin: Origin, request: Request, info: RequestInfo): Promise<Response> | undefined {
+    return this.#hosted.get(origin)?.handle(request, info);
   }
 
   /** The next `count` times (epoch ms) from `from` on; undefined where the source has none of its own. */
-  preview(name: string, from: number, count: number): readonly number[] | undefined {
-    return this.#hosted.get(name)?.spec.source.preview?.(from, count);
+  preview(origin: Origin, from: number, count: number): readonly number[] | undefined {
+    return this.#hosted.get(origin)?.spec.source.preview?.(from, count);
   }
 
-  /** undefined where there is no such source, or it has no event to fire by hand. */
-  manual(name: string, time: number, data: Json | undefined): ManualEvent | undefined {
-    return this.#hosted.get(name)?.spec.source.manual?.(time, data);
+  /** For a trigger that listens to `origin`; undefined where there is no such source, or it has no event to fire by hand. */
+  manual(
+    origin: Origin,
+    params: { readonly trigger: string; readonly time: number; readonly data: Json | undefined },
+  ): ManualEvent | undefined {
+    const { trigger, time, data } = params;
+    return this.#hosted.get(origin)?.spec.source.manual?.(time, data, trigger);
   }
 
   health(): SourceHealth[] {
@@ -112,7 +149,9 @@ export class SourceHost {
 
 /** One source and the state of its start. */
 class Hosted {
-  readonly spec: HostedSource;
+  #spec: HostedSource;
+  #context: HostedContext | undefined;
+  #starting: Promise<void> = Promise.resolve();
   readonly #deps: SourceHostDeps;
   readonly #alarms: Alarms;
   #state: SourceHealth['state'] = 'stopped';
@@ -122,17 +161,40 @@ class Hosted {
   #cancelRetry: (() => void) | undefined;
 
   constructor(deps: SourceHostDeps, alarms: Alarms, spec: HostedSource) {
-    this.spec = spec;
+    this.#spec = spec;
     this.#deps = deps;
     this.#alarms = alarms;
     this.#since = deps.clock.now();
   }
 
-  async start(): Promise<void> {
+  get spec(): HostedSource {
+    return this.#spec;
+  }
+
+  /** Goes on for `next`, where that asks for the very same source; what it brings beside the source counts at once. */
+  takes(next: HostedSource): boolean {
+    const { settings, kind, source } = this.#spec;
+    if (settings === undefined || kind !== next.kind) return false;
+    if (!isDeepStrictEqual(settings, next.settings)) return false;
+    this.#spec = { ...next, source };
+    this.#context?.exchange(this.#spec);
+    return true;
+  }
+
+  /** Resolves when it was tried once, which is not before `after`. */
+  async start(after?: Promise<void>): Promise<void> {
     if (this.#state === 'starting' || this.#state === 'running') return;
     this.#set('starting', this.#message);
+    this.#starting = this.#try(after);
+    await this.#starting;
+  }
+
+  async #try(after: Promise<void> | undefined): Promise<void> {
     try {
-      await this.spec.source.start(new HostedContext(this.#deps, this.#alarms, this.spec));
+      await after;
+      if (this.#stopped()) return;
+      this.#context = new HostedContext(this.#deps, this.#alarms, this.spec);
+      await this.spec.source.start(this.#context);
       if (this.#stopped()) return;
       this.#pause = RETRY_MIN_MS;
       this.#set('running', null);
@@ -154,15 +216,21 @@ class Hosted {
 
   handle(request: Request, info: RequestInfo): Promise<Response> | undefined {
     if (this.spec.source.handle === undefined) return undefined;
-    if (this.#state === 'running') return this.spec.source.handle(request, info);
+    if (this.#state === 'starting') return this.#starting.then(() => this.#answer(request, info));
+    return this.#answer(request, info);
+  }
+
+  async #answer(request: Request, info: RequestInfo): Promise<Response> {
+    const { source } = this.#spec;
+    if (this.#state === 'running' && source.handle !== undefined) return source.handle(request, info);
     const retryAfter = Math.ceil(this.#pause / 1000);
-    return Promise.reject(
-      new TappetError('STORE_UNAVAILABLE', 'This endpoint is not ready yet.', { retryAfter }),
-    );
+    throw new TappetError('STORE_UNAVAILABLE', 'This endpoint is not ready yet.', { retryAfter });
   }
 
   health(): SourceHealth {
-    const { name, kind } = this.spec;
+    const { name, kind, source } = this.spec;
+    const problem = this.#state === 'running' ? source.problem?.() : undefined;
+    if (problem !== undefined) return { name, kind, state: 'failed', ...problem };
     return { name, kind, state: this.#state, message: this.#message, since: this.#since };
   }
 
@@ -192,16 +260,25 @@ class Hosted {
 class HostedContext implements SourceContext {
   readonly alarms: Alarms;
   readonly #deps: SourceHostDeps;
-  readonly #spec: HostedSource;
+  #spec: HostedSource;
 
   constructor(deps: SourceHostDeps, alarms: Alarms, spec: HostedSource) {
     this.#deps = deps;
     this.alarms = alarms;
     this.#spec = spec;
-    if (spec.verify !== undefined) this.verify = spec.verify;
+    const { verify } = spec;
+    // The one that counts at the time: its secret may have changed since the source started.
+    if (verify !== undefined) this.verify = (request) => (this.#spec.verify ?? verify)(request);
+    if (spec.objects !== undefined) this.objects = spec.objects;
   }
 
   readonly verify?: Verify;
+  readonly objects?: ObjectStore;
+
+  /** For a source that goes on after a reload. */
+  exchange(spec: HostedSource): void {
+    this.#spec = spec;
+  }
 
   get clock(): Clock {
     return this.#deps.clock;
@@ -212,7 +289,7 @@ class HostedContext implements SourceContext {
   }
 
   accept(params: SourceAccept): Promise<AcceptResult> {
-    return this.#deps.inbox.accept(this.#spec.origin, this.#spec.trigger, params);
+    return this.#deps.inbox.accept(this.#spec.origin, params.trigger ?? this.#spec.trigger, params);
   }
 
   outcome(uid: string, params: { until: 'decided'; withinMs: number }): Promise<EventOutcome | undefined> {

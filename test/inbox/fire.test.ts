@@ -33,7 +33,7 @@ function fire(request: Partial<FireRequest>, over: Partial<FireDeps> = {}) {
   });
   const deps: FireDeps = {
     inbox,
-    sources: { manual: (name, time, data: Json | undefined) => sources[name]?.manual?.(time, data) },
+    sources: { manual: (name, time, data: Json | undefined) => sources[name]?.manual?.(time, data, name) },
     waitDecided: (uid) => store.eventOutcome(uid),
     clock,
     ids,

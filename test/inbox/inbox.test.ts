@@ -122,7 +122,7 @@ describe('what is no CloudEvent', () => {
     ['data', { data: 'x'.repeat(99) }],
   ])('is refused with the place: %s in %j', async (path, over) => {
     const event = { ...cloudEvent(), ...over } as unknown as CloudEvent;
-    const error = await inbox({ maxDataBytes: 100 })
+    const error = await inbox({ maxDataBytes: () => 100 })
       .accept('trigger/a', 'a', { events: [{ event: cloudEvent({ id: 'good' }) }, { event }] })
       .catch((thrown: unknown) => thrown);
     expect(isTappetError(error, 'INVALID_ARGUMENT') && error.fields.path).toBe(path);
@@ -137,7 +137,7 @@ describe('what is no CloudEvent', () => {
       data: 'x'.repeat(98),
       time: '2026-01-01t00:00:00.5+01:00',
     });
-    const result = await inbox({ maxDataBytes: 100 }).accept('trigger/a', 'a', { events: [{ event }] });
+    const result = await inbox({ maxDataBytes: () => 100 }).accept('trigger/a', 'a', { events: [{ event }] });
     expect(result.outcome).toBe('stored');
   });
 

@@ -5,6 +5,7 @@ import { SourceHost } from '../../src/inbox/source-host.ts';
 import type { HostedSource } from '../../src/inbox/source-host.ts';
 import { cloudEvent } from '../support/definitions.ts';
 import { FakeLog } from '../support/fake-log.ts';
+import { FakeObjects } from '../support/fake-objects.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
@@ -92,6 +93,20 @@ describe('the context of a source', () => {
     expect(a.context?.verify).toBeUndefined();
   });
 
+  it("may name one trigger of a connection's; without, all that listen to it consider the event", async () => {
+    const source = new FakeSource();
+    const objects = new FakeObjects(clock);
+    const over = { origin: 'connection/store', trigger: null, objects };
+    await host({ store: source }, over).start();
+    await source.context?.accept({ events: [{ event: cloudEvent({ id: '1' }) }] });
+    await source.context?.accept({ events: [{ event: cloudEvent({ id: '2' }) }], trigger: 'a' });
+    expect(store.list()).toMatchObject([
+      { origin: 'connection/store', trigger: null },
+      { origin: 'connection/store', trigger: 'a' },
+    ]);
+    expect(source.context?.objects).toBe(objects);
+  });
+
   it('shares one timer for all alarms, and passes on that the clock was set back', async () => {
     const sources = { a: new FakeSource(), b: new FakeSource() };
     await host(sources).start();
@@ -136,6 +151,19 @@ describe('starts', () => {
     expect(log.lines).toHaveLength(8);
   });
 
+  it('that work out may leave a source without what it needs: it says so itself', async () => {
+    const source = new FakeSource();
+    let problem: { message: string; since: number } | undefined = { message: 'no store', since: 7 };
+    Object.assign(source, { problem: () => problem });
+    const sources = host({ source });
+    expect(sources.health()).toMatchObject([{ state: 'stopped', message: null }]);
+    await sources.start();
+    expect(sources.health()).toMatchObject([{ state: 'failed', message: 'no store', since: 7 }]);
+    problem = undefined;
+    expect(sources.health()).toMatchObject([{ state: 'running', message: null, since: clock.now() }]);
+    await sources.stop();
+  });
+
   it('end with stop, which is legal at any time and twice', async () => {
     const bad = new FakeSource(99);
     const sources = host({ bad });
@@ -167,19 +195,19 @@ describe('requests and previews', () => {
   it('reach the named source only', async () => {
     const sources = host({ hook: new FakeEndpoint(), tick: new FakeSchedule() });
     await sources.start();
-    const answer = await sources.handle('hook', request(), { remoteAddress: '::1' });
+    const answer = await sources.handle('trigger/hook', request(), { remoteAddress: '::1' });
     expect(await answer?.text()).toBe('POST from ::1');
-    expect(sources.handle('tick', request(), { remoteAddress: '::1' })).toBeUndefined();
-    expect(sources.handle('nobody', request(), { remoteAddress: '::1' })).toBeUndefined();
-    expect(sources.preview('tick', 10, 2)).toEqual([10, 11]);
-    expect(sources.preview('hook', 10, 2)).toBeUndefined();
-    expect(sources.preview('nobody', 10, 2)).toBeUndefined();
+    expect(sources.handle('trigger/tick', request(), { remoteAddress: '::1' })).toBeUndefined();
+    expect(sources.handle('trigger/nobody', request(), { remoteAddress: '::1' })).toBeUndefined();
+    expect(sources.preview('trigger/tick', 10, 2)).toEqual([10, 11]);
+    expect(sources.preview('trigger/hook', 10, 2)).toBeUndefined();
+    expect(sources.preview('trigger/nobody', 10, 2)).toBeUndefined();
   });
 
   it('are refused with a time to come back while the source is not running', async () => {
     const sources = host({ hook: new FakeEndpoint(1) });
     await sources.start();
-    await expect(sources.handle('hook', request(), { remoteAddress: '::1' })).rejects.toMatchObject({
+    await expect(sources.handle('trigger/hook', request(), { remoteAddress: '::1' })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
       fields: { retryAfter: 2 },
     });

@@ -3,6 +3,7 @@ import { isTappetError, TappetError } from '../../core/errors.ts';
 import type { NewExecution } from '../../core/execution.ts';
 import type { Overrides } from '../../core/job.ts';
 import type { Principal } from '../../core/auth.ts';
+import { isOfJob } from '../../routing/plan-execution.ts';
 import { readJson } from '../body.ts';
 import type { HttpDeps } from '../deps.ts';
 import { duration, pageFields, parse, parseQuery } from '../params.ts';
@@ -82,6 +83,7 @@ function plan(deps: HttpDeps, name: string, overrides: Overrides, principal: Pri
   } catch (error) {
     // The planner knows the overrides, not where they stood in the body.
     if (!isTappetError(error, 'INVALID_ARGUMENT') || error.fields.path === undefined) throw error;
+    if (isOfJob(error.fields.path)) throw error;
     const fields = { ...error.fields, path: `overrides.${error.fields.path}` };
     throw new TappetError(error.code, error.message, fields, error);
   }
