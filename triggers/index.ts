@@ -1,13 +1,21 @@
 import type { SourceSpec } from '../src/core/config.ts';
 import type { Source } from '../src/core/source.ts';
 import { createCronSource } from './cron/source.ts';
+import { createFilesSource } from './files/source.ts';
 import { createWebhookSource } from './webhook/source.ts';
 
-/** The source of a trigger: every kind that the configuration knows has its line here. */
-export function createSource(name: string, spec: SourceSpec): Source {
+export { createStorageSource as createConnectionSource } from './storage/source.ts';
+
+/** Storage triggers share the source of their connection, `createConnectionSource`. */
+type OwnSourceSpec = Exclude<SourceSpec, { kind: 'storage' }>;
+
+/** The source of a trigger: every kind that the configuration knows has its line here, but the shared ones. */
+export function createSource(name: string, spec: OwnSourceSpec): Source {
   switch (spec.kind) {
     case 'cron':
       return createCronSource({ name, spec });
+    case 'files':
+      return createFilesSource({ name, spec });
     case 'webhook':
       return createWebhookSource({ name, spec });
     default:

@@ -1,29 +1,6 @@
 import { z } from 'zod';
+import { secretRef } from '../../src/lib/secret-ref.ts';
 import { strictObject } from '../../src/lib/strict-object.ts';
-
-const NEVER_HERE = 'a secret value never stands here: write { "env": "NAME" } or { "file": "./path" }';
-
-/** Where a secret value stands; exactly one of both. */
-const secret = strictObject(
-  {
-    env: z.string().min(1).optional().describe('Name of an environment variable of the gateway.'),
-    file: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Path of a file, relative to the folder of the configuration; one trailing newline is cut.'),
-  },
-  NEVER_HERE,
-)
-  .transform((ref, context) => {
-    if (context.issues.length > 0) return z.NEVER;
-    if (ref.env !== undefined && ref.file === undefined) return { env: ref.env };
-    if (ref.file !== undefined && ref.env === undefined) return { file: ref.file };
-    context.addIssue({ code: 'custom', message: 'name exactly one of "env" and "file"' });
-    return z.NEVER;
-  })
-  .meta({ minProperties: 1, maxProperties: 1 })
-  .describe('Where a secret value stands; the value itself is never written here.');
 
 const oidc = strictObject({
   issuer: z.string().min(1).describe('A name under "issuers".'),
@@ -36,7 +13,7 @@ const oidc = strictObject({
 }).describe('A signed token of an issuer, as Cloud Scheduler, GitHub Actions and Kubernetes send them.');
 
 const hmac = strictObject({
-  secret,
+  secret: secretRef,
   header: z
     .string()
     .regex(/^[A-Za-z0-9-]+$/, 'is no name of a header')
@@ -46,7 +23,7 @@ const hmac = strictObject({
   encoding: z.enum(['hex', 'base64']).default('hex').describe('How the digest is written.'),
 }).describe('HMAC-SHA256 over the raw body with a shared secret, as GitHub signs.');
 
-const bearer = strictObject({ token: secret }).describe('A fixed token in the Authorization header.');
+const bearer = strictObject({ token: secretRef }).describe('A fixed token in the Authorization header.');
 
 const CHOICES =
   'choose one: { "oidc": … }, { "hmac": { "secret": … } }, { "bearer": { "token": … } }, or "none" to let anyone in';

@@ -63,7 +63,7 @@ describe('many schedules', () => {
     const first = asked();
     expect(first.size).toBe(200);
     const again = (name: string): boolean => {
-      host.preview(name, clock.now(), 1);
+      host.preview(`trigger/${name}`, clock.now(), 1);
       const now = [...asked()];
       return now.length > 0 && now.every((one) => first.has(one));
     };

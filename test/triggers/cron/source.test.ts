@@ -100,8 +100,8 @@ describe('a running schedule', () => {
   it('tells its next times', async () => {
     const host = await start('0 12 * * *');
     const noon = Date.parse('2026-01-01T12:00:00Z');
-    expect(host.preview('tick', noon, 2)).toEqual([noon, noon + DAY]);
-    expect(host.preview('tick', noon + 1, 1)).toEqual([noon + DAY]);
+    expect(host.preview('trigger/tick', noon, 2)).toEqual([noon, noon + DAY]);
+    expect(host.preview('trigger/tick', noon + 1, 1)).toEqual([noon + DAY]);
     await host.stop();
   });
 });
