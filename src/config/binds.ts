@@ -53,7 +53,8 @@ export function resolveLinks(path: string): string {
   }
 }
 
-function isWithin(path: string, folder: string): boolean {
+/** Whether `path` is `folder` or below it. Both absolute, without dots. */
+export function isWithin(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 

@@ -5,37 +5,47 @@ import type { Bind, JobSpec } from '../core/job.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { BindRules } from './binds.ts';
 import { checkBind } from './binds.ts';
+import { checkStaging } from './compile-staging.ts';
 import type { CompileContext } from './context.ts';
 import { compileTemplate, parsePart } from './context.ts';
 import { etagOf } from './etag.ts';
 import type { PathSegment } from './positions.ts';
-import { listOf, looseTextOf, mapOf, textOf } from './raw.ts';
+import { isMap, listOf, looseTextOf, mapOf, textOf } from './raw.ts';
 import type { JobInput } from './schema.ts';
 import { jobSchema } from './schema.ts';
+import { checkSecret } from './secret-reads.ts';
 
 type Path = readonly PathSegment[];
 
 /** The job under `name`, or undefined where it has errors, which are reported. */
-export function compileJob(
+export async function compileJob(
   name: string,
   value: JsonObject,
   context: CompileContext,
   rules: BindRules,
-): JobDefinition | undefined {
+): Promise<JobDefinition | undefined> {
   const path = ['jobs', name];
   const input = parsePart(jobSchema, value, path, context.report);
   checkLimits(value, path, context);
-  checkEnv(value['env'], [...path, 'env'], context);
+  await checkEnv(value['env'], [...path, 'env'], context);
   checkArgs(value['args'], [...path, 'args'], context);
   const binds = compileBinds(value['volumes'], [...path, 'volumes'], context, rules);
+  const addresses = await checkStaging(value, path, context);
   if (input === undefined) return undefined;
   const spec = toSpec(input, binds);
   const { labels, annotations } = input;
-  return { name, labels, annotations, spec, etag: etagOf({ spec, labels, annotations }) };
+  return {
+    name,
+    labels,
+    annotations,
+    spec,
+    ...(addresses.size === 0 ? {} : { addresses }),
+    etag: etagOf({ spec, labels, annotations }),
+  };
 }
 
 function toSpec(input: JobInput, binds: readonly Bind[]): JobSpec {
-  const { command, args, workingDir, user } = input;
+  const { command, args, workingDir, user, inputs, outputs } = input;
   return {
     image: input.image,
     ...(command === undefined ? {} : { command }),
@@ -52,6 +62,8 @@ function toSpec(input: JobInput, binds: readonly Bind[]): JobSpec {
     gracePeriodMs: input.gracePeriod,
     retentionMs: input.retention,
     binds,
+    ...(inputs.length === 0 ? {} : { inputs }),
+    ...(outputs.length === 0 ? {} : { outputs }),
   };
 }
 
@@ -67,15 +79,15 @@ function checkLimits(job: JsonObject, path: Path, { report, server }: CompileCon
   }
 }
 
-function checkEnv(value: Json | undefined, path: Path, context: CompileContext): void {
+async function checkEnv(value: Json | undefined, path: Path, context: CompileContext): Promise<void> {
   const env: Record<string, string> = {};
   for (const [name, item] of Object.entries(mapOf(value))) {
     const at = [...path, name];
-    const text = looseTextOf(item);
+    const text = isMap(item) ? (await checkSecret(item, at, context))?.reveal() : looseTextOf(item);
     const refused = refusedJobEnvName(name) ?? (text === undefined ? null : envValueProblem(text));
     if (refused !== null) context.report.addKey(at, `${name} ${refused}`);
     if (text === undefined) continue;
-    compileTemplate(context, text, ['task'], at);
+    if (!isMap(item)) compileTemplate(context, text, ['task'], at);
     env[name] = text;
   }
   const total = envTotalProblem(env);

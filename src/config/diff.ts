@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Config } from '../core/config.ts';
+import type { Config, ServerSettings } from '../core/config.ts';
 
 /** Names, each list in the order of its configuration. */
 export interface NameChanges {
@@ -10,27 +10,33 @@ export interface NameChanges {
 
 export interface ConfigChanges {
   /** Names of settings whose value is another. */
-  readonly server: readonly string[];
+  readonly server: readonly (keyof ServerSettings)[];
   readonly issuers: NameChanges;
+  readonly connections: NameChanges;
   readonly jobs: NameChanges;
   readonly triggers: NameChanges;
 }
 
 /**
  * What leads from one configuration to another. A trigger is changed when it is written differently (a default written
- * out counts), a job when it does something different; a change of a job does not change the triggers that run it.
- * What a secret reference leads to is no part of a configuration.
+ * out counts), a job when it does something different; a change of a job or of a connection does not change the triggers
+ * that name it. What a secret reference leads to is no part of a configuration.
  */
 export function diffConfigs(before: Config, after: Config): ConfigChanges {
   const sameEtag = (a: { readonly etag: string }, b: { readonly etag: string }): boolean => a.etag === b.etag;
-  const old = new Map(Object.entries(before.server));
-  const settings = Object.entries(after.server);
   return {
-    server: settings.flatMap(([key, value]) => (isDeepStrictEqual(old.get(key), value) ? [] : key)),
+    server: diffSettings(before.server, after.server),
     issuers: diffMaps(before.issuers, after.issuers, isDeepStrictEqual),
+    connections: diffMaps(before.connections, after.connections, isDeepStrictEqual),
     jobs: diffMaps(before.jobs, after.jobs, sameEtag),
     triggers: diffMaps(before.triggers, after.triggers, sameEtag),
   };
+}
+
+/** Names of the settings that differ. */
+export function diffSettings(before: ServerSettings, after: ServerSettings): (keyof ServerSettings)[] {
+  const keys = Object.keys(after) as (keyof ServerSettings)[];
+  return keys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
 }
 
 function diffMaps<T>(

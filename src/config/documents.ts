@@ -51,13 +51,16 @@ export async function readDocuments(path: string, problems: Problems): Promise<C
   return { folder, documents, complete: documents.length === files.length };
 }
 
+/** Whether a file of this name in a folder is part of the configuration. */
+export function isConfigName(name: string): boolean {
+  return EXTENSIONS.test(name) && !NOT_CONFIG.test(name) && !name.startsWith('.');
+}
+
 async function filesOf(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: unknown) => {
     throw unreadable(folder, error);
   });
-  const files = names
-    .filter((name) => EXTENSIONS.test(name) && !NOT_CONFIG.test(name) && !name.startsWith('.'))
-    .sort();
+  const files = names.filter(isConfigName).sort();
   if (files.length === 0) throw invalid(`${folder}: the folder holds no *.json, *.yaml or *.yml file`);
   return files.map((name) => join(folder, name));
 }

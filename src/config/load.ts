@@ -1,12 +1,18 @@
+import { resolve } from 'node:path';
 import type { Config, JobDefinition, TriggerDefinition } from '../core/config.ts';
 import type { IssuerSpec } from '../core/auth.ts';
 import type { Template } from '../core/expression.ts';
 import type { JsonObject } from '../core/json.ts';
+import type { ConnectionSpec } from '../core/objects.ts';
 import { createExpressions } from '../expr/expressions.ts';
+import { breather } from '../lib/breather.ts';
 import { createSecrets } from '../secrets/secret-reader.ts';
+import { SecretStore } from '../secrets/secret-store.ts';
+import { compileConnection } from './compile-connection.ts';
 import { compileIssuer } from './compile-issuer.ts';
 import { compileJob } from './compile-job.ts';
 import { compileServer, defaultServer } from './compile-server.ts';
+import { eventWordsOf } from './compile-staging.ts';
 import { compileTrigger } from './compile-trigger.ts';
 import type { CompileContext } from './context.ts';
 import { suggestions } from './context.ts';
@@ -16,11 +22,14 @@ import { NAME_PATTERN } from './fields.ts';
 import { mergeDocuments } from './merge.ts';
 import type { Entry, Merged } from './merge.ts';
 import { Problems } from './problems.ts';
-import { isMap } from './raw.ts';
+import { isMap, mapOf } from './raw.ts';
+import { SecretReads } from './secret-reads.ts';
 
 export interface LoadedConfig extends Config {
   /** Absolute folder of the configuration: relative paths in it start here. */
   readonly folder: string;
+  /** Absolute: where the files want the data, whatever a flag says. */
+  readonly writtenDataDir: string;
   /** What is legal but worth a word, such as a secret file that everyone can read; one line each. */
   readonly warnings: readonly string[];
 }
@@ -46,20 +55,29 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
     compileServer(entry, folder, options.dataDir),
   );
   const warnings: string[] = [];
+  const store = new SecretStore({ dataDir: server.dataDir, env });
   const context = {
     warnings,
     expressions: createExpressions(),
-    secrets: createSecrets({ env, baseDir: folder }),
+    secrets: new SecretReads(createSecrets({ env, baseDir: folder, store }), folder),
     folder,
     server,
     jobNames: merged.jobNames,
     issuerNames: merged.issuerNames,
+    connectionNames: merged.connectionNames,
+    eventWords: new Map(merged.jobs.map(({ name, value }) => [name, eventWordsOf(value)])),
     templates: new Map<string, Template>(),
     suggest: suggestions(),
   };
   const parts = await compileParts(merged, context, env);
   if (problems.any) throw problems.toError();
-  return deepFreeze({ server, ...parts, folder, warnings });
+  const writtenDataDir = dataDirOf(merged, folder);
+  return deepFreeze({ server, ...parts, folder, writtenDataDir, warnings });
+}
+
+function dataDirOf(merged: Merged, folder: string): string {
+  const written = mapOf(merged.server[0]?.value)['dataDir'];
+  return typeof written === 'string' ? resolve(folder, written) : defaultServer(folder, undefined).dataDir;
 }
 
 async function compileParts(
@@ -68,20 +86,28 @@ async function compileParts(
   env: NonNullable<LoadOptions['env']>,
 ) {
   const issuers = new Map<string, IssuerSpec>();
+  const connections = new Map<string, ConnectionSpec>();
   const jobs = new Map<string, JobDefinition>();
   const triggers = new Map<string, TriggerDefinition>();
+  // A reload shares the process with calls and tasks.
+  const breathe = breather();
   const { server } = context;
   const rules = { allowed: server.allowedBinds, dataDir: server.dataDir, env };
   for (const { name, value, report } of usable(merged.issuers)) {
     keep(issuers, name, compileIssuer(name, value, report));
   }
+  for (const { name, value, report } of usable(merged.connections)) {
+    keep(connections, name, await compileConnection(name, value, { ...context, report }));
+  }
   for (const { name, value, report } of usable(merged.jobs)) {
-    keep(jobs, name, compileJob(name, value, { ...context, report }, rules));
+    await breathe();
+    keep(jobs, name, await compileJob(name, value, { ...context, report }, rules));
   }
   for (const { name, value, report } of usable(merged.triggers)) {
+    await breathe();
     keep(triggers, name, await compileTrigger(name, value, { ...context, report }));
   }
-  return { issuers, jobs, triggers };
+  return { issuers, connections, jobs, triggers };
 }
 
 function keep<T>(map: Map<string, T>, name: string, value: T | undefined): void {

@@ -5,12 +5,12 @@ import type { Problems, Report } from './problems.ts';
 import { placeText } from './problems.ts';
 import { isMap } from './raw.ts';
 
-const MAPS = ['issuers', 'jobs', 'triggers'] as const;
+const MAPS = ['issuers', 'connections', 'jobs', 'triggers'] as const;
 const KNOWN = ['$schema', 'server', ...MAPS];
 
 type Section = (typeof MAPS)[number];
 
-/** A job, a trigger, an issuer or the server as it was written, with where to report what is wrong with it. */
+/** A job, a trigger, an issuer, a connection or the server as it was written, with where to report what is wrong with it. */
 export interface Entry {
   readonly name: string;
   readonly path: readonly string[];
@@ -22,16 +22,24 @@ export interface Entry {
 export interface Merged {
   readonly server: readonly Entry[];
   readonly issuers: readonly Entry[];
+  readonly connections: readonly Entry[];
   readonly jobs: readonly Entry[];
   readonly triggers: readonly Entry[];
   /** As written, also those with errors; undefined = not all are known, as a part could not be read. */
   readonly jobNames: ReadonlySet<string> | undefined;
   readonly issuerNames: ReadonlySet<string> | undefined;
+  readonly connectionNames: ReadonlySet<string> | undefined;
 }
 
 /** Puts the files together; a name that stands in two of them is an error that names both places. */
 export function mergeDocuments({ documents, complete }: ConfigFiles, problems: Problems): Merged {
-  const entries: Record<Section | 'server', Entry[]> = { server: [], issuers: [], jobs: [], triggers: [] };
+  const entries: Record<Section | 'server', Entry[]> = {
+    server: [],
+    issuers: [],
+    connections: [],
+    jobs: [],
+    triggers: [],
+  };
   const unread = new Set<Section>(complete ? [] : MAPS);
   for (const document of documents) {
     const report = problems.in(document);
@@ -54,7 +62,12 @@ export function mergeDocuments({ documents, complete }: ConfigFiles, problems: P
   for (const section of Object.values(entries)) reportTwice(section);
   const namesOf = (section: Section): ReadonlySet<string> | undefined =>
     unread.has(section) ? undefined : new Set(entries[section].map(({ name }) => name));
-  return { ...entries, jobNames: namesOf('jobs'), issuerNames: namesOf('issuers') };
+  return {
+    ...entries,
+    jobNames: namesOf('jobs'),
+    issuerNames: namesOf('issuers'),
+    connectionNames: namesOf('connections'),
+  };
 }
 
 function checkKey(key: string, report: Report): void {

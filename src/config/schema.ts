@@ -5,9 +5,18 @@ import { parseImageRef } from '../lib/image-ref.ts';
 import { unitMissing } from '../lib/issue-text.ts';
 import { suggest } from '../lib/nearest.ts';
 import { strictObject } from '../lib/strict-object.ts';
+import { SECRET_FORMS, secretRef } from '../lib/secret-ref.ts';
+import { s3ConnectionSchema } from '../objects/config.ts';
 import { schema as cronSource } from '../../triggers/cron/config.ts';
+import { schema as filesSource } from '../../triggers/files/config.ts';
+import { schema as storageSource } from '../../triggers/storage/config.ts';
 import { schema as webhookSource } from '../../triggers/webhook/config.ts';
 import { duration, formatSize, labels, NAME_PATTERN, size, text } from './fields.ts';
+
+/** What stands in `from` of an input, for messages. */
+export const INPUT_RULE = `must be "event.object", "event.file", an address s3://<connection>/<bucket>/<key>, or where a secret stands: ${SECRET_FORMS}`;
+/** Of inputs, and of outputs: each is a row's part, and a call to the store or the engine. */
+export const MAX_STAGED = 100;
 
 const DAY = 24 * 60 * 60 * 1000;
 const range = (bounds: { min: number; max: number }, field: z.ZodNumber): z.ZodNumber =>
@@ -59,6 +68,51 @@ const volume = strictObject({
   readOnly: z.boolean().default(true),
 });
 
+const envValue = z
+  .union([z.string(), z.number(), z.boolean(), secretRef], {
+    error: ({ input }) =>
+      `must be a text, or where a secret stands: ${SECRET_FORMS}${input === null ? '; nothing stands there' : ''}`,
+  })
+  .transform((value) => (typeof value === 'object' ? value : String(value)));
+
+const FILE_MODE = 'must be three or four octal digits in quotes, such as "0644"';
+
+const inputFile = strictObject({
+  from: z
+    .union([z.string(), secretRef], { error: () => INPUT_RULE })
+    .describe(
+      '"event.object" or "event.file" (what the event tells of), "s3://connection/bucket/key", or where a secret stands. The key may hold ${{ event.data.name }} and ${{ task.index }}.',
+    ),
+  to: z.string().describe('Where the file stands in the container (absolute).'),
+  mode: z
+    .string({ error: ({ input: given }) => (given === undefined ? undefined : FILE_MODE) })
+    .regex(/^0?[0-7]{3}$/, FILE_MODE)
+    .transform((digits) => Number.parseInt(digits, 8))
+    .optional()
+    .describe(
+      'Permissions, as in chmod: "0644" unless said otherwise, "0444" of a secret. The owner is root.',
+    ),
+}).transform(({ mode, ...rest }) => ({ ...rest, ...(mode === undefined ? {} : { mode }) }));
+
+const outputFile = strictObject({
+  from: z
+    .string()
+    .describe('A file in the container (absolute), or with / at its end all files of a folder.'),
+  to: z
+    .string()
+    .describe(
+      '"s3://connection/bucket/key"; with / at its end (of a folder: always) what the key starts with. The key may hold ${{ }}, as in inputs.',
+    ),
+  contentType: z
+    .string()
+    .regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+ *(;[\x20-\x7e]*)?$/, 'must be a media type such as "video/mp4"')
+    .optional()
+    .describe('Media type of the objects; by the end of the name unless said.'),
+}).transform(({ contentType, ...rest }) => ({
+  ...rest,
+  ...(contentType === undefined ? {} : { contentType }),
+}));
+
 const IMAGE_RULE = 'must be the name of an image in lower-case letters, such as "alpine:3.20"';
 
 export const jobSchema = strictObject({
@@ -74,9 +128,11 @@ export const jobSchema = strictObject({
     .optional()
     .describe('Arguments; may hold ${{ task.index }}, ${{ task.count }} and ${{ task.attempt }}.'),
   env: z
-    .record(z.string(), text)
+    .record(z.string(), envValue)
     .default({})
-    .describe('Environment variables; values may hold ${{ task.index }} and friends.'),
+    .describe(
+      'Environment variables: texts, which may hold ${{ task.index }} and friends, or where secrets stand.',
+    ),
   workingDir: z.string().startsWith('/', 'must be an absolute path in the container').optional(),
   user: z
     .string()
@@ -106,6 +162,16 @@ export const jobSchema = strictObject({
     .prefault(formatDuration(JOB_DEFAULTS.retentionMs))
     .describe('How long ended executions are kept: 1 to 365 days.'),
   volumes: z.array(volume).default([]).describe('Folders of the host in the container.'),
+  inputs: z
+    .array(inputFile)
+    .max(MAX_STAGED)
+    .default([])
+    .describe('Files that are put into the container before it starts.'),
+  outputs: z
+    .array(outputFile)
+    .max(MAX_STAGED)
+    .default([])
+    .describe('Files that are taken out of it after exit code 0 and stored as objects.'),
   labels,
   annotations: labels,
 }).describe('What to run.');
@@ -122,14 +188,14 @@ const runSchema = strictObject({
 }).describe('The job to run, and how the event changes it.');
 
 /** Every kind of source, by its own `config.ts`. */
-const KINDS = ['cron', 'webhook'];
-const sourceSchema = z.discriminatedUnion('kind', [cronSource, webhookSource], {
+export const KINDS: readonly string[] = ['cron', 'webhook', 'storage', 'files'];
+const sourceSchema = z.discriminatedUnion('kind', [cronSource, webhookSource, storageSource, filesSource], {
   error: ({ code, input }) => (code === 'invalid_union' ? kindMessage(input) : undefined),
 });
 
 function kindMessage(source: unknown): string {
   const kind = typeof source === 'object' && source !== null && 'kind' in source ? source.kind : undefined;
-  if (typeof kind !== 'string') return `needs a "kind": ${KINDS.join(' or ')}`;
+  if (typeof kind !== 'string') return `needs a "kind": ${KINDS.slice(0, -1).join(', ')} or ${KINDS.at(-1)}`;
   return `there is no kind of source "${kind}": ${suggest(kind, KINDS)}`;
 }
 
@@ -175,9 +241,11 @@ export const configSchema = strictObject({
   $schema: z.string().optional().describe('For editors.'),
   server: serverSchema.optional(),
   issuers: named(issuerSchema).optional(),
+  connections: named(s3ConnectionSchema).optional(),
   jobs: named(jobSchema).optional(),
   triggers: named(triggerSchema).optional(),
 }).describe('Tappet configuration.');
 
 export type ServerInput = z.output<typeof serverSchema>;
 export type JobInput = z.output<typeof jobSchema>;
+export type SourceInput = z.output<typeof sourceSchema>;

@@ -6,11 +6,33 @@ const folder = new ConfigFolder();
 afterAll(() => folder.remove());
 
 const ENV = { S: 'secret' };
+const SECRET = { env: 'S' };
+
+const STORE = {
+  kind: 's3',
+  endpoint: 'http://127.0.0.1:9000',
+  accessKeyId: SECRET,
+  secretAccessKey: SECRET,
+  notifications: { token: SECRET, dialect: 'minio' },
+};
+const OF_OBJECT = { from: 'event.object', to: '/in/object' };
+
+const STAGED = {
+  image: 'z',
+  env: { KEY: SECRET },
+  inputs: [
+    OF_OBJECT,
+    { from: 's3://store/bucket/${{ event.data.name }}.json', to: '/in/more' },
+    { from: SECRET, to: '/in/key', mode: '0400' },
+  ],
+  outputs: [{ from: '/out/', to: 's3://store/bucket/${{ task.index }}/' }],
+};
 
 /** Without any mistake, and with a place for each of those below. */
-const rightConfig = () => ({
+const right = () => ({
   server: { allowedBinds: [`${folder.path}/in`], limits: { maxParallelism: 50 } },
   issuers: { own: { issuer: 'https://id.example', algorithms: ['RS256'] } },
+  connections: { store: STORE },
   jobs: {
     a: {
       image: 'x',
@@ -19,6 +41,8 @@ const rightConfig = () => ({
       volumes: [{ bind: `${folder.path}/in/a`, to: '/in' }],
     },
     b: { image: 'y' },
+    staged: STAGED,
+    'of-object': { image: 'z', inputs: [OF_OBJECT] },
   },
   triggers: {
     clock: {
@@ -36,8 +60,16 @@ const rightConfig = () => ({
       source: { kind: 'webhook', auth: { hmac: { secret: { env: 'S' } } } },
       run: { job: 'b' },
     },
+    upload: {
+      source: { kind: 'storage', connection: 'store', bucket: 'bucket' },
+      run: { job: 'staged' },
+    },
+    drop: { source: { kind: 'files', path: './drop' }, run: { job: 'b' } },
   },
 });
+
+/** A copy in which no part stands twice: a mistake in one must not be one in another. */
+const rightConfig = (): object => JSON.parse(JSON.stringify(right()));
 
 type Mistake = readonly [path: string, value: unknown, line: string];
 
@@ -54,6 +86,29 @@ const MISTAKES: readonly Mistake[] = [
   ['issuers.own.algorithms.1', 5, 'issuers.own.algorithms[1]: must be'],
   ['issuers.own.clockSkew', '6m', 'issuers.own.clockSkew: must be'],
   ['issuers.own.jwks', 'http://id.example/keys', 'issuers.own.jwks: must be https'],
+  ['connections.store.kind', 's4', 'connections.store.kind: must be "s3"'],
+  ['connections.store.endpoint', '127.0.0.1', 'connections.store.endpoint: must be an address'],
+  ['connections.store.accessKeyId.env', 'NO', 'connections.store.accessKeyId: the env'],
+  ['connections.store.secretAccessKey', 'x', 'connections.store.secretAccessKey: a secret value never'],
+  ['connections.store.sessionToken', { secret: 'no' }, 'connections.store.sessionToken: there is no secret'],
+  ['connections.store.ca', './no.pem', 'connections.store.ca: "'],
+  ['connections.store.poll', '1ms', 'connections.store.poll: must be'],
+  ['connections.store.notifications.dialect', 'x', 'connections.store.notifications.dialect: must be'],
+  ['connections.store.notifications.token.file', 'x', 'connections.store.notifications.token: name exactly'],
+  ['connections.Bad', STORE, 'connections.Bad: "Bad" cannot be a name'],
+  ['jobs.staged.env.KEY.env', 'NO', 'jobs.staged.env.KEY: the env'],
+  ['jobs.staged.env.OTHER', { secret: 'no' }, 'jobs.staged.env.OTHER: there is no secret'],
+  ['jobs.staged.inputs.0.from', 'event.objct', 'jobs.staged.inputs[0].from: must be "event.object"'],
+  ['jobs.staged.inputs.0.form', 'x', 'jobs.staged.inputs[0].form: unknown key'],
+  ['jobs.staged.inputs.1.from', 's3://stor/b/k', 'jobs.staged.inputs[1].from: there is no connection'],
+  ['jobs.staged.inputs.1.to', 'in', 'jobs.staged.inputs[1].to: must be an absolute'],
+  ['jobs.staged.inputs.2.from.env', 'NO', 'jobs.staged.inputs[2].from: the env'],
+  ['jobs.staged.inputs.2.mode', 400, 'jobs.staged.inputs[2].mode: must be'],
+  ['jobs.staged.inputs.2.to', '/in/object', 'jobs.staged.inputs[2].to: another input'],
+  ['jobs.staged.inputs.3', 'x', 'jobs.staged.inputs[3]: must be'],
+  ['jobs.staged.outputs.0.from', '/out/../', 'jobs.staged.outputs[0].from: must not hold'],
+  ['jobs.staged.outputs.0.to', 's3://store/${{ x }}/k/', 'jobs.staged.outputs[0].to: must name'],
+  ['jobs.staged.outputs.0.contentType', 'x', 'jobs.staged.outputs[0].contentType: must be'],
   ['jobs.a.image', undefined, 'jobs.a.image: is missing'],
   ['jobs.a.cpu', 'x', 'jobs.a.cpu: must be'],
   ['jobs.a.memory', '1Mi', 'jobs.a.memory: must be'],
@@ -82,6 +137,12 @@ const MISTAKES: readonly Mistake[] = [
   ['triggers.clock.run.args.1', '${{ x', 'triggers.clock.run.args[1]: column 1'],
   ['triggers.clock.run.taskCount', 'two', 'triggers.clock.run.taskCount: must be'],
   ['triggers.clock.run.timeout', 60, 'triggers.clock.run.timeout: must have a unit'],
+  ['triggers.upload.source.connection', 'x', 'triggers.upload.source.connection: there is no connection'],
+  ['triggers.upload.source.bucket', 'a/b', 'triggers.upload.source.bucket: is no name'],
+  ['triggers.upload.source.prefx', 'a', 'triggers.upload.source.prefx: unknown key'],
+  ['triggers.drop.source.path', '.', 'triggers.drop.source.path: "'],
+  ['triggers.drop.source.settle', 2, 'triggers.drop.source.settle: must have a unit'],
+  ['triggers.drop.run.job', 'of-object', 'triggers.drop.run.job: job "of-object" takes event.object'],
   ['triggers.token.run', undefined, 'triggers.token.run: is missing'],
   ['triggers.token.source.auth.oidc.issuer', 'none', 'triggers.token.source.auth.oidc.issuer: there is no'],
   ['triggers.token.source.auth.oidc.audience', [], 'triggers.token.source.auth.oidc.audience: must not'],

@@ -81,7 +81,7 @@ describe('jobs', () => {
     [{ memory: [] }, 'jobs.a.memory: must be a text or a number, not a list'],
     [
       { env: { A: null } },
-      'jobs.a.env.A: must be a text, a number or true or false, but nothing stands there',
+      'jobs.a.env.A: must be a text, or where a secret stands: { "env": "NAME" }, { "file": "./path" } or { "secret": "name" }; nothing stands there',
     ],
     [{ args: [['x']] }, 'jobs.a.args[0]: must be a text, a number or true or false, not a list'],
     [{ image: 'UPPER:1' }, 'jobs.a.image: must be the name of an image'],
@@ -234,7 +234,7 @@ describe('triggers', () => {
       { source: { kind: 'crn' } },
       'triggers.t.source.kind: there is no kind of source "crn": did you mean "cron"?',
     ],
-    [{ source: {} }, 'triggers.t.source.kind: needs a "kind": cron or webhook'],
+    [{ source: {} }, 'triggers.t.source.kind: needs a "kind": cron, webhook, storage or files'],
     [
       { source: { ...CRON, zoen: 'UTC' } },
       'triggers.t.source.zoen: unknown key "zoen": did you mean "zone"?',
@@ -283,9 +283,9 @@ describe('webhooks', () => {
     [{ oidc, bearer: { token: { env: 'S' } } }, 'oidc and bearer cannot stand together'],
     [
       { hmac: { secret: 'plain-text' } },
-      'auth.hmac.secret: a secret value never stands here: write { "env": "NAME" } or { "file": "./path" }',
+      'auth.hmac.secret: a secret value never stands here: write { "env": "NAME" }, { "file": "./path" } or { "secret": "name" }',
     ],
-    [{ hmac: { secret: { env: 'A', file: 'b' } } }, 'name exactly one of "env" and "file"'],
+    [{ hmac: { secret: { env: 'A', file: 'b' } } }, 'name exactly one of "env", "file" and "secret"'],
     [{ hmac: { secret: { env: 'NOPE' } } }, 'auth.hmac.secret: the environment variable NOPE is not set'],
     [{ bearer: { token: { file: './nope' } } }, 'nope" does not exist: check the path and who may read it'],
     [
@@ -341,8 +341,8 @@ describe('issuers', () => {
 });
 
 it('says what there is beside an unknown section', async () => {
-  expect(await found({ connections: {} })).toEqual([
-    'connections: unknown key "connections": there is: server, issuers, jobs, triggers',
+  expect(await found({ notify: {} })).toEqual([
+    'notify: unknown key "notify": there is: server, issuers, connections, jobs, triggers',
   ]);
   expect(await found({ trigers: {} })).toEqual(['trigers: unknown key "trigers": did you mean "triggers"?']);
 });

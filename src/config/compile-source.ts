@@ -1,0 +1,83 @@
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { TriggerDefinition } from '../core/config.ts';
+import { errorText } from '../core/errors.ts';
+import { connectionOrigin, triggerOrigin } from '../core/event.ts';
+import type { JsonObject } from '../core/json.ts';
+import { concerns } from '../../triggers/storage/config.ts';
+import { isWithin, resolveLinks } from './binds.ts';
+import { checkAuth } from './check-auth.ts';
+import type { CompileContext } from './context.ts';
+import { checkConnectionName } from './context.ts';
+import type { PathSegment } from './positions.ts';
+import { placeText } from './problems.ts';
+import { mapOf, textOf } from './raw.ts';
+import type { SourceInput } from './schema.ts';
+
+type Path = readonly PathSegment[];
+type CompiledSource = Pick<TriggerDefinition, 'source' | 'origin' | 'concerns'>;
+
+/** What the schemas of the kinds cannot know: what names and paths lead to. */
+export async function checkSource(source: JsonObject, path: Path, context: CompileContext): Promise<void> {
+  const { kind, auth } = source;
+  if (kind === 'webhook') await checkAuth(mapOf(auth), [...path, 'auth'], context);
+  if (kind === 'storage') {
+    const connection = textOf(source['connection']) ?? '';
+    if (connection !== '') checkConnectionName(connection, [...path, 'connection'], context);
+  }
+  if (kind === 'files') {
+    const folder = textOf(source['path']) ?? '';
+    if (folder !== '') await checkFolder(resolve(context.folder, folder), [...path, 'path'], context);
+  }
+}
+
+/** The source of the trigger `name`, as the rest of the gateway knows it. */
+export function compileSource(
+  name: string,
+  input: SourceInput,
+  { folder }: Pick<CompileContext, 'folder'>,
+): CompiledSource {
+  if (input.kind === 'storage')
+    return { source: input, origin: connectionOrigin(input.connection), concerns: concerns(input) };
+  const origin = triggerOrigin(name);
+  // Links stay as they are written: which folder stands there is looked up at each scan.
+  if (input.kind === 'files') return { source: { ...input, path: resolve(folder, input.path) }, origin };
+  return { source: input, origin };
+}
+
+async function checkFolder(folder: string, path: Path, context: CompileContext): Promise<void> {
+  const { report, server, warnings } = context;
+  const real = resolveLinks(folder);
+  const dataDir = resolveLinks(server.dataDir);
+  const shown = real === folder ? `"${folder}"` : `"${folder}" (which is ${real})`;
+  if (isWithin(real, dataDir)) {
+    report.add(path, `${shown} lies in the gateway's own data folder: watch one outside of ${dataDir}`);
+    return;
+  }
+  if (isWithin(dataDir, real)) {
+    const why = "holds the gateway's own data, which changes all the time";
+    report.add(path, `${shown} ${why}: watch a folder of its own, such as "./inbox"`);
+    return;
+  }
+  const problem = await folderProblem(folder);
+  if (problem === 'missing')
+    warnings.push(
+      `${placeText(report.place(path))} the folder ${shown} does not exist: its trigger waits until it is there`,
+    );
+  else if (problem !== undefined) report.add(path, `${shown} ${problem}`);
+}
+
+async function folderProblem(folder: string): Promise<string | undefined> {
+  try {
+    return (await stat(folder)).isDirectory()
+      ? undefined
+      : 'is not a folder: name the folder in which files appear';
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return 'missing';
+    if (code === 'ENOTDIR') return 'lies below a file: name the folder in which files appear';
+    return code === 'EACCES'
+      ? 'may not be looked into by this user'
+      : `cannot be looked into (${errorText(error)})`;
+  }
+}
