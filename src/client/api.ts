@@ -3,6 +3,6 @@ export type * from '../core/api.ts';
 export { errorText, isTappetError, TappetError } from '../core/errors.ts';
 export type { ErrorCode } from '../core/errors.ts';
 export type { Fetch } from '../core/fetch.ts';
-export type { Json } from '../core/json.ts';
+export type { Json, JsonObject } from '../core/json.ts';
 export type { LogStream } from '../core/log-sink.ts';
 export type { ExecutionState } from '../core/states.ts';

@@ -5,6 +5,7 @@ import type {
   ExecutionResource,
   FireResource,
   JobResource,
+  LinkResource,
   OverridesResource,
   TaskResource,
   TriggerResource,
@@ -13,6 +14,7 @@ import type { ExecutionState } from '../core/states.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import { LogsClient } from './logs.ts';
 import type { Pause } from './logs.ts';
+import { pageLink } from '../lib/page-link.ts';
 import { Transport } from './transport.ts';
 import type { TransportOptions } from './transport.ts';
 
@@ -66,6 +68,13 @@ export function createClient(options: ClientOptions) {
     logs: new LogsClient(transport, options.pause ?? pause),
     triggers: triggersOf(transport),
     events: eventsOf(transport),
+    links: {
+      /** An address that opens the page in a browser, once. */
+      create: async () => {
+        const { code, expireTime } = await transport.json<LinkResource>('/links', { method: 'POST' });
+        return { url: pageLink(options.url, code), expireTime };
+      },
+    },
     status: () => transport.json<JsonObject>('/status'),
   };
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { isTappetError } from '../client/api.ts';
+import type { Json, JsonObject } from '../client/api.ts';
 import { connectionOptions } from './api-command.ts';
 import { findConfig } from './config-path.ts';
 import { connect, dataDirOf, setting } from './connection.ts';
@@ -36,26 +37,45 @@ export function addDoctor(program: Command, io: CliIo): void {
         ...(dataDir === undefined ? {} : { dataDir }),
         env: io.env,
       });
-      checks.push(await checkGateway(io, options));
+      checks.push(...(await checkGateway(io, options)));
       for (const check of checks) await io.out(`${lineOf(check)}\n`);
       if (checks.some(({ ok }) => !ok)) throw new ExitWith(EXIT.failed);
     });
 }
 
 function lineOf({ name, ok, detail, fix }: Check): string {
-  const mend = ok || fix === undefined ? '' : ` Fix: ${clean(fix)}`;
+  const end = /[.!?]$/.test(detail) ? '' : '.';
+  const mend = ok || fix === undefined ? '' : `${end} Fix: ${clean(fix)}`;
   return `${ok ? 'ok  ' : 'FAIL'}  ${name}: ${clean(detail)}${mend}`;
 }
 
-async function checkGateway(io: CliIo, options: ConnectionOptions): Promise<Check> {
+/** That it answers, and each source that waits for something. */
+async function checkGateway(io: CliIo, options: ConnectionOptions): Promise<Check[]> {
   const name = 'gateway';
   try {
-    await (await connect(io, options)).status();
-    return { name, ok: true, detail: `answers (data folder ${await dataDirOf(io, options)})` };
+    const status = await (await connect(io, options)).status();
+    const answers = { name, ok: true, detail: `answers (data folder ${await dataDirOf(io, options)})` };
+    return [answers, ...waitingSources(status)];
   } catch (error) {
     io.signal.throwIfAborted();
     if (!isTappetError(error)) throw error;
     const { message, fix } = errorWords(error);
-    return { name, ok: false, detail: message, ...(fix === undefined ? {} : { fix }) };
+    return [{ name, ok: false, detail: message, ...(fix === undefined ? {} : { fix }) }];
   }
 }
+
+function waitingSources(status: JsonObject): Check[] {
+  const { sources } = status;
+  const failed = isObject(sources) && Array.isArray(sources['failed']) ? sources['failed'] : [];
+  return failed.filter(isObject).map(({ kind, name, message }) => ({
+    name: `source ${word(name)} (${word(kind)})`,
+    ok: false,
+    detail: `waits: ${word(message)}`,
+  }));
+}
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const word = (value: Json | undefined): string =>
+  typeof value === 'string' ? value : JSON.stringify(value ?? null);

@@ -9,12 +9,16 @@ export interface CliIo {
   /** Standard error: one message. */
   err(line: string): void;
   readStdin(): Promise<string>;
+  /** What somebody types after this question, unseen; where nobody sits at a terminal, standard input's bytes. */
+  readSecret(question: string): Promise<Uint8Array>;
   /** Epoch milliseconds. */
   now(): number;
   readonly fetch: Fetch;
   readonly pause: Pause;
   /** Aborts at Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Calls `fn` at each SIGHUP; returns a function that takes it back. */
+  onHangUp(fn: () => void): () => void;
   readonly version: string;
 }
 

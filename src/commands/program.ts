@@ -8,7 +8,9 @@ import { EXIT, exitCodeOf, EXIT_CODES_HELP } from './exit-codes.ts';
 import { ExitWith } from './io.ts';
 import type { CliIo } from './io.ts';
 import { addJobs } from './jobs.ts';
+import { addLink } from './link.ts';
 import { addLogs } from './logs.ts';
+import { addSecrets } from './secrets.ts';
 import { addServe } from './serve.ts';
 import { addTriggers } from './triggers.ts';
 import { addValidate } from './validate.ts';
@@ -19,6 +21,8 @@ export function createProgram(io: CliIo): Command {
     .description('Runs containers when something happens: a schedule, a verified call.')
     .version(io.version)
     .exitOverride()
+    // Else `--version` of a command would be the program's own.
+    .enablePositionalOptions()
     .showHelpAfterError('(add --help for what can be written here)')
     .configureOutput({
       writeOut: (text) => void io.out(text),
@@ -34,6 +38,8 @@ export function createProgram(io: CliIo): Command {
   addTriggers(program, io);
   addEvents(program, io);
   addLogs(program, io);
+  addLink(program, io);
+  addSecrets(program, io);
   addDoctor(program, io);
   return program;
 }

@@ -19,7 +19,7 @@ const STOP_WITHIN_MS = 4_500;
 export function addServe(program: Command, io: CliIo): void {
   program
     .command('serve')
-    .description('run the gateway until Ctrl-C or SIGTERM')
+    .description('run the gateway until Ctrl-C or SIGTERM; SIGHUP has the configuration read again')
     .option('-c, --config <path>', 'configuration: a file or a folder (or TAPPET_CONFIG)')
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port to listen on, 0 for any free one', portNumber)
@@ -35,7 +35,9 @@ export function addServe(program: Command, io: CliIo): void {
         env: io.env,
         print: (line) => io.err(line),
       });
+      const forget = io.onHangUp(() => gateway.reload());
       await aborted(io.signal);
+      forget();
       await stopInTime(io, gateway);
     });
 }

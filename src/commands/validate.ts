@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import { configPath } from './config-path.ts';
+import { setting } from './connection.ts';
 import type { CliIo } from './io.ts';
 
 interface ValidateOptions {
   readonly config?: string;
+  readonly dataDir?: string;
   readonly printSchema?: boolean;
 }
 
@@ -12,8 +14,9 @@ export function addValidate(program: Command, io: CliIo): void {
     .command('validate')
     .description('check a configuration without starting anything; tells every mistake with its place')
     .option('-c, --config <path>', 'configuration: a file or a folder (or TAPPET_CONFIG)')
+    .option('--data-dir <folder>', 'data folder of the gateway, where its secrets are (or TAPPET_DATA_DIR)')
     .option('--print-schema', 'print the JSON Schema of the configuration instead')
-    .action(async ({ config, printSchema }: ValidateOptions) => {
+    .action(async ({ config, printSchema, ...options }: ValidateOptions) => {
       if (printSchema === true) {
         const { configJsonSchema } = await import('../config/json-schema.ts');
         await io.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
@@ -21,7 +24,10 @@ export function addValidate(program: Command, io: CliIo): void {
       }
       const path = await configPath(io, config);
       const { loadConfig } = await import('../config/load.ts');
-      const { jobs, triggers } = await loadConfig(path);
+      const dataDir = options.dataDir ?? setting(io, 'TAPPET_DATA_DIR');
+      const named = dataDir === undefined ? {} : { dataDir };
+      const { jobs, triggers, warnings } = await loadConfig(path, { env: io.env, ...named });
+      for (const warning of warnings) io.err(`warning: ${warning}`);
       io.err(`${path} is valid: ${count(jobs.size, 'job')}, ${count(triggers.size, 'trigger')}.`);
     });
 }

@@ -6,8 +6,11 @@ import { eventRoutes } from './routes/events.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
 import { hookRoutes } from './routes/hooks.ts';
+import { pageRoutes } from './page/routes.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { linkRoutes } from './routes/links.ts';
 import { logRoutes } from './routes/logs.ts';
+import { notifyRoutes } from './routes/notify.ts';
 import { statusRoutes } from './routes/status.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { triggerRoutes } from './routes/triggers.ts';
@@ -23,11 +26,12 @@ export interface App {
   readonly mounted: readonly { readonly method: string; readonly path: string }[];
 }
 
-/** The HTTP side of the gateway: `/api/v1`, `/hooks/<trigger>`, `/livez`, `/readyz`. */
+/** The HTTP side of the gateway: the page at `/`, `/api/v1`, `/hooks/<trigger>`, `/notify/storage/<connection>`, `/livez`, `/readyz`. */
 export function createApp(deps: HttpDeps): App {
   const closing = new AbortController();
   const routes = new Routes(deps);
   hookRoutes(routes);
+  notifyRoutes(routes);
   healthRoutes(routes);
   jobRoutes(routes);
   executionRoutes(routes);
@@ -36,6 +40,8 @@ export function createApp(deps: HttpDeps): App {
   triggerRoutes(routes);
   eventRoutes(routes);
   statusRoutes(routes);
+  linkRoutes(routes);
+  pageRoutes(routes);
   return {
     fetch: async (request, info) => routes.hono.fetch(request, info),
     close: () => closing.abort(),

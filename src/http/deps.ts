@@ -8,6 +8,7 @@ import type { Json, JsonObject } from '../core/json.ts';
 import type { LogSink } from '../core/log-sink.ts';
 import type { Log } from '../core/log.ts';
 import type { RequestInfo } from '../core/source.ts';
+import type { Sessions } from './session.ts';
 import type {
   DefinitionRow,
   EventOutcome,
@@ -20,6 +21,8 @@ import type {
 export interface HttpDeps {
   readonly store: HttpStore;
   readonly auth: Auth;
+  /** Who may look at the page; nothing of it counts for the API. */
+  readonly sessions: Sessions;
   readonly logs: LogSink;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -28,6 +31,8 @@ export interface HttpDeps {
   /** The lasting identity of a definition; undefined where the store was not told of it. */
   definitions(kind: 'job' | 'trigger', name: string): DefinitionRow | undefined;
   readonly hooks: HookHandler;
+  /** The same, by the name of a connection, for what an object store notifies of. */
+  readonly notifications: HookHandler;
   /** The next `count` times at or after `from` (epoch ms); empty where the trigger has no schedule. */
   preview(trigger: string, from: number, count: number): readonly number[];
   fire(trigger: string, params: FireParams): Promise<FireResult>;
@@ -44,7 +49,7 @@ export type HttpStore = QueryStore &
   Pick<MaintenanceStore, 'deleteExecution'>;
 
 interface HookHandler {
-  /** undefined where no trigger of this name takes requests. */
+  /** undefined where no trigger (or connection) of this name takes requests. */
   handle(name: string, request: Request, info: RequestInfo): Promise<Response | undefined>;
 }
 

@@ -5,6 +5,7 @@ import { TappetError } from '../core/errors.ts';
 import type { Permission } from '../core/permissions.ts';
 import type { RequestInfo } from '../core/source.ts';
 import type { HttpDeps } from './deps.ts';
+import { pagePrincipal, problemPage, signInPage } from './page/door.ts';
 import { API_HEADERS, errorResponse, methodNotAllowed, problemResponse, unauthenticated } from './problem.ts';
 
 /**
@@ -19,6 +20,8 @@ export interface DeclaredRoute {
   readonly method: Method;
   readonly path: string;
   readonly access: Access;
+  /** Of a page, which the cookie of a session opens and no token: all that the session needs. */
+  readonly page?: readonly Permission[];
 }
 
 export type AppContext = Context<{ Bindings: RequestInfo }>;
@@ -58,6 +61,31 @@ export class Routes {
 
   open(method: Method, path: string, handler: OpenHandler): void {
     this.#declare(method, path, 'open', handler);
+  }
+
+  /**
+   * A page for a browser. Only a session lets in, as only a token does to the API: so no page of another site can do
+   * anything with a cookie, and no token has to stand in a browser. `first` may answer before anybody is asked for.
+   */
+  page(
+    path: string,
+    permissions: readonly [Permission, ...Permission[]],
+    handler: OpenHandler,
+    first?: (c: AppContext) => Response | undefined,
+  ): void {
+    this.declared.push({ method: 'GET', path, access: permissions[0], page: permissions });
+    this.hono.on('GET', path, async (c) => {
+      try {
+        const early = first?.(c);
+        if (early !== undefined) return early;
+        const principal = pagePrincipal(c, this.deps);
+        if (principal === undefined) return signInPage();
+        for (const permission of permissions) requirePermission(principal, permission);
+        return await handler(c);
+      } catch (error) {
+        return problemPage(errorResponse(error, this.deps));
+      }
+    });
   }
 
   /** The handler sees the request untouched: nothing else runs on this way. */

@@ -6,6 +6,7 @@ import type { Log } from '../core/log.ts';
 
 /** Status and title of every code; the only place that knows them. `docs/errors.md` says the same for readers. */
 export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
+  BUCKET_NOT_FOUND: { status: 502, title: 'The bucket was not found' },
   CONFIG_INVALID: { status: 422, title: 'The configuration is not valid' },
   CONFLICT: { status: 409, title: 'Not possible in the present state' },
   CONTAINER_CONFLICT: { status: 409, title: 'The container name is taken' },
@@ -25,6 +26,9 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   ISSUER_UNAVAILABLE: { status: 503, title: 'The token issuer does not answer' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'Method not allowed' },
   NOT_FOUND: { status: 404, title: 'Not found' },
+  OBJECT_ACCESS_DENIED: { status: 502, title: 'The object store refused access' },
+  OBJECT_NOT_FOUND: { status: 502, title: 'The object was not found' },
+  OBJECT_STORE_UNAVAILABLE: { status: 503, title: 'The object store does not answer' },
   PAYLOAD_TOO_LARGE: { status: 413, title: 'The request body is too large' },
   PERMISSION_DENIED: { status: 403, title: 'Not allowed' },
   SECRET_UNREADABLE: { status: 503, title: 'A secret cannot be read' },

@@ -7,6 +7,7 @@ import type {
   EventResource,
   ExecutionResource,
   FireResource,
+  InputResource,
   JobResource,
   ResourceMeta,
   TaskResource,
@@ -20,6 +21,7 @@ import type { StoredEvent } from '../core/event.ts';
 import type { Attempt, Cause, Execution, NewExecution, Task } from '../core/execution.ts';
 import { MIB } from '../core/job.ts';
 import type { JobSpec } from '../core/job.ts';
+import type { InputSpec } from '../core/staging.ts';
 import { isTerminal } from '../core/states.ts';
 import type { DefinitionRow } from '../core/store.ts';
 import { formatDuration } from '../lib/duration.ts';
@@ -36,7 +38,7 @@ function memoryText(bytes: number): string {
 }
 
 function templateResource(spec: JobSpec): TemplateResource {
-  const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, binds, ...same } = spec;
+  const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, binds, inputs, ...same } = spec;
   return {
     ...same,
     memory: memoryText(memoryBytes),
@@ -44,7 +46,12 @@ function templateResource(spec: JobSpec): TemplateResource {
     gracePeriod: formatDuration(gracePeriodMs),
     retention: formatDuration(retentionMs),
     volumes: binds.map(({ from, to, readOnly }) => ({ bind: from, to, readOnly })),
+    ...(inputs === undefined ? {} : { inputs: inputs.map(inputResource) }),
   };
+}
+
+function inputResource({ mode, ...same }: InputSpec): InputResource {
+  return { ...same, ...(mode === undefined ? {} : { mode: mode.toString(8).padStart(4, '0') }) };
 }
 
 type Definition = Pick<JobDefinition, 'name' | 'labels' | 'annotations' | 'etag'>;

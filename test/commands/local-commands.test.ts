@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { pause } from '../../src/client/client.ts';
+import { SecretStore } from '../../src/secrets/secret-store.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { cli } from '../support/cli-runner.ts';
 
@@ -35,6 +36,30 @@ test('validate says what it found, or every mistake with its place and 5', async
   expect((await cli(['validate', '-c', join(folder, 'none.json')])).code).toBe(5);
 });
 
+test('validate looks for secrets in the data folder that it is told, and prints warnings', async () => {
+  const dataDir = join(folder, 'elsewhere');
+  const secrets = new SecretStore({ dataDir, env: {} });
+  await secrets.add('api-key', Buffer.from('hush-hush'), '2026-01-01T00:00:00.000Z');
+  const job = { image: 'x', env: { KEY: { secret: 'api-key' } } };
+  const source = { kind: 'files', path: './later' };
+  await writeFile(
+    config,
+    JSON.stringify({ jobs: { a: job }, triggers: { t: { source, run: { job: 'a' } } } }),
+  );
+  const blind = await cli(['validate', '-c', config]);
+  expect(blind.code).toBe(5);
+  expect(blind.err).toContain('jobs.a.env.KEY: there is no secret "api-key" in the data folder');
+  const seeing = [
+    await cli(['validate', '-c', config, '--data-dir', dataDir]),
+    await cli(['validate', '-c', config], { env: { TAPPET_DATA_DIR: dataDir } }),
+  ];
+  for (const { code, err } of seeing) {
+    expect(code).toBe(0);
+    expect(err).toMatch(/^warning: .*config\.json:1:\d+ the folder ".*later" does not exist/);
+    expect(err).toContain(`${config} is valid: 1 job, 1 trigger.`);
+  }
+});
+
 test('validate --print-schema prints JSON Schema and nothing else', async () => {
   const { code, out, err } = await cli(['validate', '--print-schema']);
   expect({ code, err }).toEqual({ code: 0, err: '' });
@@ -51,6 +76,37 @@ test('doctor has a line for each check, with the fix, and exits 1 where one fail
   expect(out).toMatch(/^ok {4}config: /m);
   expect(out).toMatch(/^FAIL {2}gateway: .* Fix: .*tappet serve/m);
 });
+
+test('doctor says which bucket cannot be listed, and which source of the gateway waits and for what', async () => {
+  const store = {
+    kind: 's3',
+    endpoint: 'http://127.0.0.1:1',
+    accessKeyId: { env: 'KEY' },
+    secretAccessKey: { env: 'KEY' },
+  };
+  await writeFile(
+    config,
+    JSON.stringify({
+      server: { port: 0 },
+      connections: { store },
+      jobs: { a: { image: 'x' } },
+      triggers: {
+        up: { source: { kind: 'storage', connection: 'store', bucket: 'videos' }, run: { job: 'a' } },
+      },
+    }),
+  );
+  const env = { ...DEAD_ENGINE, KEY: 'k' };
+  const dataDir = join(folder, 'data');
+  const { stop } = await serving(['-c', config, '--data-dir', dataDir], env);
+  const { code, out } = await cli(['doctor', '-c', config, '--data-dir', dataDir], { ...real, env });
+  await stop();
+  expect(code).toBe(1);
+  expect(out).toMatch(/^FAIL {2}bucket store\/videos: .*127\.0\.0\.1:1.* Fix: /m);
+  expect(out).toMatch(/^ok {4}gateway: /m);
+  expect(out).toMatch(
+    /^FAIL {2}source store \(storage\): waits: the object store "store" .*refuses the connection/m,
+  );
+}, 30_000);
 
 /** A gateway of this process; gives its data folder, what it has printed, and how to end it. */
 async function serving(args: readonly string[], env: NodeJS.ProcessEnv) {

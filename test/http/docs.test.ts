@@ -31,12 +31,15 @@ test('docs/api.md has a row for every route, with its permission, and no other',
     ...(await doc('api.md')).matchAll(/^\| (?:`(GET|POST|DELETE) (\S+)`|any `(\S+)`) \| ([^|]+) \|/gm),
   ];
   const documented = rows.map(([, method, path, any, access]) => {
-    const permission = /`([\w.]+)`/.exec(access ?? '')?.[1] ?? (access ?? '').trim();
+    const named = [...(access ?? '').matchAll(/`([\w.]+)`/g)].map(([, permission = '']) => permission);
+    // Of a page all are named; of the API the first one is what the route asks for.
+    const page = access?.startsWith('by cookie: ') === true;
+    const permission = page ? `page ${named.join(' ')}` : (named[0] ?? (access ?? '').trim());
     return `${method ?? 'ALL'} ${path ?? any} ${any === undefined ? permission : 'source'}`;
   });
-  const declared = createTestApp().app.routes.map(({ method, path, access }) => {
+  const declared = createTestApp().app.routes.map(({ method, path, access, page }) => {
     const shown = path.replace(/:(\w+)\{\[\^\/:?\]\+((?::\w+)?)\}/, '{$1}$2').replace(/\/:(\w+)/g, '/{$1}');
-    return `${method} ${shown} ${access}`;
+    return `${method} ${shown} ${page === undefined ? access : `page ${page.join(' ')}`}`;
   });
   expect(documented.sort()).toEqual(declared.sort());
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { PERMISSIONS } from '../../src/core/permissions.ts';
+import type { DeclaredRoute } from '../../src/http/permissions.ts';
 import { createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 
 const real = (path: string): string =>
@@ -48,6 +49,7 @@ test('only health is open and only hooks answer for themselves', () => {
   const special = app.routes.filter(({ access }) => access === 'open' || access === 'source');
   expect(special.map(({ path, access }) => `${path} ${access}`)).toEqual([
     '/hooks/:trigger source',
+    '/notify/storage/:connection source',
     '/livez open',
     '/readyz open',
   ]);
@@ -75,7 +77,10 @@ test.each(createTestApp().app.routes.filter(({ access }) => access !== 'open'))(
   },
 );
 
-test.each(createTestApp().app.routes.filter(({ access }) => PERMISSIONS.some((p) => p === access)))(
+const ofApi = ({ access, page }: DeclaredRoute): boolean =>
+  page === undefined && PERMISSIONS.some((p) => p === access);
+
+test.each(createTestApp().app.routes.filter(ofApi))(
   '$method $path asks for $access and takes no other permission',
   async ({ method, path, access }) => {
     const others = PERMISSIONS.filter((permission) => permission !== access).join(',');

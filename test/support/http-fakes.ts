@@ -13,13 +13,14 @@ import { createApp } from '../../src/http/app.ts';
 import type { App } from '../../src/http/app.ts';
 import type { HttpDeps, HttpStore } from '../../src/http/deps.ts';
 import { plannedExecution } from '../../src/http/resources.ts';
+import { Sessions } from '../../src/http/session.ts';
 import { planExecution } from '../../src/routing/plan-execution.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { ManualClock } from './manual-clock.ts';
 import { SeededIds } from './seeded-ids.ts';
 
 /** A job with every default, `over` put over its spec. */
-function jobDefinition(name: string, over: Partial<JobDefinition['spec']> = {}): JobDefinition {
+export function jobDefinition(name: string, over: Partial<JobDefinition['spec']> = {}): JobDefinition {
   const spec = { image: 'busybox', args: ['true'], env: { A: '1' }, binds: [], ...JOB_DEFAULTS, ...over };
   return { name, labels: { team: 'x' }, annotations: {}, spec, etag: `etag-${name}` };
 }
@@ -57,6 +58,7 @@ export function testConfig(over: Partial<Config['server']> = {}): Config {
       ...over,
     },
     issuers: new Map(),
+    connections: new Map(),
     jobs: new Map(jobs.map((job) => [job.name, job])),
     triggers: new Map(triggers.map((trigger) => [trigger.name, trigger])),
   };
@@ -306,12 +308,14 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
     logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
   };
   const config = testConfig();
+  const ids = new SeededIds();
   let works = 0;
   const deps: HttpDeps = {
     store,
     logs,
     clock,
-    ids: new SeededIds(),
+    ids,
+    sessions: new Sessions({ clock, ids }),
     log: { info: write, warn: write, error: write },
     auth: {
       authenticate: async (headers) => {
@@ -331,6 +335,7 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
       creator: 'config',
     }),
     hooks: { handle: async () => undefined },
+    notifications: { handle: async () => undefined },
     preview: (_trigger, from, count) => Array.from({ length: count }, (_, i) => from + (i + 1) * 60_000),
     fire: async () => ({
       uid: 'event-1',
