@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { pause } from './client/client.ts';
 import { EXIT } from './commands/exit-codes.ts';
 import { runCli } from './commands/program.ts';
+import { readSecret } from './commands/read-secret.ts';
 
 /** Beside `src`, or one folder above where compiled code lies. */
 function version(): string {
@@ -29,6 +30,31 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     interrupt.abort();
   });
 }
+/** Whether the terminal that it was started at is still there; true where there was none. */
+function terminalIsThere(): boolean {
+  if (!atTerminal) return true;
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+const atTerminal = process.stdin.isTTY || process.stderr.isTTY;
+
+/** The system says with the same signal that a terminal was closed: then the process ends by it, as any other would. */
+function onHangUp(fn: () => void): () => void {
+  if (process.platform === 'win32') return () => undefined;
+  const heard = (): void => {
+    if (terminalIsThere()) return fn();
+    forget();
+    process.kill(process.pid, 'SIGHUP');
+  };
+  const forget = (): void => void process.off('SIGHUP', heard);
+  process.on('SIGHUP', heard);
+  return forget;
+}
+
 // `tappet logs … | head`: the reader went away, which is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) =>
   process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
@@ -41,10 +67,13 @@ const code = await runCli(process.argv.slice(2), {
   },
   err: (line) => process.stderr.write(`${line}\n`),
   readStdin: () => text(process.stdin),
+  readSecret: (question) =>
+    readSecret({ input: process.stdin, output: process.stderr, signal: interrupt.signal }, question),
   now: () => Date.now(),
   fetch: (url, init) => fetch(url, init),
   pause,
   signal: interrupt.signal,
+  onHangUp,
   version: version(),
 });
 // Not before the last byte is out; and not waiting for what may still be open (kept-alive connections).

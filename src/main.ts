@@ -1,36 +1,44 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { AuthSpec } from './core/auth.ts';
-import type { Config } from './core/config.ts';
+import { connectionOrigin, triggerOrigin } from './core/event.ts';
 import { TappetError, errorText } from './core/errors.ts';
 import type { Expressions } from './core/expression.ts';
 import type { Runner } from './core/runner.ts';
-import type { DefinitionRow, Store } from './core/store.ts';
+import type { Secrets } from './core/secrets.ts';
+import type { Store } from './core/store.ts';
+import { CurrentConfig, syncDefinitions } from './applied-config.ts';
 import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
 import { Issuers } from './auth/issuers.ts';
 import { compileVerify } from './auth/verify.ts';
-import { loadConfig, type LoadedConfig } from './config/load.ts';
+import { loadConfig } from './config/load.ts';
+import { ConfigWatch, configSignature } from './config/watch.ts';
 import { EngineLink, engineName } from './engine-link.ts';
 import { Executor } from './executor/executor.ts';
 import { createExpressions } from './expr/expressions.ts';
 import { createApp } from './http/app.ts';
 import { listen, type RunningServer } from './http/server.ts';
-import { fireTrigger } from './inbox/fire.ts';
+import { Sessions } from './http/session.ts';
+import { fireTrigger, type FireDeps } from './inbox/fire.ts';
 import { Inbox } from './inbox/inbox.ts';
-import { SourceHost, type HostedSource } from './inbox/source-host.ts';
+import { SourceHost } from './inbox/source-host.ts';
 import { ownAddress, publishAddress, withdrawAddress } from './lib/gateway-address.ts';
 import { createLog, type GatewayLog } from './lib/gateway-log.ts';
+import { pageLink } from './lib/page-link.ts';
 import { releaseStartUpMemory } from './lib/release-memory.ts';
+import { SystemFiles } from './lib/local-files.ts';
 import { SystemClock } from './lib/system-clock.ts';
 import { SystemIds } from './lib/system-ids.ts';
 import { FileLogSink } from './logs/file-log-sink.ts';
 import { Maintenance } from './maintenance/maintenance.ts';
-import type { RoutedJob } from './routing/decide-event.ts';
+import { createObjects, type ConfiguredObjects } from './objects/objects.ts';
 import { planExecution } from './routing/plan-execution.ts';
 import { Router } from './routing/router.ts';
 import { createSecrets } from './secrets/secret-reader.ts';
+import { SecretStore } from './secrets/secret-store.ts';
 import { SqliteStore } from './stores/sqlite/store.ts';
-import { createSource } from '../triggers/index.ts';
+import { hostedSources } from './hosted-sources.ts';
+import { Reload } from './reload.ts';
 
 export { diagnose } from './diagnose.ts';
 
@@ -51,6 +59,8 @@ export interface PortWrappers {
 }
 export interface RunningGateway {
   readonly url: string;
+  /** Has the configuration read again now, and with it the secrets of webhooks; never throws, the log tells what came of it. */
+  reload(): void;
   /** Takes no more work, leaves containers running, closes the store. Idempotent. */
   stop(): Promise<void>;
 }
@@ -71,8 +81,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const started: Stoppable[] = [];
   const stop = once(() => stopAll(started));
   try {
-    const url = await compose(options, started);
-    return { url, stop };
+    return { ...(await compose(options, started)), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -85,21 +94,27 @@ interface Base {
   readonly clock: SystemClock;
   readonly ids: SystemIds;
   readonly log: GatewayLog;
-  readonly config: LoadedConfig;
+  readonly current: CurrentConfig;
   readonly dataDir: string;
   readonly store: Store;
   readonly logs: FileLogSink;
   readonly expressions: Expressions;
-  readonly definitions: ReadonlyMap<string, DefinitionRow>;
+  readonly secrets: Secrets;
+  readonly objects: ConfiguredObjects;
+  readonly sessions: Sessions;
 }
 
-async function compose(options: GatewayOptions, started: Stoppable[]): Promise<string> {
+async function compose(
+  options: GatewayOptions,
+  started: Stoppable[],
+): Promise<Pick<RunningGateway, 'url' | 'reload'>> {
   const clock = new SystemClock();
   const ids = new SystemIds();
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
   const { configPath, env } = options;
   // With the folder of the flag: what jobs may bind is judged by where the data really is.
   const named = options.dataDir === undefined ? {} : { dataDir: options.dataDir };
+  const seen = await configSignature(configPath);
   const config = await loadConfig(configPath, { env, ...named });
   for (const warning of config.warnings) log.warn(warning);
   const { dataDir } = config.server;
@@ -109,10 +124,14 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
   await sqlite.open();
   started.push({ stop: () => sqlite.close() });
   const store = options.wrap?.store?.(sqlite) ?? sqlite;
-  const definitions = await syncDefinitions(store, config);
+  const current = new CurrentConfig(await syncDefinitions(store, config, clock.now()));
   const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock });
   const expressions = createExpressions();
-  const base = { options, clock, ids, log, config, dataDir, store, logs, expressions, definitions };
+  const secrets = createSecrets({ env, baseDir: config.folder, store: new SecretStore({ dataDir, env }) });
+  const objects = createObjects({ connections: config.connections, secrets, clock, log });
+  started.push({ stop: async () => objects.close() });
+  const parts = { options, clock, ids, log, current, dataDir, store, logs, expressions };
+  const base = { ...parts, secrets, objects, sessions: new Sessions({ clock, ids }) };
   const engine = engineLink(base);
   const way = await wayOfEvents(base, engine);
   const maintenance = new Maintenance({
@@ -120,21 +139,45 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<s
     logs,
     clock,
     log,
-    eventRetentionMs: () => config.server.eventRetentionMs,
+    eventRetentionMs: () => current.server.eventRetentionMs,
     runner: () => engine.runner,
   });
   for (const service of [way.router, engine, maintenance, way.issuers, way.sources]) {
     await service.start();
     started.push(service);
   }
-  const server = await serve(base, engine, way, new TokenAuth(token), started);
+  const reload = reloadOf(base, engine, way);
+  const server = await serve(base, { ...way, engine, reload }, new TokenAuth(token), started);
   const cancelRelease = clock.setTimer(SETTLED_MS, releaseStartUpMemory);
   started.push({ stop: async () => cancelRelease() });
-  await announce({ options, server, dataDir, created, started, log });
-  return server.url;
+  await announce({ ...base, server, created, started });
+  const watch = new ConfigWatch({ path: configPath, seen, clock, reload: () => reload.run() });
+  await watch.start();
+  started.push(watch);
+  return { url: server.url, reload: () => watch.ask() };
 }
 
-function engineLink({ options, clock, ids, log, config, store, logs, expressions }: Base): EngineLink {
+function reloadOf(base: Base, engine: EngineLink, { issuers, sources }: WayOfEvents): Reload {
+  const { options, current, dataDir, store, objects, secrets, clock, expressions, log } = base;
+  const { configPath, env } = options;
+  return new Reload({
+    // The data stay where they are until a restart, so what jobs may bind is judged by that.
+    load: () => loadConfig(configPath, { env, dataDir }),
+    current,
+    store,
+    objects,
+    issuers,
+    verifier: (auth, prepared) => compileVerify(auth, { issuers: prepared, secrets, clock, expressions }),
+    sources,
+    flags: (['host', 'port', 'dataDir'] as const).filter((flag) => options[flag] !== undefined),
+    onApplied: () => engine.wake(),
+    clock,
+    log,
+  });
+}
+
+function engineLink(base: Base): EngineLink {
+  const { options, clock, ids, log, current, store, logs, expressions, secrets, objects } = base;
   return new EngineLink({
     env: options.env,
     clock,
@@ -149,9 +192,13 @@ function engineLink({ options, clock, ids, log, config, store, logs, expressions
       return options.wrap?.runner?.(runner) ?? runner;
     },
     makeExecutor: (runner) => {
-      const { maxRunningTasks, limits } = config.server;
-      const settings = { maxRunningTasks, maxParallelism: limits.maxParallelism };
-      return new Executor({ store, runner, logs, clock, ids, settings, expressions, log });
+      const settings = () => {
+        const { maxRunningTasks, limits } = current.server;
+        return { maxRunningTasks, maxParallelism: limits.maxParallelism };
+      };
+      const localFiles = new SystemFiles();
+      const staging = { objects, secrets, localFiles };
+      return new Executor({ store, runner, logs, clock, ids, settings, expressions, log, ...staging });
     },
   });
 }
@@ -165,69 +212,73 @@ interface WayOfEvents {
 
 /** Sources → inbox → routing. */
 async function wayOfEvents(base: Base, engine: EngineLink): Promise<WayOfEvents> {
-  const { clock, ids, log, config, store, definitions, expressions } = base;
-  const jobs = new Map<string, RoutedJob>();
-  for (const [name, job] of config.jobs) {
-    jobs.set(name, { ...job, generation: definitions.get(`job/${name}`)?.generation ?? 1 });
-  }
+  const { clock, ids, log, current, store, expressions, secrets, objects } = base;
   const router = new Router({
     store,
     clock,
     ids,
-    triggers: () => config.triggers,
-    jobs: () => jobs,
-    limits: config.server.limits,
+    triggers: () => current.triggers,
+    jobs: () => current.jobs,
+    limits: () => current.server.limits,
     onExecutions: () => engine.wake(),
     log,
   });
-  // Text may grow when it is written as JSON; what the HTTP side let in must not be refused here.
-  const maxDataBytes = 2 * config.server.maxBodyBytes;
   const inbox = new Inbox({
     store,
     ids,
     clock,
     log,
-    maxDataBytes,
+    // Text may grow when it is written as JSON; what the HTTP side let in must not be refused here.
+    maxDataBytes: () => 2 * current.server.maxBodyBytes,
     route: (events) => router.decideNow(events),
   });
+  const { config } = current;
   const issuers = new Issuers({ specs: config.issuers, fetch: (url, init) => fetch(url, init), clock, log });
-  const secrets = createSecrets({ env: base.options.env, baseDir: config.folder });
   const waitDecided = router.waitDecided.bind(router);
-  const hosted = await hostedSources(config, (auth) =>
-    compileVerify(auth, { issuers, secrets, clock, expressions }),
-  );
+  const verifier = (auth: AuthSpec) => compileVerify(auth, { issuers, secrets, clock, expressions });
+  const hosted = await hostedSources(config, { objects, verifier });
   const sources = new SourceHost({ inbox, store, waitDecided, clock, ids, log }, hosted);
   return { router, inbox, issuers, sources };
 }
 
 async function serve(
   base: Base,
-  engine: EngineLink,
-  { router, inbox, sources }: WayOfEvents,
+  { router, inbox, sources, engine, reload }: WayOfEvents & { engine: EngineLink; reload: Reload },
   auth: TokenAuth,
   started: Stoppable[],
 ): Promise<RunningServer> {
-  const { options, clock, ids, log, config, store, logs, definitions } = base;
+  const { options, clock, ids, log, current, store, logs } = base;
   let ready = true;
   started.push({ stop: async () => void (ready = false) });
   const app = createApp({
     store,
     auth,
+    sessions: base.sessions,
     logs,
     clock,
     ids,
     log,
-    config: () => config,
-    definitions: (kind, name) => definitions.get(`${kind}/${name}`),
-    hooks: { handle: async (name, request, info) => sources.handle(name, request, info) },
-    preview: (trigger, from, count) => sources.preview(trigger, from, count) ?? [],
+    config: () => current.config,
+    definitions: (kind, name) => current.definition(kind, name),
+    hooks: { handle: async (name, request, info) => sources.handle(triggerOrigin(name), request, info) },
+    notifications: {
+      handle: async (name, request, info) => sources.handle(connectionOrigin(name), request, info),
+    },
+    preview: (trigger, from, count) => sources.preview(triggerOrigin(trigger), from, count) ?? [],
     fire: (trigger, { principal, ...rest }) =>
       fireTrigger(
-        { inbox, sources, waitDecided: router.waitDecided.bind(router), clock, ids },
+        {
+          inbox,
+          sources: manualOf(current, sources),
+          waitDecided: router.waitDecided.bind(router),
+          clock,
+          ids,
+        },
         { trigger, ...rest, principal: principal.name },
       ),
     status: async () => ({
       instance: store.instance(),
+      config: reload.status(),
       engine: engine.status(),
       sources: summary(sources),
       ...(await store.counts()),
@@ -236,31 +287,20 @@ async function serve(
     onWork: () => engine.wake(),
     planExecution,
   });
-  const host = options.host ?? config.server.host;
-  const server = await listen({ app, host, port: options.port ?? config.server.port, clock });
+  const host = options.host ?? current.server.host;
+  const server = await listen({ app, host, port: options.port ?? current.server.port, clock });
   started.push({ stop: () => server.close() });
   return server;
 }
 
-async function syncDefinitions(store: Store, config: Config): Promise<ReadonlyMap<string, DefinitionRow>> {
-  const keys = [
-    ...[...config.jobs.values()].map(({ name, etag }) => ({ kind: 'job', name, etag }) as const),
-    ...[...config.triggers.values()].map(({ name, etag }) => ({ kind: 'trigger', name, etag }) as const),
-  ];
-  const rows = await store.syncDefinitions(keys);
-  return new Map(rows.map((row) => [`${row.kind}/${row.name}`, row]));
-}
-
-async function hostedSources(
-  config: Config,
-  verifier: (auth: AuthSpec) => ReturnType<typeof compileVerify>,
-): Promise<HostedSource[]> {
-  const hosted: HostedSource[] = [];
-  for (const { name, source: spec, origin } of config.triggers.values()) {
-    const base = { name, kind: spec.kind, origin, trigger: name, source: createSource(name, spec) };
-    hosted.push(spec.kind === 'webhook' ? { ...base, verify: await verifier(spec.auth) } : base);
-  }
-  return hosted;
+/** A trigger's event by hand comes from the source that it listens to. */
+function manualOf(current: CurrentConfig, sources: SourceHost): FireDeps['sources'] {
+  return {
+    manual: (trigger, time, data) => {
+      const origin = current.triggers.get(trigger)?.origin;
+      return origin === undefined ? undefined : sources.manual(origin, { trigger, time, data });
+    },
+  };
 }
 
 /** Ten thousand healthy sources are a number; those that failed are named. */
@@ -280,15 +320,20 @@ interface Announcement {
   readonly created: boolean;
   readonly started: Stoppable[];
   readonly log: GatewayLog;
+  readonly sessions: Sessions;
 }
 
 /** Tells the person, and the command line on this machine, where the gateway is. */
-async function announce({ options, server, dataDir, created, started, log }: Announcement): Promise<void> {
+async function announce(parts: Announcement): Promise<void> {
+  const { options, server, dataDir, created, started, log, sessions } = parts;
   const { url } = server;
   const own = await ownAddress(url);
   const other = await publishAddress(dataDir, own);
   started.push({ stop: () => withdrawAddress(dataDir, own) });
   options.print(`Tappet listens on ${url}`);
+  options.print(
+    `Look at it in a browser: ${pageLink(url, sessions.newCode().code)} (works once, for ten minutes)`,
+  );
   options.print(
     `Data, logs and the API token are in ${dataDir}${created ? ' (the token was made just now)' : ''}.`,
   );

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { IssuerSpec } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Fetch } from '../core/fetch.ts';
@@ -20,41 +21,74 @@ export interface Issuer {
   readonly keys: KeySource;
 }
 
+export interface PreparedIssuers {
+  /** As `Issuers.get`. */
+  get(name: string): Promise<Issuer>;
+  apply(): Promise<void>;
+}
+
 /** The configured issuers, each with one set of keys shared by all its triggers. Reads keys only for those in use. */
 export class Issuers {
   readonly #deps: IssuersDeps;
-  readonly #used = new Map<string, Promise<Issuer>>();
+  #specs: ReadonlyMap<string, IssuerSpec>;
+  #used = new Map<string, Promise<Issuer>>();
+  #started = false;
 
   constructor(deps: IssuersDeps) {
     this.#deps = deps;
+    this.#specs = deps.specs;
   }
 
   /** Errors: CONFIG_INVALID (no such issuer; unusable algorithms, URL or pinned keys). Opens no connection. */
   get(name: string): Promise<Issuer> {
     let issuer = this.#used.get(name);
-    if (issuer === undefined) this.#used.set(name, (issuer = this.#make(name)));
+    if (issuer === undefined) this.#used.set(name, (issuer = this.#make(name, this.#specs)));
     return issuer;
+  }
+
+  /**
+   * The issuers of another configuration, with the keys of those whose spec is the same. Nothing of this one changes
+   * before `apply`, which makes those that were got from it the issuers in use: in this turn, and resolves when the
+   * timers of the others have ended.
+   */
+  prepare(specs: ReadonlyMap<string, IssuerSpec>): PreparedIssuers {
+    const used = new Map<string, Promise<Issuer>>();
+    const get = (name: string): Promise<Issuer> => {
+      const known = used.get(name);
+      if (known !== undefined) return known;
+      const same = isDeepStrictEqual(specs.get(name), this.#specs.get(name));
+      const issuer = (same ? this.#used.get(name) : undefined) ?? this.#make(name, specs);
+      used.set(name, issuer);
+      return issuer;
+    };
+    return { get, apply: () => this.#replace(specs, used) };
   }
 
   /** Begins to read the keys of the issuers in use, so that the first call need not wait. Never waits for them. */
   async start(signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', () => void this.stop(), { once: true });
-    for (const { keys } of await this.#all()) if (signal?.aborted !== true) keys.start();
+    this.#started = true;
+    for (const { keys } of await settled(this.#used)) if (signal?.aborted !== true) keys.start();
   }
 
   /** Ends the timers. Idempotent; legal before `start`. */
   async stop(): Promise<void> {
-    for (const { keys } of await this.#all()) keys.stop();
+    for (const { keys } of await settled(this.#used)) keys.stop();
   }
 
-  async #all(): Promise<Issuer[]> {
-    const all = await Promise.allSettled(this.#used.values());
-    return all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  async #replace(specs: ReadonlyMap<string, IssuerSpec>, used: Map<string, Promise<Issuer>>): Promise<void> {
+    const before = this.#used;
+    this.#specs = specs;
+    this.#used = used;
+    const kept = new Set(await settled(used));
+    for (const issuer of await settled(before)) if (!kept.has(issuer)) issuer.keys.stop();
+    // Those that were kept, and those that a stop met in between, do nothing.
+    if (this.#started) for (const { keys } of kept) keys.start();
   }
 
-  async #make(name: string): Promise<Issuer> {
+  async #make(name: string, specs: ReadonlyMap<string, IssuerSpec>): Promise<Issuer> {
     const path = `issuers.${name}`;
-    const spec = this.#deps.specs.get(name);
+    const spec = specs.get(name);
     if (spec === undefined) throw invalid(path, `there is no issuer named ${name}`);
     const unknown = spec.algorithms.filter((alg) => !knownAlgorithms().includes(alg));
     if (unknown.length > 0 || spec.algorithms.length === 0) {
@@ -80,6 +114,11 @@ export class Issuers {
     if (problem !== undefined) throw invalid(url === undefined ? path : `${path}.jwks.url`, problem);
     return new JwksCache({ ...this.#deps, name, spec, ...(url === undefined ? {} : { url }) });
   }
+}
+
+async function settled(issuers: ReadonlyMap<string, Promise<Issuer>>): Promise<Issuer[]> {
+  const all = await Promise.allSettled(issuers.values());
+  return all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
 }
 
 function invalid(path: string, message: string): TappetError {

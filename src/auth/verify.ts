@@ -7,7 +7,7 @@ import { oidcVerifier } from './oidc.ts';
 import { bearerVerifier, hmacVerifier } from './shared-secret.ts';
 
 export interface VerifyDeps {
-  readonly issuers: Issuers;
+  readonly issuers: Pick<Issuers, 'get'>;
   readonly secrets: Secrets;
   readonly clock: Clock;
   readonly expressions: Expressions;

@@ -190,8 +190,11 @@ export class FileLogWriter implements LogWriter {
     const file = this.#file;
     this.#file = undefined;
     try {
-      await file?.sync();
-      if (this.#newFiles) await syncDirs(this.#dir);
+      // Of a task that printed nothing there is nothing to lose; its end is known by the row of its attempt.
+      if (this.#streams.stdout.bytes + this.#streams.stderr.bytes > 0) {
+        await file?.sync();
+        if (this.#newFiles) await syncDirs(this.#dir);
+      }
       this.#newFiles = false;
     } finally {
       await file?.close();

@@ -67,7 +67,7 @@ export class SimGateway {
       ids,
       triggers: () => TRIGGERS,
       jobs: () => JOBS,
-      limits,
+      limits: () => limits,
       onExecutions: () => undefined,
       log: this.log,
     });

@@ -1,0 +1,88 @@
+import type { Config, ServerSettings, TriggerDefinition } from './core/config.ts';
+import type { DefinitionRow, DefinitionStore } from './core/store.ts';
+import { etagOf } from './config/etag.ts';
+import type { LoadedConfig } from './config/load.ts';
+import type { RoutedJob } from './routing/decide-event.ts';
+
+/** A configuration with what the store says of its definitions. */
+export interface Applied {
+  readonly config: LoadedConfig;
+  /** Of the whole. */
+  readonly etag: string;
+  /** Epoch ms. */
+  readonly time: number;
+  /** By `job/<name>` and `trigger/<name>`. */
+  readonly definitions: ReadonlyMap<string, DefinitionRow>;
+  readonly jobs: ReadonlyMap<string, RoutedJob>;
+}
+
+/**
+ * Tells the store of the definitions; nothing else changes. A repeat gives the same.
+ * Errors: STORE_UNAVAILABLE, with nothing stored.
+ */
+export async function syncDefinitions(
+  store: DefinitionStore,
+  config: LoadedConfig,
+  time: number,
+): Promise<Applied> {
+  const keys = [
+    ...[...config.jobs.values()].map(({ name, etag }) => ({ kind: 'job', name, etag }) as const),
+    ...[...config.triggers.values()].map(({ name, etag }) => ({ kind: 'trigger', name, etag }) as const),
+  ];
+  const rows = await store.syncDefinitions(keys);
+  return applied(config, new Map(rows.map((row) => [`${row.kind}/${row.name}`, row])), time);
+}
+
+/** The same where the store knows the definitions already. */
+export function applied(config: LoadedConfig, definitions: Applied['definitions'], time: number): Applied {
+  const jobs = new Map<string, RoutedJob>();
+  for (const [name, job] of config.jobs) {
+    jobs.set(name, { ...job, generation: definitions.get(`job/${name}`)?.generation ?? 1 });
+  }
+  return { config, etag: etagOfAll(config), time, definitions, jobs };
+}
+
+function etagOfAll({ server, issuers, connections, jobs, triggers }: Config): string {
+  const etags = (all: ReadonlyMap<string, { readonly etag: string }>) =>
+    Object.fromEntries([...all].map(([name, { etag }]) => [name, etag]));
+  return etagOf({
+    server,
+    issuers: Object.fromEntries(issuers),
+    connections: Object.fromEntries(connections),
+    jobs: etags(jobs),
+    triggers: etags(triggers),
+  });
+}
+
+/** The configuration that counts now. Everybody asks here at each use: a reload replaces it as a whole, in one turn. */
+export class CurrentConfig {
+  #applied: Applied;
+
+  constructor(first: Applied) {
+    this.#applied = first;
+  }
+
+  get applied(): Applied {
+    return this.#applied;
+  }
+  get config(): LoadedConfig {
+    return this.#applied.config;
+  }
+  get server(): ServerSettings {
+    return this.#applied.config.server;
+  }
+  get triggers(): ReadonlyMap<string, TriggerDefinition> {
+    return this.#applied.config.triggers;
+  }
+  get jobs(): ReadonlyMap<string, RoutedJob> {
+    return this.#applied.jobs;
+  }
+
+  definition(kind: 'job' | 'trigger', name: string): DefinitionRow | undefined {
+    return this.#applied.definitions.get(`${kind}/${name}`);
+  }
+
+  replace(next: Applied): void {
+    this.#applied = next;
+  }
+}
