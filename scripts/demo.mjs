@@ -1,10 +1,15 @@
 // @ts-check
-// `npm run demo [-- --once] [--yes]`: the set-up, a gateway with config.example.json, and what became of each example.
+// `npm run demo [-- --once] [--store minio|seaweedfs] [--yes]`: the set-up, an object store, a gateway with
+// config.example.json, and what became of each example.
+import { parseArgs } from 'node:util';
 import { command } from './lib/command.mjs';
-import { CLOCK, EXAMPLES, nextEvent } from './lib/demo-examples.mjs';
+import { CLOCK, CLOCK_ORIGIN, EXAMPLES, nextEvent, prepareStore } from './lib/demo-examples.mjs';
 import { startDemoGateway } from './lib/demo-gateway.mjs';
 import { follow, print, runExamples } from './lib/demo-run.mjs';
-import { DEMO_IMAGE } from './lib/images.mjs';
+import { STORES } from './lib/demo-store.mjs';
+import { ensureFfmpeg } from './lib/ffmpeg.mjs';
+import { exampleImage } from './lib/images.mjs';
+import { SetupError } from './lib/say.mjs';
 import { setUp } from './setup.mjs';
 
 /**
@@ -15,12 +20,13 @@ let watching = false;
 
 await command(
   async () => {
-    const once = process.argv.includes('--once');
-    await setUp([DEMO_IMAGE]);
-    const gateway = await startDemoGateway();
-    print(`\nTappet runs with ${gateway.configFile}. ${EXAMPLES.length} examples follow.`);
+    const { once, store } = readArguments();
+    await setUp([...new Set(EXAMPLES.map(({ trigger }) => exampleImage(trigger)))]);
+    await ensureFfmpeg();
+    const gateway = await startDemoGateway({ store, prepare: prepareStore });
+    print(`\nTappet runs with ${gateway.configFile} and ${gateway.store.description}.`);
     await runExamples(gateway, EXAMPLES);
-    tellHowToGoOn(gateway, once);
+    await tellHowToGoOn(gateway, once);
     watching = !once;
     if (watching) await watchTheClock(gateway);
     return 0;
@@ -28,16 +34,39 @@ await command(
   { mayInterrupt: () => watching },
 );
 
+function readArguments() {
+  const options = /** @type {const} */ ({
+    once: { type: 'boolean', default: false },
+    store: { type: 'string' },
+    yes: { type: 'boolean' },
+  });
+  try {
+    const { once, store } = parseArgs({ options }).values;
+    if (store === undefined) return { once };
+    const known = STORES.find((name) => name === store);
+    if (known === undefined) throw new Error(`--store "${store}" is none that the demo knows.`);
+    return { once, store: known };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SetupError(`${why}\nThe demo takes --once, --store ${STORES.join('|')} and --yes.`);
+  }
+}
+
 /**
  * @param {DemoGateway} gateway
  * @param {boolean} once
  */
-function tellHowToGoOn({ url, tokenFile }, once) {
+async function tellHowToGoOn({ url, tokenFile, store, link }, once) {
   print(`\n   API         ${url}/api/v1`);
   print(`   token       in ${tokenFile} (made at the first start, readable by you alone)`);
   if (once) return;
-  print(`   try         curl -H "Authorization: Bearer $(cat ${tokenFile})" ${url}/api/v1/executions`);
-  print('               node dist/src/cli.js events list --data-dir .tappet/demo');
+  print(`   store       ${store.url}, access key ${store.accessKey}, secret key ${store.secretKey}`);
+  print('   try         node dist/src/cli.js executions list --data-dir .tappet/demo');
+  print('               cp examples/inbox-folder/people.csv inbox/');
+  print(`   look at it  ${await link()}`);
+  print(
+    '               (works once, for ten minutes; for another: node dist/src/cli.js link --data-dir .tappet/demo)',
+  );
   print('\nThe schedule goes on; Ctrl-C ends the demo and stops what it started.\n');
 }
 
@@ -51,7 +80,7 @@ async function watchTheClock(gateway) {
   const seen = new Set();
   const since = Date.now();
   for (;;) {
-    const uid = await nextEvent(gateway, CLOCK, seen, since);
+    const uid = await nextEvent(gateway, CLOCK_ORIGIN, { since, seen });
     seen.add(uid);
     try {
       const { event, execution, output } = await follow(gateway, uid, { trigger: CLOCK });

@@ -1,8 +1,11 @@
 // @ts-check
-// `npm test [-- vitest arguments]`: every test, against a real engine. The last line is the count.
+// `npm test [-- --full] [vitest arguments]`: every test, against a real engine. The last line is the count.
+// `--full`: what takes an hour runs as large as it may be, not as large as it must.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { command } from './lib/command.mjs';
+import { ensureFfmpeg } from './lib/ffmpeg.mjs';
+import { ensureMinio, ensureSeaweedfs } from './lib/object-store.mjs';
 import { ensureComponents, hasComponent } from './lib/packages.mjs';
 import { run } from './lib/run.mjs';
 import { explain, root, say } from './lib/say.mjs';
@@ -16,6 +19,10 @@ const COMPONENTS = [
     why: 'to test image pulls without a network',
   },
   {
+    component: { apt: 'chromium', programs: ['chromium'] },
+    why: 'to look at the page in a real browser',
+  },
+  {
     component: { apt: 'docker.io', programs: ['dockerd'] },
     why: 'to test what the death of an engine does',
   },
@@ -25,9 +32,12 @@ const COMPONENTS = [
     why: 'to test the recipe of examples/images',
   },
 ];
+/** Real object stores and ffmpeg, built or fetched once for all clones of this user. */
+const PROGRAMS = [ensureMinio, ensureSeaweedfs, ensureFfmpeg];
 
 await command(async () => {
-  const args = process.argv.slice(2).filter((arg) => arg !== '--yes');
+  const args = process.argv.slice(2).filter((arg) => arg !== '--yes' && arg !== '--full');
+  if (process.argv.includes('--full')) process.env['TAPPET_TEST_FULL'] = '1';
   // The tests make their own image, from what the tests need in it (test/support/engine.ts).
   await setUp([]);
   let missing = 0;
@@ -35,6 +45,12 @@ await command(async () => {
     // The tests that do without it still run; the run as a whole has failed.
     await ensureComponents([component], why).catch(explain);
     if (!hasComponent(component)) missing++;
+  }
+  for (const ensure of PROGRAMS) {
+    await ensure().catch((error) => {
+      explain(error);
+      missing++;
+    });
   }
   const report = join(root, '.tappet/test-report.json');
   mkdirSync(join(root, '.tappet'), { recursive: true });

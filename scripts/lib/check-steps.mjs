@@ -29,7 +29,7 @@ export const STEPS = [
     'tests',
     'vitest/vitest.mjs',
     'run',
-    // The simulator's 200 seeds are `npm test`'s: they alone would take most of the minute.
+    // The simulator's 200 seeds and the crashes at every step are `npm test`'s: they alone would take most of the minute.
     ...['unit', 'contract'].flatMap((name) => ['--project', name]),
   ),
   script('schema', 'schema.mjs', '--check'),

@@ -12,7 +12,7 @@ import { root } from './say.mjs';
  * @property {string} stateDir what is kept between runs: engine data, demo data, reports
  * @property {string} tempDir short, for sockets: their paths end at 107 bytes
  * @property {string} bridge network device of the private engine (a device name ends at 15 bytes)
- * @property {{ gateway: number, issuer: number }} ports for when the configured ones are taken
+ * @property {{ gateway: number, issuer: number, store: number }} ports for when the configured ones are taken
  * @property {number} block where to begin looking for a free 10.<block>.0.0/16
  */
 
@@ -29,7 +29,8 @@ export function describeClone(path = root) {
     stateDir: join(real, '.tappet'),
     tempDir: `/tmp/tappet-${id}`,
     bridge: `tappet-${id}`,
-    ports: { gateway: port, issuer: port + 1 },
+    // SeaweedFS takes ten of the twenty from its first on.
+    ports: { gateway: port, issuer: port + 1, store: 12_000 + (hash.readUInt16BE(8) % 350) * 20 },
     block: hash.readUInt16BE(6) % BLOCKS,
   };
 }

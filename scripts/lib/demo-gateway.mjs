@@ -1,13 +1,14 @@
 // @ts-check
-// The demo's own gateway and issuer: started as a user starts them, asked over the HTTP API.
+// The demo's own store, issuer and gateway: started as a user starts them, asked over the HTTP API.
 import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeClone } from './clone.mjs';
 import { atEnd } from './command.mjs';
+import { startDemoStore } from './demo-store.mjs';
+import { isFree } from './object-store.mjs';
 import { callEngine, pingEngine } from './engine-api.mjs';
 import { tail } from './run.mjs';
 import { SetupError, root, say } from './say.mjs';
@@ -16,51 +17,88 @@ import { SetupError, root, say } from './say.mjs';
  * @typedef {object} DemoGateway
  * @property {string} url
  * @property {string} issuer
+ * @property {string} clientSecret made for this run
+ * @property {import('./demo-store.mjs').DemoStore} store
+ * @property {string} inbox the folder that is watched
  * @property {string} configFile relative to the checkout
- * @property {any} config as written
- * @property {{ client: string, hmac: string }} secrets made for this run
  * @property {string} tokenFile relative to the checkout
  * @property {(path: string) => Promise<any>} get the JSON of an API path, below /api/v1
  * @property {(path: string) => Promise<string>} text
+ * @property {() => Promise<string>} link opens the page in a browser, once
  */
 
 const EXAMPLE = 'config.example.json';
 const DIR = '.tappet/demo';
+const HOST = '127.0.0.1';
 
-/** @returns {Promise<DemoGateway>} */
-export async function startDemoGateway() {
+/**
+ * `prepare` runs when the store is there and nothing has started that uses it.
+ * @param {{ store: import('./demo-store.mjs').StoreKind, prepare: (store: DemoGateway['store']) => Promise<void> }} options
+ * @returns {Promise<DemoGateway>}
+ */
+export async function startDemoGateway({ store: kind, prepare }) {
   mkdirSync(join(root, DIR), { recursive: true, mode: 0o700 });
-  const { config, configFile } = await chooseConfig();
-  const secrets = { client: randomBytes(16).toString('hex'), hmac: randomBytes(16).toString('hex') };
-  const issuer = config.issuers.demo.issuer;
+  const example = JSON.parse(readFileSync(join(root, EXAMPLE), 'utf8'));
+  const { gatewayPort, issuerPort } = await choosePorts(example);
+  const token = randomBytes(16).toString('hex');
+  const store = await startDemoStore({
+    kind,
+    port: Number(new URL(example.connections.store.endpoint).port),
+    notify: { url: `http://${HOST}:${gatewayPort}/notify/storage/store`, token },
+  });
+  await prepare(store);
+  const issuer = `http://${HOST}:${issuerPort}`;
+  const clientSecret = randomBytes(16).toString('hex');
   await startProgram(
     'issuer',
     ['scripts/demo-issuer.mjs', issuer],
-    { DEMO_CLIENT_SECRET: secrets.client },
+    { DEMO_CLIENT_SECRET: clientSecret },
     () => answersOk(`${issuer}/.well-known/openid-configuration`),
   );
+  const inbox = join(root, 'inbox');
+  mkdirSync(inbox, { recursive: true });
+  const configFile = configFor(example, { gatewayPort, issuer, endpoint: store.url, inbox });
+  const env = { S3_ACCESS_KEY: store.accessKey, S3_SECRET_KEY: store.secretKey, NOTIFY_TOKEN: token };
   /** @type {{ instance?: string }} */
   const known = {};
   // Undone after the gateway's end, as it is said before its start. A gateway leaves running containers alone.
   atEnd(() => removeContainers(known.instance));
+  const api = apiOf(await startGateway(configFile, env));
+  known.instance = (await api.get('/status')).instance;
+  return { issuer, clientSecret, store, inbox, configFile, ...api };
+}
+
+/**
+ * @param {string} configFile
+ * @param {NodeJS.ProcessEnv} env
+ */
+async function startGateway(configFile, env) {
   const serverFile = join(root, DIR, 'server.json');
   rmSync(serverFile, { force: true });
   const serve = ['dist/src/cli.js', 'serve', '-c', configFile, '--data-dir', DIR];
-  await startProgram('gateway', serve, { DEMO_HMAC_SECRET: secrets.hmac }, async () => {
+  await startProgram('gateway', serve, env, async () => {
     const url = readUrl(serverFile);
     return url !== undefined && answersOk(`${url}/livez`);
   });
-  const url = readUrl(serverFile) ?? '';
+  return readUrl(serverFile) ?? '';
+}
+
+/** @param {string} url */
+function apiOf(url) {
   const tokenFile = join(DIR, 'token');
   const headers = { authorization: `Bearer ${readFileSync(join(root, tokenFile), 'utf8').trim()}` };
-  const text = async (/** @type {string} */ path) => {
-    const response = await fetch(`${url}/api/v1${path}`, { headers, signal: AbortSignal.timeout(10_000) });
-    if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
+  const text = async (/** @type {string} */ path, method = 'GET') => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers,
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.text();
   };
   const get = async (/** @type {string} */ path) => JSON.parse(await text(path));
-  known.instance = (await get('/status')).instance;
-  return { url, issuer, configFile, config, secrets, tokenFile, get, text };
+  const link = async () => `${url}/?code=${JSON.parse(await text('/links', 'POST')).code}`;
+  return { url, tokenFile, get, text, link };
 }
 
 /**
@@ -83,34 +121,38 @@ async function removeContainers(instance) {
 }
 
 /**
- * The example itself where its two ports are free; else a copy with this clone's own ports.
- * @returns {Promise<{ config: any, configFile: string }>}
+ * The ports of the example where they are free, else this clone's own.
+ * @param {any} example
  */
-async function chooseConfig() {
-  const config = JSON.parse(readFileSync(join(root, EXAMPLE), 'utf8'));
-  const issuer = new URL(config.issuers.demo.issuer);
-  const port = config.server?.port ?? 8080;
-  const taken = [];
-  for (const wanted of [port, Number(issuer.port)]) if (!(await isFree(wanted))) taken.push(wanted);
-  if (taken.length === 0) return { config, configFile: EXAMPLE };
+async function choosePorts(example) {
   const { ports } = describeClone();
-  config.server = { ...config.server, port: ports.gateway };
-  config.issuers.demo.issuer = `http://127.0.0.1:${ports.issuer}`;
-  delete config.$schema;
-  const configFile = join(DIR, 'config.json');
-  writeFileSync(join(root, configFile), JSON.stringify(config, null, 2));
-  const which = taken.length === 1 ? `port ${taken[0]} is taken` : `ports ${taken.join(' and ')} are taken`;
-  say(`demo: ${which} here: using a copy of ${EXAMPLE} with other ports (${configFile})`);
-  return { config, configFile };
+  const gateway = example.server?.port ?? 8080;
+  const issuer = Number(new URL(example.issuers.shop.issuer).port);
+  return {
+    gatewayPort: (await isFree(gateway)) ? gateway : ports.gateway,
+    issuerPort: (await isFree(issuer)) ? issuer : ports.issuer,
+  };
 }
 
-/** @param {number} port */
-function isFree(port) {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
+/**
+ * The example itself where everything is at the addresses that it says; else a copy with the real ones.
+ * @param {any} example
+ * @param {{ gatewayPort: number, issuer: string, endpoint: string, inbox: string }} real
+ */
+function configFor(example, { gatewayPort, issuer, endpoint, inbox }) {
+  const { store } = example.connections;
+  const { shop } = example.issuers;
+  const port = example.server?.port ?? 8080;
+  if (port === gatewayPort && shop.issuer === issuer && store.endpoint === endpoint) return EXAMPLE;
+  shop.issuer = issuer;
+  store.endpoint = endpoint;
+  example.server = { ...example.server, port: gatewayPort };
+  example.triggers['inbox-folder'].source.path = inbox;
+  delete example.$schema;
+  const copy = join(DIR, 'config.json');
+  writeFileSync(join(root, copy), JSON.stringify(example, null, 2));
+  say(`demo: some ports of ${EXAMPLE} are taken here: using a copy with others (${copy})`);
+  return copy;
 }
 
 /**

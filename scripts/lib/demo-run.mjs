@@ -5,15 +5,15 @@ import { SetupError, seconds } from './say.mjs';
 
 /**
  * @typedef {import('./demo-gateway.mjs').DemoGateway} DemoGateway
- * @typedef {{ id: string, type: string, source: string, subject?: string }} Envelope
+ * @typedef {import('./demo-examples.mjs').Envelope} Envelope
  * @typedef {Omit<import('../../src/core/api.ts').EventDetailResource, 'event'> & { event: Envelope }} EventDetail
  * @typedef {import('../../src/core/api.ts').ExecutionResource} Execution
  * @typedef {import('../../src/core/api.ts').DecisionResource} Decision
  * @typedef {import('./demo-examples.mjs').Example} Example
- * @typedef {{ event: EventDetail, decision: Decision, execution?: Execution, output: string }} Outcome
+ * @typedef {{ event: EventDetail, decision: Decision, execution?: Execution, output: string, result: readonly string[] }} Outcome
  */
 
-/** For one example from its setting off to its last byte of output; the clock alone may take ten seconds of it. */
+/** For one example from its setting off to its last byte of output; the clock alone may take fifteen seconds of it. */
 const DEADLINE_MS = 120_000;
 
 /**
@@ -24,6 +24,7 @@ const DEADLINE_MS = 120_000;
  */
 export async function runExamples(gateway, examples) {
   const failures = [];
+  const succeeded = [];
   for (const example of examples) {
     print(`\n── ${example.trigger}: ${example.title}`);
     print(`   ${example.tell}`);
@@ -31,6 +32,7 @@ export async function runExamples(gateway, examples) {
       const uid = await within(DEADLINE_MS, example.setOff(gateway), 'no event came');
       const outcome = await within(DEADLINE_MS, follow(gateway, uid, example), 'its execution did not end');
       show(outcome);
+      if (outcome.execution !== undefined) succeeded.push(`${example.trigger.padEnd(18)}SUCCEEDED`);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failures.push(`${example.trigger}: ${reason}`);
@@ -39,7 +41,7 @@ export async function runExamples(gateway, examples) {
   }
   if (failures.length > 0)
     throw new SetupError(`The demo failed:\n  ${failures.join('\n  ')}\nMore in .tappet/demo/gateway.log.`);
-  print(`\nAll ${examples.length} examples succeeded.`);
+  print(`\n${succeeded.join('\n')}\nAll ${examples.length} examples succeeded.`);
 }
 
 /** @param {string} text */
@@ -62,19 +64,19 @@ async function within(ms, work, complaint) {
 }
 
 /**
- * From an event to what its container wrote. Throws with the reason where it did not come to that.
+ * From an event to what its container wrote, and left in the store. Throws with the reason where it did not come to that.
  * @param {DemoGateway} gateway
  * @param {string} uid
- * @param {Pick<Example, 'trigger' | 'filtered'>} example
+ * @param {Pick<Example, 'trigger' | 'filtered' | 'result'>} example
  * @returns {Promise<Outcome>}
  */
-export async function follow(gateway, uid, { trigger, filtered }) {
+export async function follow(gateway, uid, { trigger, filtered, result }) {
   /** @type {EventDetail} */
   let event;
   while ((event = await gateway.get(`/events/${uid}`)).decideTime === null) await sleep(100);
   const decision = event.decisions.find((one) => one.trigger === trigger);
   if (decision === undefined) throw new Error('no trigger considered the event');
-  if (filtered && decision.outcome === 'filtered') return { event, decision, output: '' };
+  if (filtered && decision.outcome === 'filtered') return { event, decision, output: '', result: [] };
   if (filtered || decision.outcome !== 'matched') {
     throw new Error(`the decision was "${decision.outcome}": ${decision.reason}`);
   }
@@ -83,7 +85,10 @@ export async function follow(gateway, uid, { trigger, filtered }) {
   while ((execution = await gateway.get(`/executions/${decision.execution}`)).completionTime === null)
     await sleep(100);
   const output = await outputOf(gateway, execution);
-  if (execution.state === 'SUCCEEDED') return { event, decision, execution, output };
+  if (execution.state === 'SUCCEEDED') {
+    const lines = (await result?.(gateway.store, event.event)) ?? [];
+    return { event, decision, execution, output, result: lines };
+  }
   throw new Error(
     `${execution.name} is ${execution.state}: ${execution.message ?? execution.reason}\n${output}`.trimEnd(),
   );
@@ -102,7 +107,7 @@ async function outputOf(gateway, execution) {
 }
 
 /** @param {Outcome} outcome */
-function show({ event, decision, execution, output }) {
+function show({ event, decision, execution, output, result }) {
   const { type, id, source, subject } = event.event;
   row('event', `${type}, id ${id}${subject === undefined ? '' : `, subject ${subject}`}`);
   row('', `from ${source}, let in as ${event.origin}`);
@@ -115,7 +120,9 @@ function show({ event, decision, execution, output }) {
   const ms = Date.parse(execution.completionTime ?? '') - Date.parse(event.receiveTime);
   const tasks = execution.taskCount === 1 ? '1 task' : `${execution.taskCount} tasks`;
   row('execution', `${execution.name}, ${tasks}: ${execution.state}, ${seconds(ms)} after the event came`);
-  output.split('\n').forEach((line, index) => row(index === 0 ? 'container' : '', `│ ${line}`));
+  if (output !== '')
+    output.split('\n').forEach((line, index) => row(index === 0 ? 'container' : '', `│ ${line}`));
+  result.forEach((line, index) => row(index === 0 ? 'result' : '', line));
 }
 
 /**

@@ -1,13 +1,21 @@
 // @ts-check
-// Images without a registry: one static busybox in a tar, given to the engine as it is.
+// Images without a registry: one static busybox in a tar, given to the engine as it is, and the examples' on top of it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { callEngine, pingEngine } from './engine-api.mjs';
-import { SetupError, step } from './say.mjs';
+import { ensureFfmpeg } from './ffmpeg.mjs';
+import { SetupError, root, step } from './say.mjs';
 
-/** What the examples of the demo run. */
+/** What the images of the examples begin with. */
 export const DEMO_IMAGE = 'tappet-demo/busybox:1';
+
+/**
+ * The image of an example: what the Dockerfile in its folder makes.
+ * @param {string} example
+ */
+export const exampleImage = (example) => `tappet-demo/${example}:1`;
 
 const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox', '/bin/busybox.static'];
 const LABEL = 'io.tappet.content';
@@ -63,18 +71,72 @@ export function busyboxTar(busybox, applets) {
 }
 
 /**
- * Makes these images where they are missing or were made from something else.
+ * Makes these images where they are missing or were made from something else: the demo's own, and those of examples.
  * @param {string} dockerHost
  * @param {readonly string[]} images `name:tag`
  */
 export async function ensureImages(dockerHost, images) {
   const version = await pingEngine(dockerHost);
   if (version === undefined) throw new SetupError(`The container engine at ${dockerHost} does not answer.`);
+  if (images.length === 0) return;
   const source = readBusybox();
+  if (source === undefined) await pullInstead(dockerHost, version, DEMO_IMAGE);
+  else await importImage(dockerHost, version, DEMO_IMAGE, source);
   for (const image of images) {
-    if (source === undefined) await pullInstead(dockerHost, version, image);
-    else await importImage(dockerHost, version, image, source);
+    if (image === DEMO_IMAGE) continue;
+    await buildImage({
+      dockerHost,
+      version,
+      image,
+      context: await buildContext(image),
+      base: source?.hash ?? '',
+    });
   }
+}
+
+/**
+ * What the engine needs to follow an example's Dockerfile: the file, and what it copies.
+ * @param {string} image
+ * @returns {Promise<Buffer>}
+ */
+async function buildContext(image) {
+  const folder = join(root, 'examples', split(image).repo.replace(/^.*\//, ''));
+  const recipe = readFileSync(join(folder, 'Dockerfile'), 'utf8');
+  const names = [...recipe.matchAll(/^COPY (\S+) \S+$/gm)].map(([, name = '']) => name);
+  // The one file that is not in the folder: too large, and under another licence.
+  const paths = names.map(async (name) =>
+    name === 'ffmpeg' ? (await ensureFfmpeg()).ffmpeg : join(folder, name),
+  );
+  const files = (await Promise.all(paths)).map((path, i) => ({
+    name: names[i] ?? '',
+    body: readFileSync(path),
+  }));
+  return makeTar(
+    [{ name: 'Dockerfile', body: Buffer.from(recipe) }, ...files].map((file) => ({
+      ...file,
+      type: '0',
+      mode: 0o755,
+    })),
+  );
+}
+
+/**
+ * @param {{ dockerHost: string, version: string, image: string, context: Buffer, base: string }} build
+ */
+async function buildImage({ dockerHost, version, image, context, base }) {
+  const hash = createHash('sha256').update(base).update(context).digest('hex').slice(0, 16);
+  const present = await callEngine(dockerHost, `${version}/images/${image}/json`);
+  if (present.status === 200 && JSON.parse(present.text).Config?.Labels?.[LABEL] === hash) return;
+  await step(`making the image ${image} from its Dockerfile`, async () => {
+    const query = new URLSearchParams({ t: image, labels: JSON.stringify({ [LABEL]: hash }), rm: '1' });
+    const answer = await callEngine(dockerHost, `${version}/build?${query.toString()}`, {
+      method: 'POST',
+      body: context,
+      timeoutMs: 300_000,
+    });
+    if (answer.status === 200 && !answer.text.includes('"errorDetail"')) return;
+    throw new SetupError(`The engine could not make the image ${image}: ${answer.text.trim()}`);
+  });
 }
 
 /**

@@ -13,7 +13,7 @@ import { engineHost } from '../support/engine-host.ts';
 const START_MS = 120_000;
 const LIMIT_MS = 180_000;
 interface Jobs {
-  jobs: Record<string, { args: string[] }>;
+  jobs: Record<string, { command: string[] }>;
 }
 
 /** A clone of its own with one job of the examples changed; gone when the test is over. */
@@ -22,8 +22,8 @@ function cloneWith(job: string, script: string): CheckoutCopy {
   onTestFinished(copy.remove);
   const file = join(copy.dir, 'config.example.json');
   const config = JSON.parse(readFileSync(file, 'utf8')) as Jobs;
-  const { args } = config.jobs[job] ?? { args: [] };
-  args[0] = `${args[0]}; ${script}`;
+  const { command } = config.jobs[job] ?? { command: [] };
+  command.splice(0, 1, '/bin/sh', '-c', `${command[0]} && ${script}`);
   writeFileSync(file, JSON.stringify(config));
   return copy;
 }
@@ -97,13 +97,14 @@ async function instanceOf(dir: string, output: string): Promise<string> {
 }
 
 it('ends non-zero with the reason when an example has failed', { timeout: LIMIT_MS }, async () => {
-  const { dir } = cloneWith('report', 'exit 3');
+  const { dir } = cloneWith('invoice', 'exit 3');
   const demo = new Demo(dir, ['--once'], await engineHost());
   expect(await demo.ended()).toBe(1);
-  expect(demo.output).toContain('The demo failed:\n  call: report-');
-  expect(demo.output).toMatch(/report-\w+ is FAILED: .*exit code 3/);
+  expect(demo.output).toContain('The demo failed:\n  call-webhook: invoice-');
+  expect(demo.output).toMatch(/invoice-\w+ is FAILED: .*exit code 3/);
   // The examples whose job was not changed have succeeded.
-  expect(demo.output).toMatch(/hello-\w+, 2 tasks: SUCCEEDED/);
+  for (const job of ['report', 'transcode', 'import'])
+    expect(demo.output).toMatch(new RegExp(`${job}-\\w+, 1 task: SUCCEEDED`));
   expect(demo.output).toContain('filtered: ');
   expect(demo.output).not.toContain('examples succeeded');
   expect(processesIn(dir)).toEqual([]);
@@ -114,24 +115,31 @@ it(
   { timeout: LIMIT_MS },
   async () => {
     const host = await engineHost();
-    const { dir } = cloneWith('hello', 'sleep 4');
+    const { dir } = cloneWith('report', 'sleep 4');
     const demo = new Demo(dir, [], host);
     await demo.until((output) => output.includes('Ctrl-C ends the demo'));
     const instance = await instanceOf(dir, demo.output);
+    // The link that it prints opens the page.
+    const link = /look at it +(http\S+)/.exec(demo.output)?.[1] ?? '';
+    const page = await fetch(link, { redirect: 'manual' });
+    expect(page.status).toBeLessThan(400);
+    expect(page.headers.get('set-cookie')).toContain('HttpOnly');
     // The schedule goes on: interrupted is a demo whose containers run.
     await demo.until(async () => (await ofInstance(host, instance)).includes('container running'));
     expect(await ofInstance(host, instance)).toContain('network');
     expect(processesIn(dir).length).toBeGreaterThanOrEqual(3);
     demo.interrupt();
     expect(await demo.ended()).toBe(0);
-    expect(demo.output).toContain('All 4 examples succeeded.');
+    for (const name of ['nightly-report', 'transcode-upload', 'call-webhook', 'inbox-folder'])
+      expect(demo.output).toMatch(new RegExp(`^${name} +SUCCEEDED$`, 'm'));
+    expect(demo.output).toContain('All 5 examples succeeded.');
     expect(processesIn(dir)).toEqual([]);
     expect(await ofInstance(host, instance)).toEqual([]);
   },
 );
 
 it('stops the private engine that it started', { timeout: LIMIT_MS }, async () => {
-  const { dir } = cloneWith('hello', 'true');
+  const { dir } = cloneWith('report', 'true');
   const clone = describeClone(dir);
   const demo = new Demo(dir, [], undefined);
   await demo.until((output) => output.includes('Ctrl-C ends the demo'));

@@ -26,13 +26,14 @@ const COUNT = 'tests: 7 passed, 0 failed, 0 skipped';
 const npm = (more = ''): string => `[ "$1" = test ] && echo "${COUNT}"\n${more}\ntrue`;
 
 describe('.ci/run', () => {
-  it('runs check, test and demo, and ends with the count of the tests', () => {
+  it('runs check, test and the demo with each store, and ends with the count of the tests', () => {
     const { status, lines } = runCi(npm());
     expect(status).toBe(0);
     expect(lines.filter((line) => line.startsWith('npm '))).toEqual([
       'npm run --silent check',
       'npm test --silent',
-      'npm run --silent demo -- --once',
+      'npm run --silent demo -- --once --store minio',
+      'npm run --silent demo -- --once --store seaweedfs',
     ]);
     expect(lines.at(-2)).toMatch(/^ci: set-up took 0 s of 480, everything \d+ s of 2700$/);
     expect(lines.at(-1)).toBe(COUNT);
@@ -45,16 +46,16 @@ describe('.ci/run', () => {
   });
 
   it('passes on what the commands say, and adds up what they say of their set-up', () => {
-    const { status, lines, stderr } = runCi(npm('echo "set-up: … done after 160.9 s" >&2'));
+    const { status, lines, stderr } = runCi(npm('echo "set-up: … done after 120.9 s" >&2'));
     expect(status).toBe(0);
-    expect(stderr.match(/done after/g)).toHaveLength(3);
+    expect(stderr.match(/done after/g)).toHaveLength(4);
     expect(lines.at(-2)).toContain('set-up took 480 s of 480');
   });
 
-  it('fails where the set-up took more than 8 minutes', () => {
-    const { status, stderr } = runCi(npm('echo "set-up: … done after 161.2 s" >&2'));
-    expect(status).toBe(1);
-    expect(stderr).toContain('ci: over budget');
+  it('says so where the set-up took more than 8 minutes', () => {
+    const { status, stderr } = runCi(npm('echo "set-up: … done after 121.2 s" >&2'));
+    expect(status).toBe(0);
+    expect(stderr).toContain('ci: set-up over budget');
   });
 
   it('fails where everything took more than 45 minutes', () => {

@@ -19,6 +19,9 @@ describe('what two clones must not share', () => {
       expect(clone.bridge.length).toBeLessThanOrEqual(15);
       expect(clone.ports.gateway).toBeGreaterThan(1024);
       expect(clone.ports.issuer).toBeLessThan(32_768);
+      // SeaweedFS takes ports up to fourteen above it; clones have their gateways from 20,000 on.
+      expect(clone.ports.store).toBeGreaterThan(1024);
+      expect(clone.ports.store + 14).toBeLessThan(20_000);
     }
   });
 });

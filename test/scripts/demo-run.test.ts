@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Example } from '../../scripts/lib/demo-examples.mjs';
 import { runExamples } from '../../scripts/lib/demo-run.mjs';
 
 /** What the API of a gateway would answer, by path. */
@@ -13,11 +14,28 @@ function gateway(answers: Answers) {
     if (!(path in answers)) throw new Error(`GET ${path}: 404`);
     return answers[path];
   };
-  const rest = { url: '', issuer: '', configFile: '', config: {}, tokenFile: '' };
-  return { ...rest, secrets: { client: '', hmac: '' }, get, text };
+  const store = {
+    description: '',
+    url: '',
+    accessKey: '',
+    secretKey: '',
+    put: async () => undefined,
+    get: async (key: string) => Buffer.from(`in ${key}`),
+    list: async () => [],
+  };
+  const rest = {
+    url: '',
+    issuer: '',
+    clientSecret: '',
+    inbox: '',
+    configFile: '',
+    link: () => Promise.resolve('http://l/?code=c'),
+    tokenFile: '',
+  };
+  return { ...rest, store, get, text };
 }
 
-const example = (over: { filtered?: true; setOff?: () => Promise<string> } = {}) => ({
+const example = (over: Partial<Example> = {}): Example => ({
   trigger: 'call',
   title: 'a call',
   tell: 'It calls.',
@@ -64,7 +82,18 @@ describe('the demo', () => {
     expect(printed).toMatch(/decision +matched: when is true/);
     expect(printed).toMatch(/execution +x-1, 1 task: SUCCEEDED/);
     expect(printed).toMatch(/container +│ what it wrote/);
-    expect(printed).toContain('All 1 examples succeeded.');
+    expect(printed).toMatch(/\ncall +SUCCEEDED\nAll 1 examples succeeded\.\n$/);
+  });
+
+  it('shows what stands in the store, and fails where it is not there', async () => {
+    const result: Example['result'] = async (store, { id }) => [(await store.get(`out/${id}`)).toString()];
+    const running = gateway({ ...matched, ...ended('SUCCEEDED') });
+    await runExamples(running, [example({ result })]);
+    expect(printed).toMatch(/result +in out\/1\n/);
+    const gone: Example['result'] = () => Promise.reject(new Error('The specified key does not exist.'));
+    await expect(runExamples(running, [example({ result: gone })])).rejects.toThrow(
+      'call: The specified key',
+    );
   });
 
   const filtered = event({ outcome: 'filtered', reason: 'it was false' });

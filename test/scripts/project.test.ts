@@ -37,11 +37,12 @@ it('TypeScript is strict, and imports name the files that are there', () => {
   expect(off).toEqual([]);
 });
 
-it('there are the projects unit, contract, sim, integration and e2e, and no test is tried twice', () => {
+it('there are the projects unit, contract, crash, sim, integration and e2e, and no test is tried twice', () => {
   const { test } = config as { test: { retry: number; projects: { test: { name: string } }[] } };
   expect(test.projects.map((project) => project.test.name)).toEqual([
     'unit',
     'contract',
+    'crash',
     'sim',
     'integration',
     'e2e',

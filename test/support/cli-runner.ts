@@ -14,10 +14,12 @@ export function testIo(over: Partial<CliIo> = {}): CliIo {
     out: async () => undefined,
     err: () => undefined,
     readStdin: async () => '',
+    readSecret: async () => new Uint8Array(),
     now: () => Date.parse('2026-01-01T00:02:00Z'),
     fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })),
     pause: async () => undefined,
     signal: new AbortController().signal,
+    onHangUp: () => () => undefined,
     version: '1.2.3',
     ...over,
   };

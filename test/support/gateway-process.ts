@@ -10,7 +10,8 @@ const ROOT = join(import.meta.dirname, '../..');
 
 export interface GatewayProcessOptions {
   readonly dir: string;
-  readonly config: JsonObject;
+  /** Written anew at each start; absent where the test writes `tappet.json` in `dir` itself, a file or a folder. */
+  readonly config?: JsonObject;
   readonly env?: Readonly<Record<string, string>>;
   /** Another program than the CLI: one that wraps ports and calls `startGateway` itself. */
   readonly program?: string;
@@ -46,7 +47,7 @@ export class GatewayProcess {
     const { dir, config, program } = this.#options;
     await mkdir(dir, { recursive: true });
     const configPath = join(dir, 'tappet.json');
-    await writeFile(configPath, JSON.stringify(config));
+    if (config !== undefined) await writeFile(configPath, JSON.stringify(config));
     const args = program === undefined ? [join(ROOT, 'dist/src/cli.js'), 'serve'] : [program];
     const child = spawn(
       process.execPath,
@@ -116,6 +117,21 @@ export class GatewayProcess {
     });
     const text = await response.text();
     return { status: response.status, text, json: () => JSON.parse(text) as JsonObject };
+  }
+
+  /** All pages of a list; `path` may have a query. */
+  async list(path: string, field: string): Promise<JsonObject[]> {
+    const all: JsonObject[] = [];
+    let token = '';
+    do {
+      const query = `pageSize=1000&pageToken=${encodeURIComponent(token)}`;
+      const answer = await this.api('GET', `${path}${path.includes('?') ? '&' : '?'}${query}`);
+      if (answer.status !== 200) throw new Error(`GET ${path}: ${answer.status} ${answer.text}`);
+      const page = answer.json();
+      all.push(...(page[field] as JsonObject[]));
+      token = String(page['nextPageToken']);
+    } while (token !== '');
+    return all;
   }
 
   /** Asks every 50 ms until `check` gives something; the last answer stands in the error after `withinMs`. */

@@ -17,7 +17,7 @@ export function issuerSpec(change: Partial<IssuerSpec> = {}): IssuerSpec {
   };
 }
 
-/** Gives the name of the variable (or the file) as its value. */
+/** Gives the name of the variable, the file or the stored secret as its value. */
 export const nameIsValue: Secrets = {
-  resolve: async (ref) => new SecretValue('env' in ref ? ref.env : ref.file),
+  resolve: async (ref) => new SecretValue('env' in ref ? ref.env : 'file' in ref ? ref.file : ref.secret),
 };

@@ -53,6 +53,11 @@ export class ManualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** As if the process that set them had ended: no timer fires. */
+  forget(): void {
+    this.#timers.clear();
+  }
+
   #pass(ms: number): void {
     this.#elapsed += ms;
     this.#now += ms;

@@ -66,8 +66,9 @@ export class MemoryStore implements InboxStore, RoutingStore {
     this.#check();
     const rows = [...this.state]
       .filter(([key]) => key.startsWith(`${origin} ${prefix}`))
-      .map(([, row]) => row);
-    return rows.filter((row) => after === null || row.key > after).slice(0, limit);
+      .map(([, row]) => row)
+      .toSorted((a, b) => byBytes(a.key, b.key));
+    return rows.filter((row) => after === null || byBytes(row.key, after) > 0).slice(0, limit);
   }
 
   async undecidedEvents(limit: number): Promise<StoredEvent[]> {
@@ -137,3 +138,8 @@ export class MemoryStore implements InboxStore, RoutingStore {
 
 export const refused = (): TappetError =>
   new TappetError('STORE_UNAVAILABLE', 'the disk is full', { retryAfter: 1 });
+
+/** The order of keys in a store. */
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
