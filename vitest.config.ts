@@ -1,7 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
 const KINDS = ['contract', 'sim', 'integration', 'e2e'];
-const elsewhere = KINDS.map((kind) => `test/${kind}/**`);
+/** Ends the process, or what stands for it, at each step in turn: seconds each, so that `npm run check` goes without. */
+const CRASH = [
+  'test/executor/crash-places.test.ts',
+  'test/secrets/secret-store-crash.test.ts',
+  'test/triggers/files/kill.test.ts',
+  'test/triggers/storage/crash.test.ts',
+];
+const elsewhere = [...KINDS.map((kind) => `test/${kind}/**`), ...CRASH];
 
 /**
  * Real containers: one file at a time, and only when the fast tests are through, so that no test's deadline pays for
@@ -35,6 +42,7 @@ export default defineConfig({
         test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: elsewhere, ...shared },
       },
       { extends: true, test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...shared } },
+      { extends: true, test: { name: 'crash', include: CRASH, testTimeout: 60_000, ...shared } },
       { extends: true, test: { name: 'sim', ...seeds, testTimeout: 60_000 } },
       // Needs an engine: `npm test` brings one.
       {

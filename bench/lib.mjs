@@ -37,17 +37,21 @@ export async function startProgram(args, env = {}) {
   return { url, pid: child.pid, stop, output: () => output };
 }
 
-/** The gateway as users start it, on a free port and a data folder of its own. */
-export async function startGateway(dir, config, env = {}) {
+/**
+ * The gateway as users start it, on a free port and a data folder of its own. `program`: one that calls the product's
+ * `startGateway` itself, instead of the command line.
+ */
+export async function startGateway(dir, config, env = {}, { program: own, port = 0 } = {}) {
   const path = join(dir, 'bench.json');
   writeFileSync(path, JSON.stringify(config));
   const dataDir = join(dir, 'data');
-  const args = [join(ROOT, 'dist/src/cli.js'), 'serve', '-c', path, '--data-dir', dataDir, '--port', '0'];
-  const program = await startProgram(args, env);
+  const program = own === undefined ? [join(ROOT, 'dist/src/cli.js'), 'serve'] : [own];
+  const args = [...program, '-c', path, '--data-dir', dataDir, '--port', String(port)];
+  const started = await startProgram(args, env);
   const token = readFileSync(join(dataDir, 'token'), 'utf8').trim();
   const api = async (method, route, body) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-    const response = await fetch(program.url + route, {
+    const response = await fetch(started.url + route, {
       method,
       headers,
       ...(body ? { body: JSON.stringify(body) } : {}),
@@ -55,7 +59,7 @@ export async function startGateway(dir, config, env = {}) {
     if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${await response.text()}`);
     return response.json();
   };
-  return { ...program, api, dataDir };
+  return { ...started, api, dataDir };
 }
 
 /** wrk, closed loop, 64 connections. An answer of 400 or more ends the run: an error that is quick would look like speed. */

@@ -4,7 +4,9 @@
 // same durability, measured in turn with ours in the same run: the machine's mood divides out.
 import { readFileSync } from 'node:fs';
 import { benchCron } from './cron-rss.mjs';
+import { benchStaging } from './staging.mjs';
 import { benchStart } from './start.mjs';
+import { benchUploads } from './uploads.mjs';
 import { benchWebhook } from './webhook.mjs';
 
 const goals = JSON.parse(readFileSync(new URL('./goals.json', import.meta.url), 'utf8'));
@@ -13,6 +15,8 @@ const BENCHES = {
   'webhook-oidc': () => benchWebhook('oidc'),
   start: benchStart,
   'cron-10000': benchCron,
+  'staging-256m': benchStaging,
+  'uploads-1000': benchUploads,
 };
 
 export async function main(names) {

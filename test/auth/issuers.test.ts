@@ -71,6 +71,66 @@ test('an issuer that is not configured is an error of the configuration', async 
   await expect(make({}).issuers.get('main')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
 });
 
+test('a reload keeps the keys of what is the same, and nothing changes before it applies', async () => {
+  const { issuers, asked, clock } = make({ main: {}, other: { skewMs: 1 } });
+  const main = await issuers.get('main');
+  const other = await issuers.get('other');
+  await issuers.start();
+  await settle();
+  asked.length = 0;
+  const specs = new Map([
+    ['main', issuerSpec()],
+    ['other', issuerSpec({ skewMs: 2 })],
+  ]);
+  const next = issuers.prepare(specs);
+  expect(await next.get('main')).toBe(main);
+  const changed = await next.get('other');
+  expect(changed).not.toBe(other);
+  expect(await next.get('other')).toBe(changed);
+  expect(await issuers.get('other')).toBe(other);
+  await settle();
+  expect([asked.length, clock.pending]).toEqual([0, 2]);
+  const applied = next.apply();
+  expect(await issuers.get('other')).toBe(changed);
+  await applied;
+  await settle();
+  // Of the changed one alone.
+  expect(asked).toHaveLength(2);
+  expect(clock.pending).toBe(2);
+  await issuers.prepare(new Map()).apply();
+  expect(clock.pending).toBe(0);
+  await expect(issuers.get('main')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+test('a reload before the start reads no keys before it either', async () => {
+  const { issuers, asked } = make({});
+  const next = issuers.prepare(new Map([['main', issuerSpec()]]));
+  await next.get('main');
+  await next.apply();
+  await settle();
+  expect(asked).toEqual([]);
+  await issuers.start();
+  await settle();
+  expect(asked).toHaveLength(2);
+});
+
+test('a reload with an unusable issuer is refused and changes nothing; none begins after a stop', async () => {
+  const { issuers, clock } = make({ main: {} });
+  const main = await issuers.get('main');
+  await issuers.start();
+  await settle();
+  const bad = issuers.prepare(new Map([['main', issuerSpec({ algorithms: ['none'] })]]));
+  await expect(bad.get('main')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  expect(await issuers.get('main')).toBe(main);
+  const next = issuers.prepare(new Map([['main', issuerSpec({ skewMs: 9 })]]));
+  await next.get('main');
+  const applied = next.apply();
+  await issuers.stop();
+  await applied;
+  await settle();
+  expect(clock.pending).toBe(0);
+});
+
 test('when no key was ever read the answer is unavailable, only to a token that is meant for this trigger', async () => {
   const clock = new ManualClock();
   const fetch = () => Promise.reject(new Error('unreachable'));

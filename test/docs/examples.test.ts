@@ -1,9 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
+import { SecretStore } from '../../src/secrets/secret-store.ts';
 
+const SECRET = 'a secret for the examples';
 const ROOT = join(import.meta.dirname, '../..');
 
 /** Every configuration that a reader may copy from the docs. */
@@ -16,9 +27,16 @@ function configurations(page: string): { name: string; type: string; text: strin
 describe('configurations in the docs', () => {
   const dir = mkdtempSync(join(tmpdir(), 'tappet-docs-'));
   const inbox = mkdtempSync(join(tmpdir(), 'tappet-inbox-'));
-  beforeAll(() => void (process.env['DEMO_HMAC_SECRET'] = 'a secret for the examples'));
+  beforeAll(async () => {
+    for (const name of ['S3_KEY', 'NOTIFY_TOKEN']) process.env[name] = SECRET;
+    for (const name of ['s3.secret', 'signing.key']) writeFileSync(join(dir, name), SECRET, { mode: 0o600 });
+    const secrets = new SecretStore({ dataDir: join(dir, '.tappet'), env: {} });
+    for (const name of ['api-key', 'notify-token', 'ffmpeg-license'])
+      await secrets.add(name, Buffer.from(SECRET), '2026-01-01T00:00:00.000Z');
+    mkdirSync(join(dir, 'inbox'));
+  });
   afterAll(() => [dir, inbox].forEach((path) => rmSync(path, { recursive: true, force: true })));
-  const all = ['README.md', 'docs/config.md'].flatMap(configurations);
+  const all = ['README.md', 'docs/config.md', 'docs/staging.md', 'docs/storage.md'].flatMap(configurations);
 
   it('are there', () => expect(all.length).toBeGreaterThanOrEqual(2));
 
@@ -28,10 +46,68 @@ describe('configurations in the docs', () => {
     writeFileSync(path, text.replaceAll('/srv/inbox', inbox));
     const config = await loadConfig(path);
     expect(config.triggers.size).toBeGreaterThan(0);
+    expect(config.warnings).toEqual([]);
+  });
+});
+
+interface Definitions {
+  connections?: Record<string, object>;
+  issuers?: Record<string, object>;
+  jobs: Record<string, object>;
+  triggers?: Record<string, { source: { kind: string } }>;
+}
+
+describe('examples/', () => {
+  const folders = readdirSync(join(ROOT, 'examples'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'images')
+    .map(({ name }) => name);
+  const dir = mkdtempSync(join(tmpdir(), 'tappet-examples-'));
+  beforeAll(() => mkdirSync(join(dir, 'inbox')));
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  const env = { S3_ACCESS_KEY: 'a', S3_SECRET_KEY: 'b', NOTIFY_TOKEN: 'c' };
+  const read = (name: string, file: string): string =>
+    readFileSync(join(ROOT, 'examples', name, file), 'utf8');
+
+  it('has the five that the README names', () => {
+    const named = [
+      ...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/\]\(examples\/([\w-]+)\/README\.md\)/g),
+    ];
+    expect(named.map(([, name = '']) => name).sort()).toEqual(folders.sort());
+    expect(folders).toHaveLength(5);
   });
 
-  it('config.example.json', async () => {
-    const config = await loadConfig(join(ROOT, 'config.example.json'));
-    expect([...config.triggers.keys()].length).toBeGreaterThanOrEqual(3);
+  it.each(folders)('%s: configuration, recipe of its image, README and test', async (name) => {
+    const path = join(dir, `${name}.yaml`);
+    writeFileSync(path, read(name, 'tappet.yaml'));
+    const config = await loadConfig(path, { env });
+    expect(config.warnings).toEqual([]);
+    const [image] = [...config.jobs.values()].map((job) => job.spec.image);
+    expect(image).toBe(`tappet-demo/${name}:1`);
+    // What it copies is there, but for the one program that is fetched.
+    const copied = [...read(name, 'Dockerfile').matchAll(/^COPY (\S+) /gm)].map(([, from = '']) => from);
+    for (const file of copied) if (file !== 'ffmpeg') expect(read(name, file)).not.toBe('');
+    expect(read(name, 'README.md')).toMatch(/^# /);
+    expect(existsSync(join(ROOT, `test/e2e/examples/${name}.test.ts`))).toBe(true);
+  });
+
+  it('are what config.example.json is made of, and the demo shows', () => {
+    const example = JSON.parse(readFileSync(join(ROOT, 'config.example.json'), 'utf8')) as Definitions;
+    const shown = folders.filter((name) => name !== 'resize-by-index');
+    expect(Object.keys(example.triggers ?? {}).sort()).toEqual(shown.sort());
+    for (const name of shown) {
+      const {
+        connections,
+        issuers = {},
+        jobs,
+        triggers = {},
+      } = parse(read(name, 'tappet.yaml')) as Definitions;
+      expect(example.connections?.['store']).toMatchObject(connections?.['store'] ?? {});
+      expect(example).toMatchObject({ jobs, ...(name === 'call-webhook' ? { issuers } : {}) });
+      for (const [trigger, { source, ...rest }] of Object.entries(triggers)) {
+        expect(example.triggers?.[trigger]).toMatchObject(rest);
+        // Nobody waits for the night in a demo.
+        if (source.kind !== 'cron') expect(example.triggers?.[trigger]?.source).toEqual(source);
+      }
+    }
   });
 });
