@@ -1,7 +1,9 @@
 // A relay between the gateway and the engine's socket that notes when the calls that every start needs, create and
 // start, come and are answered. What lies between them is the gateway's own part of a start.
+import { Agent, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
+import { interleave, median } from './lib.mjs';
 
 const CALL = /^POST \/v[\d.]+\/containers\/(?:(create)|[^/ ]+\/(start))[? ]/;
 
@@ -42,4 +44,27 @@ export async function tapEngine(engineSocket, path) {
     for (const socket of open) socket.destroy();
   };
   return { calls, close };
+}
+
+const PINGS = 200;
+
+/** What a call takes longer by way of the relay, on a connection of its own and on one that is there, ms: two hops. */
+export async function relayCost(engineSocket, path) {
+  const agents = [engineSocket, path].map(() => new Agent({ keepAlive: true }));
+  const cost = async (agentOf) => {
+    const ping = (socketPath, i) => async () => {
+      const begun = now();
+      const response = await new Promise((resolve, reject) => {
+        const options = { socketPath, agent: agentOf(i), path: '/_ping' };
+        request(options).on('response', resolve).on('error', reject).end();
+      });
+      for await (const _ of response);
+      return now() - begun;
+    };
+    const times = await interleave(PINGS, ping(path, 0), ping(engineSocket, 1));
+    return median(times.ours) - median(times.floor);
+  };
+  const costs = { fresh: await cost(() => false), kept: await cost((i) => agents[i]) };
+  for (const agent of agents) agent.destroy();
+  return costs;
 }
