@@ -2,8 +2,7 @@
 // CRASH=<port>.<method>:<before|after>:<n>, CRASH_RECORD=<file that then holds the place>.
 // The product has no hook for this: the ports are wrapped from outside.
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { startGateway } from '../../dist/src/main.js';
+import { serveWrapped } from './wrapped-gateway.mjs';
 
 const place = process.env.CRASH ?? '';
 const [target = '', side = '', count = '1'] = place.split(':');
@@ -37,19 +36,7 @@ function killing(name, object) {
   });
 }
 
-const { values } = parseArgs({
-  options: {
-    config: { type: 'string', short: 'c' },
-    'data-dir': { type: 'string' },
-    port: { type: 'string' },
-  },
+await serveWrapped({
+  store: (store) => killing('store', store),
+  runner: (runner) => killing('runner', runner),
 });
-const gateway = await startGateway({
-  configPath: values.config,
-  dataDir: values['data-dir'],
-  port: Number(values.port),
-  env: process.env,
-  print: (line) => console.log(line),
-  wrap: { store: (store) => killing('store', store), runner: (runner) => killing('runner', runner) },
-});
-process.once('SIGTERM', () => void gateway.stop().then(() => process.exit(0)));

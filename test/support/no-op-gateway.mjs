@@ -1,7 +1,6 @@
 // For bench/uploads.mjs: a gateway whose containers do nothing: each has ended with exit code 0 as soon as it was started. Everything else is
 // the product: an engine must be there to be found, and is not asked for anything.
-import { parseArgs } from 'node:util';
-import { startGateway } from '../../dist/src/main.js';
+import { serveWrapped } from './wrapped-gateway.mjs';
 
 const DIGEST = `sha256:${'0'.repeat(64)}`;
 
@@ -46,19 +45,4 @@ class NoOpRunner {
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    config: { type: 'string', short: 'c' },
-    'data-dir': { type: 'string' },
-    port: { type: 'string' },
-  },
-});
-const gateway = await startGateway({
-  configPath: values.config,
-  dataDir: values['data-dir'],
-  port: Number(values.port),
-  env: process.env,
-  print: (line) => console.log(line),
-  wrap: { runner: ({ engine }) => new NoOpRunner(engine) },
-});
-process.once('SIGTERM', () => void gateway.stop().then(() => process.exit(0)));
+await serveWrapped({ runner: ({ engine }) => new NoOpRunner(engine) });

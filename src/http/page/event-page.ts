@@ -6,7 +6,7 @@ import type { HttpDeps } from '../deps.ts';
 import { parseQuery } from '../params.ts';
 import type { AppContext } from '../permissions.ts';
 import { notFound } from '../problem.ts';
-import { clip, html } from './html.ts';
+import { clip, html, tableHead } from './html.ts';
 import type { Html } from './html.ts';
 import { pageResponse } from './layout.ts';
 import { exactly, executionPath, reasonWithValues } from './words.ts';
@@ -66,14 +66,7 @@ function decisionTable({ decideTime }: StoredEvent, decisions: readonly Decision
     </p>`;
   }
   return html`<table>
-    <thead>
-      <tr>
-        <th scope="col">Trigger</th>
-        <th scope="col">Answer</th>
-        <th scope="col">Reason</th>
-        <th scope="col">Execution</th>
-      </tr>
-    </thead>
+    ${tableHead('Trigger', 'Answer', 'Reason', 'Execution')}
     <tbody>
       ${decisions.map(decisionRow)}
     </tbody>

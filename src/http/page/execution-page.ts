@@ -5,7 +5,7 @@ import type { HttpDeps } from '../deps.ts';
 import { pageFields, parseQuery, readPage } from '../params.ts';
 import type { AppContext } from '../permissions.ts';
 import { notFound } from '../problem.ts';
-import { clip, html } from './html.ts';
+import { clip, html, tableHead } from './html.ts';
 import type { Html } from './html.ts';
 import { pageResponse, refreshing } from './layout.ts';
 import { logPath, logText } from './log-page.ts';
@@ -119,15 +119,7 @@ function taskPart({ task, attempts }: TaskParts, logs: ReadonlyMap<Attempt, Html
 
 function attemptTable(attempts: readonly Attempt[], now: number): Html {
   return html`<table>
-    <thead>
-      <tr>
-        <th scope="col">Attempt</th>
-        <th scope="col">State</th>
-        <th scope="col">What happened</th>
-        <th scope="col">Started</th>
-        <th scope="col">Took</th>
-      </tr>
-    </thead>
+    ${tableHead('Attempt', 'State', 'What happened', 'Started', 'Took')}
     <tbody>
       ${attempts.map((attempt) => attemptRow(attempt, now))}
     </tbody>

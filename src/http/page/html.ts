@@ -42,3 +42,11 @@ export function printable(text: string): string {
 export function clip(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
 }
+
+/** The head of a table: what each column is, for eyes and screen readers. */
+export const tableHead = (...columns: readonly string[]): Html =>
+  html`<thead>
+    <tr>
+      ${columns.map((column) => html`<th scope="col">${column}</th>`)}
+    </tr>
+  </thead>`;

@@ -4,7 +4,7 @@ import type { Execution } from '../../core/execution.ts';
 import { pageFields, parseQuery, readPage } from '../params.ts';
 import type { AppContext } from '../permissions.ts';
 import type { HttpDeps } from '../deps.ts';
-import { clip, html } from './html.ts';
+import { clip, html, tableHead } from './html.ts';
 import type { Html } from './html.ts';
 import { pageResponse, refreshing } from './layout.ts';
 import { decisionBehind, EVENTS_LOOKED_AT, quietEvents, schedules } from './read.ts';
@@ -68,16 +68,7 @@ function executionsSection(rows: readonly Html[], nextPageToken: string, earlier
   return html`<section>
     <h2>${earlier ? 'Executions' : 'Newest executions'}</h2>
     <table>
-      <thead>
-        <tr>
-          <th scope="col">Execution</th>
-          <th scope="col">State</th>
-          <th scope="col">Why it ran</th>
-          <th scope="col">Started</th>
-          <th scope="col">Took</th>
-          <th scope="col">Tasks</th>
-        </tr>
-      </thead>
+      ${tableHead('Execution', 'State', 'Why it ran', 'Started', 'Took', 'Tasks')}
       <tbody>
         ${rows}
       </tbody>
@@ -112,14 +103,7 @@ function schedulesSection({ shown, count }: Schedules, now: number): Html {
   return html`<section>
     <h2>Schedules</h2>
     <table>
-      <thead>
-        <tr>
-          <th scope="col">Trigger</th>
-          <th scope="col">Runs</th>
-          <th scope="col">Next</th>
-          <th scope="col">Schedule</th>
-        </tr>
-      </thead>
+      ${tableHead('Trigger', 'Runs', 'Next', 'Schedule')}
       <tbody>
         ${shown.map((schedule) => scheduleRow(schedule, now))}
       </tbody>
@@ -153,14 +137,7 @@ function quietSection(events: readonly QuietEvent[], now: number): Html {
     <h2>Events that started nothing</h2>
     <p class="faint small">${intro}</p>
     <table>
-      <thead>
-        <tr>
-          <th scope="col">Event</th>
-          <th scope="col">From</th>
-          <th scope="col">Came</th>
-          <th scope="col">Why nothing started</th>
-        </tr>
-      </thead>
+      ${tableHead('Event', 'From', 'Came', 'Why nothing started')}
       <tbody>
         ${events.map((event) => quietRow(event, now))}
       </tbody>

@@ -1,0 +1,23 @@
+// The gateway as `tappet serve` starts it, by the same flags, with something put around its ports.
+import { parseArgs } from 'node:util';
+import { startGateway } from '../../dist/src/main.js';
+
+/** @param {import('../../src/main.ts').PortWrappers} wrap */
+export async function serveWrapped(wrap) {
+  const { values } = parseArgs({
+    options: {
+      config: { type: 'string', short: 'c' },
+      'data-dir': { type: 'string' },
+      port: { type: 'string' },
+    },
+  });
+  const gateway = await startGateway({
+    configPath: values.config,
+    dataDir: values['data-dir'],
+    port: Number(values.port),
+    env: process.env,
+    print: (line) => console.log(line),
+    wrap,
+  });
+  process.once('SIGTERM', () => void gateway.stop().then(() => process.exit(0)));
+}
