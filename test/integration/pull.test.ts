@@ -117,6 +117,8 @@ describe('an image that the engine does not have', () => {
           else response.pipe(outgoing);
         },
       );
+      // The engine tries a layer again for a while: the registry may be closed before that ends.
+      call.on('error', () => outgoing.destroy());
       call.end();
     };
     const broken = await fakeRegistry(forward);
