@@ -60,6 +60,10 @@ export class EngineLink {
     this.#executor?.wake();
   }
 
+  wakeStops(): void {
+    this.#executor?.wakeStops();
+  }
+
   /** The engine's runner, while this process is in charge of the engine. */
   get runner(): Runner | undefined {
     return this.#executor?.holdsEngine() === true ? this.#runner : undefined;

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { AuthSpec } from './core/auth.ts';
 import { connectionOrigin, triggerOrigin } from './core/event.ts';
 import { TappetError, errorText } from './core/errors.ts';
 import type { Expressions } from './core/expression.ts';
@@ -9,8 +8,6 @@ import type { Secrets } from './core/secrets.ts';
 import type { Store } from './core/store.ts';
 import { CurrentConfig, syncDefinitions } from './applied-config.ts';
 import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
-import { Issuers } from './auth/issuers.ts';
-import { compileVerify } from './auth/verify.ts';
 import { loadConfig } from './config/load.ts';
 import { ConfigWatch, configSignature } from './config/watch.ts';
 import { EngineLink, engineName } from './engine-link.ts';
@@ -20,8 +17,7 @@ import { createApp } from './http/app.ts';
 import { listen, type RunningServer } from './http/server.ts';
 import { Sessions } from './http/session.ts';
 import { fireTrigger, type FireDeps } from './inbox/fire.ts';
-import { Inbox } from './inbox/inbox.ts';
-import { SourceHost } from './inbox/source-host.ts';
+import type { SourceHost } from './inbox/source-host.ts';
 import { ownAddress, publishAddress, withdrawAddress } from './lib/gateway-address.ts';
 import { createLog, type GatewayLog } from './lib/gateway-log.ts';
 import { pageLink } from './lib/page-link.ts';
@@ -33,12 +29,12 @@ import { FileLogSink } from './logs/file-log-sink.ts';
 import { Maintenance } from './maintenance/maintenance.ts';
 import { createObjects, type ConfiguredObjects } from './objects/objects.ts';
 import { planExecution } from './routing/plan-execution.ts';
-import { Router } from './routing/router.ts';
 import { createSecrets } from './secrets/secret-reader.ts';
 import { SecretStore } from './secrets/secret-store.ts';
+import { PATIENCE_MS } from './stores/sqlite/commit-queue.ts';
 import { SqliteStore } from './stores/sqlite/store.ts';
-import { hostedSources } from './hosted-sources.ts';
 import { Reload } from './reload.ts';
+import { wayOfEvents, type WayOfEvents } from './way-of-events.ts';
 
 export { diagnose } from './diagnose.ts';
 
@@ -120,7 +116,12 @@ async function compose(
   const { dataDir } = config.server;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const { token, created } = await ensureToken(dataDir);
-  const sqlite = new SqliteStore({ path: join(dataDir, 'tappet.db'), clock, ids });
+  const sqlite = new SqliteStore({
+    path: join(dataDir, 'tappet.db'),
+    clock,
+    ids,
+    patienceMs: PATIENCE_MS,
+  });
   await sqlite.open();
   started.push({ stop: () => sqlite.close() });
   const store = options.wrap?.store?.(sqlite) ?? sqlite;
@@ -133,7 +134,11 @@ async function compose(
   const parts = { options, clock, ids, log, current, dataDir, store, logs, expressions };
   const base = { ...parts, secrets, objects, sessions: new Sessions({ clock, ids }) };
   const engine = engineLink(base);
-  const way = await wayOfEvents(base, engine);
+  const way = await wayOfEvents({
+    ...base,
+    fetch: (url, init) => fetch(url, init),
+    onExecutions: () => engine.wake(),
+  });
   const maintenance = new Maintenance({
     store,
     logs,
@@ -157,8 +162,8 @@ async function compose(
   return { url: server.url, reload: () => watch.ask() };
 }
 
-function reloadOf(base: Base, engine: EngineLink, { issuers, sources }: WayOfEvents): Reload {
-  const { options, current, dataDir, store, objects, secrets, clock, expressions, log } = base;
+function reloadOf(base: Base, engine: EngineLink, { issuers, sources, verifier }: WayOfEvents): Reload {
+  const { options, current, dataDir, store, objects, clock, log } = base;
   const { configPath, env } = options;
   return new Reload({
     // The data stay where they are until a restart, so what jobs may bind is judged by that.
@@ -167,7 +172,7 @@ function reloadOf(base: Base, engine: EngineLink, { issuers, sources }: WayOfEve
     store,
     objects,
     issuers,
-    verifier: (auth, prepared) => compileVerify(auth, { issuers: prepared, secrets, clock, expressions }),
+    verifier,
     sources,
     flags: (['host', 'port', 'dataDir'] as const).filter((flag) => options[flag] !== undefined),
     onApplied: () => engine.wake(),
@@ -203,44 +208,6 @@ function engineLink(base: Base): EngineLink {
   });
 }
 
-interface WayOfEvents {
-  readonly router: Router;
-  readonly inbox: Inbox;
-  readonly issuers: Issuers;
-  readonly sources: SourceHost;
-}
-
-/** Sources → inbox → routing. */
-async function wayOfEvents(base: Base, engine: EngineLink): Promise<WayOfEvents> {
-  const { clock, ids, log, current, store, expressions, secrets, objects } = base;
-  const router = new Router({
-    store,
-    clock,
-    ids,
-    triggers: () => current.triggers,
-    jobs: () => current.jobs,
-    limits: () => current.server.limits,
-    onExecutions: () => engine.wake(),
-    log,
-  });
-  const inbox = new Inbox({
-    store,
-    ids,
-    clock,
-    log,
-    // Text may grow when it is written as JSON; what the HTTP side let in must not be refused here.
-    maxDataBytes: () => 2 * current.server.maxBodyBytes,
-    route: (events) => router.decideNow(events),
-  });
-  const { config } = current;
-  const issuers = new Issuers({ specs: config.issuers, fetch: (url, init) => fetch(url, init), clock, log });
-  const waitDecided = router.waitDecided.bind(router);
-  const verifier = (auth: AuthSpec) => compileVerify(auth, { issuers, secrets, clock, expressions });
-  const hosted = await hostedSources(config, { objects, verifier });
-  const sources = new SourceHost({ inbox, store, waitDecided, clock, ids, log }, hosted);
-  return { router, inbox, issuers, sources };
-}
-
 async function serve(
   base: Base,
   { router, inbox, sources, engine, reload }: WayOfEvents & { engine: EngineLink; reload: Reload },
@@ -265,6 +232,7 @@ async function serve(
       handle: async (name, request, info) => sources.handle(connectionOrigin(name), request, info),
     },
     preview: (trigger, from, count) => sources.preview(triggerOrigin(trigger), from, count) ?? [],
+    triggerStatus: ({ origin, name }) => sources.status(origin, name),
     fire: (trigger, { principal, ...rest }) =>
       fireTrigger(
         {
@@ -285,6 +253,7 @@ async function serve(
     }),
     ready: () => ready,
     onWork: () => engine.wake(),
+    onStop: () => engine.wakeStops(),
     planExecution,
   });
   const host = options.host ?? current.server.host;

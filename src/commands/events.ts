@@ -15,7 +15,7 @@ export function addEvents(program: Command, io: CliIo): void {
   const events = program.command('events').description('what happened, and what each trigger answered');
   pageOptions(apiCommand(events, 'list', 'list events, newest first'))
     .option('--origin <origin>', 'only from this origin, such as trigger/nightly')
-    .option('--trigger <name>', 'only for this trigger')
+    .option('--trigger <name>', 'only what came for this trigger, or it has answered')
     .option('--type <type>', 'only of this type')
     .action(async (options: ListOptions) => {
       const { origin, trigger, type } = options;

@@ -24,7 +24,7 @@ export function addTriggers(program: Command, io: CliIo): void {
   });
   apiCommand(triggers, 'get <name>', 'show a trigger').action(async (name: string, options: ApiOptions) => {
     const trigger = await (await clientOf(io, options)).triggers.get(name);
-    await print(io, options.output, trigger, () => fields(trigger, io.now()));
+    await print(io, options.output, trigger, () => triggerText(trigger, io.now()));
   });
   addNext(triggers, io);
   apiCommand(triggers, 'fire <name>', 'let a trigger see an event now')
@@ -67,6 +67,14 @@ function triggerTable(triggers: readonly TriggerResource[]): string {
       typeof condition === 'string' ? condition : '-',
     ]),
   );
+}
+
+/** What its source tells of it, in lines as the others are. */
+function triggerText({ status, ...trigger }: TriggerResource, now: number): string {
+  if (status === null) return fields(trigger, now);
+  const { firstStartTime, existing } = status;
+  const skipped = `${existing.skipped} that were there before the first start${existing.complete ? '' : ', so far'}`;
+  return fields({ ...trigger, firstStartTime, skipped }, now);
 }
 
 function textOf(value: Json, key: string): string {

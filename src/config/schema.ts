@@ -4,14 +4,16 @@ import { formatDuration } from '../lib/duration.ts';
 import { parseImageRef } from '../lib/image-ref.ts';
 import { unitMissing } from '../lib/issue-text.ts';
 import { suggest } from '../lib/nearest.ts';
+import { formatSize } from '../lib/size.ts';
 import { strictObject } from '../lib/strict-object.ts';
 import { SECRET_FORMS, secretRef } from '../lib/secret-ref.ts';
+import { duration, size } from '../lib/unit-fields.ts';
 import { s3ConnectionSchema } from '../objects/config.ts';
 import { schema as cronSource } from '../../triggers/cron/config.ts';
 import { schema as filesSource } from '../../triggers/files/config.ts';
 import { schema as storageSource } from '../../triggers/storage/config.ts';
 import { schema as webhookSource } from '../../triggers/webhook/config.ts';
-import { duration, formatSize, labels, NAME_PATTERN, size, text } from './fields.ts';
+import { labels, NAME_PATTERN, text } from './fields.ts';
 
 /** What stands in `from` of an input, for messages. */
 export const INPUT_RULE = `must be "event.object", "event.file", an address s3://<connection>/<bucket>/<key>, or where a secret stands: ${SECRET_FORMS}`;

@@ -56,6 +56,18 @@ export interface TriggerResource extends ResourceMeta {
   readonly source: Json;
   readonly when: Json;
   readonly run: Json;
+  /** What its source tells of it; null where that has nothing to tell, or does not run. */
+  readonly status: TriggerStatusResource | null;
+}
+export interface TriggerStatusResource {
+  /** Of its first start at the place where it looks now: what was there by then was there before. */
+  readonly firstStartTime: string;
+  readonly existing: {
+    /** Objects or files that were there before, and started nothing. */
+    readonly skipped: number;
+    /** false while the first look goes on: `skipped` may grow. */
+    readonly complete: boolean;
+  };
 }
 
 /** Why an execution exists: an event and the trigger that matched it, or the principal that called the API. */

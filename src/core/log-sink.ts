@@ -9,7 +9,10 @@ export type LogStream = 'stdout' | 'stderr';
 export interface LogSink {
   /** Opens for appending; what a crash left half-written is cut off first. One writer per attempt. */
   open(key: AttemptKey): Promise<LogWriter>;
-  /** What is there from `from` on (all if absent); with `follow` goes on until `close` or `signal`. */
+  /**
+   * What is there from `from` on (all if absent); with `follow` goes on until `close` or `signal`. Of a log that was
+   * closed with nothing in it no trace is left: who begins to follow it afterwards knows its end from the attempt's row.
+   */
   read(key: AttemptKey, params: LogReadParams): AsyncIterable<LogChunk>;
   /** Removes all logs of an execution. No error where there are none. */
   remove(execution: string): Promise<void>;

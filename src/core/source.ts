@@ -17,6 +17,8 @@ export interface Source {
   stop(): Promise<void>;
   /** Answers an HTTP request to this origin's endpoint; `http/` mounts it. */
   handle?(request: Request, info: RequestInfo): Promise<Response>;
+  /** Its callers are known by their headers alone (`verify` with an empty body): strangers hear 401 also while it does not run. */
+  readonly knowsCallersByHeaders?: true;
   /** The next `count` times at or after `from` at which it would let an event in by itself. */
   preview?(from: number, count: number): readonly number[];
   /** The event that a person fires by hand for `trigger` at `time`: of this source's own type, with `data` in or over its own. */
@@ -25,6 +27,8 @@ export interface Source {
   clockSetBack?(ms: number): void;
   /** What it waits for, where it runs but cannot do all of its work (a store that does not answer). */
   problem?(): SourceProblem | undefined;
+  /** What it can tell of a trigger that listens to it; undefined = nothing (yet). Asked once per trigger of a list, so from memory. */
+  status?(trigger: string): TriggerStatus | undefined;
 }
 
 export interface SourceProblem {
@@ -32,6 +36,18 @@ export interface SourceProblem {
   readonly message: string;
   /** Epoch ms. */
   readonly since: number;
+}
+
+export interface TriggerStatus {
+  /** Epoch ms of its first start at the place where it looks now, by the clock that dates what is there. */
+  readonly firstStart: number;
+  /** What was there before. */
+  readonly existing: {
+    /** So many of these are no events and start nothing. */
+    readonly skipped: number;
+    /** The first look at all of the place is over: `skipped` does not grow any more. */
+    readonly complete: boolean;
+  };
 }
 
 export type ManualEvent = Pick<CloudEvent, 'type' | 'source' | 'data'>;

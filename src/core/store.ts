@@ -17,7 +17,8 @@ import type { ExecutionState } from './states.ts';
  * The store port. Every method is one transaction, named after what the caller wants. All writes of one
  * event-loop turn share one commit, each in its own savepoint, in the order of the calls; a promise settles only
  * after the commit is durable. So a `decide` called in the turn of its `acceptEvents` commits with it.
- * Errors, from any method: STORE_UNAVAILABLE (disk full, locked for too long, closed), with nothing stored.
+ * Errors, from any method: STORE_UNAVAILABLE (disk full, locked for too long, closed), with nothing stored; or, where
+ * the disk failed after the commit and the message says so, perhaps with all of it: every call may be repeated.
  * The store stamps times by its own clock.
  */
 export interface Store
@@ -42,6 +43,7 @@ export interface Store
 export interface InboxStore {
   /** Commits events, identities and state rows together, or nothing (`conflict`: an `expect` no longer held). */
   acceptEvents(params: AcceptParams): Promise<AcceptResult>;
+  /** What is committed, also where it may still be on its way to the disk: for what only leads to a later write. So does `scanState`. */
   readState(origin: Origin, key: string): Promise<StateRow | undefined>;
   /** Rows whose key starts with `prefix`, in key order, after `after`. */
   scanState(origin: Origin, prefix: string, after: string | null, limit: number): Promise<StateRow[]>;
@@ -251,6 +253,7 @@ export interface QueryStore {
 }
 export interface EventFilter {
   readonly origin?: string;
+  /** Events that came for this trigger alone, decided or not, and all others that it has a decision on. */
   readonly trigger?: string;
   readonly type?: string;
 }

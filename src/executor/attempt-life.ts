@@ -2,6 +2,7 @@ import type { Attempt, AttemptKey, AttemptResult, Execution } from '../core/exec
 import type { Claim } from '../core/store.ts';
 import type { ContainerStatus } from '../core/runner.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
+import { isTerminal } from '../core/states.ts';
 import { deferred } from '../lib/deferred.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
@@ -50,7 +51,7 @@ export class AttemptLife {
   readonly #context: LifeContext;
   readonly #execution: Execution;
   readonly #resumed: boolean;
-  readonly #onFinished: () => void;
+  readonly #onFinished: (executionEnded: boolean) => void;
   readonly #bell = new Bell();
   readonly #stopAsked = deferred<void>();
   readonly #stopper: Stopper;
@@ -64,7 +65,12 @@ export class AttemptLife {
   #cancelLook: () => void = () => undefined;
 
   /** `resumed`: it may have been begun before, by this or another process. `onFinished`: its end is stored. */
-  constructor(context: LifeContext, claim: Claim, resumed: boolean, onFinished: () => void) {
+  constructor(
+    context: LifeContext,
+    claim: Claim,
+    resumed: boolean,
+    onFinished: (executionEnded: boolean) => void,
+  ) {
     this.#context = context;
     this.#attempt = claim.attempt;
     this.#execution = claim.execution;
@@ -246,10 +252,10 @@ export class AttemptLife {
 
   async #store(result: AttemptResult, logBytes: { stdout: number; stderr: number } | null): Promise<void> {
     const { session, store } = this.#context;
-    await session.write(() =>
+    const { execution } = await session.write(() =>
       store.finishAttempt({ key: this.#key(), epoch: session.epoch, result, logBytes }),
     );
-    this.#onFinished();
+    this.#onFinished(isTerminal(execution.state));
   }
 
   async #openLog(): Promise<LogCapture> {

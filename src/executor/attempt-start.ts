@@ -10,7 +10,7 @@ import type {
   RenderedSpec,
 } from '../core/execution.ts';
 import type { ContainerSpec, Ensured, PreparedImage } from '../core/runner.ts';
-import { onAbort, pause } from '../lib/service.ts';
+import { onAbort, OVER, pause } from '../lib/service.ts';
 import { taskEnvironment } from './environment.ts';
 import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
@@ -64,8 +64,8 @@ export async function startAttempt(params: StartParams): Promise<Started> {
   const env = await environment(params, rendered);
   if ('outcome' in env) return env;
   const abort = new AbortController();
-  const undo = onAbort(session.signal, () => abort.abort());
-  void params.stopAsked.then(() => abort.abort());
+  const undo = onAbort(session.signal, () => abort.abort(OVER));
+  void params.stopAsked.then(() => abort.abort(OVER));
   const { signal } = abort;
   const inputs = new Inputs({ ...params.context, spec: params.execution.spec, rendered, signal });
   try {
@@ -73,7 +73,7 @@ export async function startAttempt(params: StartParams): Promise<Started> {
   } finally {
     undo();
     // What was opened for a start that failed meanwhile would stay open: nobody reads it.
-    abort.abort();
+    abort.abort(OVER);
   }
 }
 

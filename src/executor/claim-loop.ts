@@ -29,6 +29,10 @@ export class ClaimLoop {
   readonly #options: ClaimLoopOptions;
   #claiming = false;
   #claimAgain = false;
+  /** The last claim took as many as there was room for: more may wait. */
+  #short = true;
+  /** A claim failed that may have been stored: what it took lives in the store alone. */
+  #unsure = false;
   #looking = false;
   #lookAgain = false;
   #problem: string | null = null;
@@ -38,14 +42,23 @@ export class ClaimLoop {
   }
 
   /**
-   * There may be something to start or to stop. The claim is called in this very turn, so that it shares the commit
-   * of what made it possible.
+   * There may be something to start. The claim is called in this very turn, so that it shares the commit of what made
+   * it possible.
    */
   wake(): void {
     this.#claimAgain = true;
-    this.#lookAgain = true;
     if (!this.#claiming) void this.#claim();
+  }
+
+  /** There may be something to stop. */
+  wakeStops(): void {
+    this.#lookAgain = true;
     if (!this.#looking) void this.#lookForStops();
+  }
+
+  /** A slot is free again. Where its execution has ended with it, only what waited for the slot can follow. */
+  freed(executionEnded: boolean): void {
+    if (this.#short || !executionEnded) this.wake();
   }
 
   /** Polls until the session is over. */
@@ -53,6 +66,7 @@ export class ClaimLoop {
     const { clock, session } = this.#options;
     while (!session.signal.aborted) {
       this.wake();
+      this.wakeStops();
       await pause(clock, POLL_MS, session.signal);
     }
   }
@@ -63,14 +77,20 @@ export class ClaimLoop {
     try {
       while (this.#claimAgain && !session.signal.aborted && engineUp()) {
         this.#claimAgain = false;
+        if (this.#unsure) await this.#takeUp();
         const { maxRunningTasks, maxParallelism } = this.#options.settings();
         const limit = Math.min(MAX_BATCH, maxRunningTasks - live.size);
+        this.#short = limit <= 0;
         if (limit <= 0) return;
+        this.#unsure = true;
         const claims = await store.claimAttempts({ engine, epoch: session.epoch, limit, maxParallelism });
+        this.#unsure = false;
         // What was claimed too late is found by the next owner.
         if (session.signal.aborted) return;
         for (const claim of claims) live.add(claim, false);
-        if (claims.length === limit) this.#claimAgain = true;
+        // Whatever becomes free meanwhile is seen by the next round.
+        this.#short = claims.length === limit;
+        if (this.#short) this.#claimAgain = true;
       }
       this.#problem = null;
     } catch (error) {
@@ -78,6 +98,14 @@ export class ClaimLoop {
     } finally {
       this.#claiming = false;
     }
+  }
+
+  async #takeUp(): Promise<void> {
+    const { store, engine, session, live } = this.#options;
+    const open = await store.openAttempts(engine);
+    if (session.signal.aborted) return;
+    this.#unsure = false;
+    for (const claim of open) if (!live.has(claim.attempt.containerName)) live.add(claim, true);
   }
 
   async #lookForStops(): Promise<void> {

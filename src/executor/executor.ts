@@ -88,9 +88,14 @@ export class Executor extends Service {
     this.#lease = new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
   }
 
-  /** A hint: there may be something to start or to stop. Never throws. */
+  /** A hint: there may be something to start. Never throws. */
   wake(): void {
     if (this.#adopted) this.#serving?.claims.wake();
+  }
+
+  /** A hint: there may be something to stop. Never throws. */
+  wakeStops(): void {
+    if (this.#adopted) this.#serving?.claims.wakeStops();
   }
 
   status(): ExecutorStatus {
@@ -157,7 +162,9 @@ export class Executor extends Service {
     const transfers = new Semaphore(MAX_TRANSFERS);
     const ports = { store, runner, logs, objects, secrets, localFiles, clock, expressions, log };
     const context: LifeContext = { ...ports, session, gate, starts, transfers };
-    const live = new LiveAttempts(context, () => this.wake());
+    const live = new LiveAttempts(context, (executionEnded) => {
+      if (this.#adopted) this.#serving?.claims.freed(executionEnded);
+    });
     const engine = runner.engine;
     const claims = new ClaimLoop({
       store,
@@ -204,5 +211,6 @@ export class Executor extends Service {
   #engineUp(): void {
     this.#serving?.live.ringAll();
     this.wake();
+    this.wakeStops();
   }
 }

@@ -10,6 +10,9 @@ import { SessionOver } from './session.ts';
 const MAX_CRASHES = 3;
 const CRASH_PAUSE_MS = 5_000;
 
+/** A slot has become free; whether the execution that held it is known to have ended. */
+type OnFree = (executionEnded: boolean) => void;
+
 /**
  * The attempts that live in this session, each in its own supervised promise: nothing that one does ends another.
  * An attempt holds its slot from the claim until its end is stored.
@@ -19,10 +22,9 @@ export class LiveAttempts {
   /** By container name. */
   readonly #lives = new Map<string, AttemptLife>();
   readonly #running = new Set<Promise<void>>();
-  /** A slot has become free. */
-  readonly #onFree: () => void;
+  readonly #onFree: OnFree;
 
-  constructor(context: LifeContext, onFree: () => void) {
+  constructor(context: LifeContext, onFree: OnFree) {
     this.#context = context;
     this.#onFree = onFree;
   }
@@ -30,6 +32,10 @@ export class LiveAttempts {
   /** Slots in use. */
   get size(): number {
     return this.#lives.size;
+  }
+
+  has(name: string): boolean {
+    return this.#lives.has(name);
   }
 
   add(claim: Claim, resumed: boolean): void {
@@ -65,7 +71,9 @@ export class LiveAttempts {
     const name = first.attempt.containerName;
     let claim: Claim | undefined = first;
     for (let crashes = 0; claim !== undefined;) {
-      const life = new AttemptLife(this.#context, claim, resumed || crashes > 0, () => this.#free(name));
+      const life = new AttemptLife(this.#context, claim, resumed || crashes > 0, (ended) =>
+        this.#free(name, ended),
+      );
       this.#lives.set(name, life);
       try {
         if (crashes < MAX_CRASHES) await life.run();
@@ -82,7 +90,7 @@ export class LiveAttempts {
         claim = await this.#reload(claim);
       }
     }
-    this.#free(name);
+    this.#free(name, false);
   }
 
   /** The row as it is now; undefined where it has ended or the session has. */
@@ -97,7 +105,7 @@ export class LiveAttempts {
     }
   }
 
-  #free(name: string): void {
-    if (this.#lives.delete(name)) this.#onFree();
+  #free(name: string, executionEnded: boolean): void {
+    if (this.#lives.delete(name)) this.#onFree(executionEnded);
   }
 }

@@ -4,7 +4,7 @@ import type { LogBytes } from '../core/execution.ts';
 import type { Log } from '../core/log.ts';
 import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
 import type { Runner } from '../core/runner.ts';
-import { onAbort, pause } from '../lib/service.ts';
+import { onAbort, OVER, pause } from '../lib/service.ts';
 import type { EngineGate } from './engine-gate.ts';
 import { SessionOver } from './session.ts';
 
@@ -30,7 +30,8 @@ interface Pump {
   readonly sink: PumpWriter;
   /** true = it ended with the container, nothing is missing. */
   readonly done: Promise<boolean>;
-  readonly abort: AbortController;
+  /** Nothing more is wanted of it. */
+  readonly abort: () => void;
 }
 
 /**
@@ -67,7 +68,8 @@ export class LogCapture {
   attached(captured: Promise<boolean>): void {
     const sink = this.#attaching ?? new PumpWriter(this.#options.writer);
     this.#attaching = undefined;
-    this.#run({ sink, done: captured.catch(() => false), abort: new AbortController() });
+    // The stream ends with the container; what it still tells is refused by the sink.
+    this.#run({ sink, done: captured.catch(() => false), abort: () => undefined });
   }
 
   /** Reads on where the log stands, in the background, as long as the container runs. */
@@ -82,6 +84,7 @@ export class LogCapture {
    * Errors: SessionOver.
    */
   async complete(): Promise<boolean> {
+    if (this.#ended === 'clean') return true;
     if (this.#pump !== undefined && (await this.#untilStalled(this.#pump.done))) return true;
     for (let tries = 0; tries < SWEEP_TRIES;) {
       const before = this.#taken();
@@ -127,7 +130,7 @@ export class LogCapture {
     const { runner, gate, name, signal } = this.#options;
     const sink = new PumpWriter(this.#options.writer);
     const abort = new AbortController();
-    const undo = onAbort(signal, () => abort.abort());
+    const undo = onAbort(signal, () => abort.abort(OVER));
     const done = gate
       .through(() => runner.logs(name, sink, abort.signal))
       .then(
@@ -138,7 +141,7 @@ export class LogCapture {
         },
       )
       .finally(undo);
-    return { sink, done, abort };
+    return { sink, done, abort: () => abort.abort(OVER) };
   }
 
   /** A full disk, or a log that the engine cannot read, refuses each try: said once, until something was taken again. */
@@ -154,7 +157,7 @@ export class LogCapture {
   async #giveUp(): Promise<void> {
     const pump = this.#pump;
     this.#pump = undefined;
-    pump?.abort.abort();
+    pump?.abort();
     await Promise.all([pump?.sink.revoke(), this.#attaching?.revoke()]);
     this.#attaching = undefined;
   }
@@ -167,10 +170,10 @@ export class LogCapture {
     for (;;) {
       const before = this.#taken();
       const waited = new AbortController();
-      const undo = onAbort(signal, () => waited.abort());
+      const undo = onAbort(signal, () => waited.abort(OVER));
       await Promise.race([settled, pause(clock, STALL_MS, waited.signal)]);
       undo();
-      waited.abort();
+      waited.abort(OVER);
       const stalled = this.#taken() === before && gate.up;
       if (result === undefined && !stalled && !signal.aborted) continue;
       return result === true;

@@ -3,7 +3,7 @@ import { errorText } from '../core/errors.ts';
 import type { Attempt } from '../core/execution.ts';
 import type { Log } from '../core/log.ts';
 import type { Runner } from '../core/runner.ts';
-import { onAbort, pause } from '../lib/service.ts';
+import { onAbort, OVER, pause } from '../lib/service.ts';
 import type { EngineGate } from './engine-gate.ts';
 import { SessionOver } from './session.ts';
 
@@ -31,38 +31,38 @@ export interface StopperOptions {
  */
 export class Stopper {
   readonly #options: StopperOptions;
-  readonly #abort = new AbortController();
-  readonly #undo: () => void;
-  #begun = false;
+  #end: (() => void) | undefined;
 
   constructor(options: StopperOptions) {
     this.#options = options;
-    this.#undo = onAbort(options.signal, () => this.#abort.abort());
   }
 
   get begun(): boolean {
-    return this.#begun;
+    return this.#end !== undefined;
   }
 
   /** Idempotent; goes on in the background. */
   begin(attempt: Attempt, graceMs: number): void {
-    if (this.#begun) return;
-    this.#begun = true;
+    if (this.begun) return;
+    const abort = new AbortController();
+    const undo = onAbort(this.#options.signal, () => abort.abort(OVER));
+    this.#end = () => {
+      undo();
+      abort.abort(OVER);
+    };
     const asked = attempt.stopRequestTime ?? this.#options.clock.now();
     // The clock may have been set since: the grace is never longer than the job's.
     const left = Math.min(graceMs, Math.max(0, asked + graceMs - this.#options.clock.now()));
-    void this.#run(attempt.containerName, left);
+    void this.#run(attempt.containerName, left, abort.signal);
   }
 
   /** The container has ended. */
   cancel(): void {
-    this.#undo();
-    this.#abort.abort();
+    this.#end?.();
   }
 
-  async #run(name: string, graceMs: number): Promise<void> {
+  async #run(name: string, graceMs: number, signal: AbortSignal): Promise<void> {
     const { runner, clock } = this.#options;
-    const { signal } = this.#abort;
     await this.#act(`stop ${name}`, () => runner.stop(name, graceMs));
     await pause(clock, graceMs + KILL_AFTER_GRACE_MS, signal);
     for (let wait = REMOVE_AFTER_KILL_MS; ; wait = Math.min(2 * wait, AGAIN_MAX_MS)) {

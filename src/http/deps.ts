@@ -1,13 +1,13 @@
 import type { Auth, Principal } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Config, JobDefinition } from '../core/config.ts';
+import type { Config, JobDefinition, TriggerDefinition } from '../core/config.ts';
 import type { Cause, NewExecution } from '../core/execution.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Limits, Overrides } from '../core/job.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { LogSink } from '../core/log-sink.ts';
 import type { Log } from '../core/log.ts';
-import type { RequestInfo } from '../core/source.ts';
+import type { RequestInfo, TriggerStatus } from '../core/source.ts';
 import type { Sessions } from './session.ts';
 import type {
   DefinitionRow,
@@ -35,11 +35,15 @@ export interface HttpDeps {
   readonly notifications: HookHandler;
   /** The next `count` times at or after `from` (epoch ms); empty where the trigger has no schedule. */
   preview(trigger: string, from: number, count: number): readonly number[];
+  /** What the trigger's source tells of it; undefined where it tells nothing. */
+  triggerStatus(trigger: TriggerDefinition): TriggerStatus | undefined;
   fire(trigger: string, params: FireParams): Promise<FireResult>;
   status(): Promise<JsonObject>;
   ready(): boolean;
-  /** An execution was created or cancelled: the executor should look. */
+  /** An execution was created: the executor should look. */
   onWork(): void;
+  /** One was cancelled. */
+  onStop(): void;
   /** Applies overrides and freezes the job. Errors: INVALID_ARGUMENT with the field. */
   planExecution(params: PlanParams): NewExecution;
 }

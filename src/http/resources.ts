@@ -13,18 +13,20 @@ import type {
   TaskResource,
   TemplateResource,
   TriggerResource,
+  TriggerStatusResource,
 } from '../core/api.ts';
 import type { JobDefinition, TriggerDefinition } from '../core/config.ts';
 import type { Decision } from '../core/decision.ts';
 import { flattenEvent } from '../core/event.ts';
 import type { StoredEvent } from '../core/event.ts';
 import type { Attempt, Cause, Execution, NewExecution, Task } from '../core/execution.ts';
-import { MIB } from '../core/job.ts';
 import type { JobSpec } from '../core/job.ts';
+import type { TriggerStatus } from '../core/source.ts';
 import type { InputSpec } from '../core/staging.ts';
 import { isTerminal } from '../core/states.ts';
 import type { DefinitionRow } from '../core/store.ts';
 import { formatDuration } from '../lib/duration.ts';
+import { formatSize } from '../lib/size.ts';
 import type { FireResult } from './deps.ts';
 
 /** Rows as the API shows them. Pure. */
@@ -32,16 +34,11 @@ import type { FireResult } from './deps.ts';
 const time = (ms: number): string => new Date(ms).toISOString();
 const optionalTime = (ms: number | null): string | null => (ms === null ? null : time(ms));
 
-function memoryText(bytes: number): string {
-  if (bytes % (1024 * MIB) === 0) return `${bytes / (1024 * MIB)}Gi`;
-  return bytes % MIB === 0 ? `${bytes / MIB}Mi` : String(bytes);
-}
-
 function templateResource(spec: JobSpec): TemplateResource {
   const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, binds, inputs, ...same } = spec;
   return {
     ...same,
-    memory: memoryText(memoryBytes),
+    memory: formatSize(memoryBytes),
     timeout: formatDuration(timeoutMs),
     gracePeriod: formatDuration(gracePeriodMs),
     retention: formatDuration(retentionMs),
@@ -74,7 +71,11 @@ export function jobResource(job: JobDefinition, row: DefinitionRow): JobResource
   return { ...meta(job, row), template: templateResource(job.spec) };
 }
 
-export function triggerResource(trigger: TriggerDefinition, row: DefinitionRow): TriggerResource {
+export function triggerResource(
+  trigger: TriggerDefinition,
+  row: DefinitionRow,
+  status: TriggerStatus | undefined,
+): TriggerResource {
   const { definition } = trigger;
   return {
     ...meta(trigger, row),
@@ -82,7 +83,12 @@ export function triggerResource(trigger: TriggerDefinition, row: DefinitionRow):
     source: definition['source'] ?? null,
     when: definition['when'] ?? null,
     run: definition['run'] ?? null,
+    status: status === undefined ? null : triggerStatusResource(status),
   };
+}
+
+function triggerStatusResource({ firstStart, existing }: TriggerStatus): TriggerStatusResource {
+  return { firstStartTime: time(firstStart), existing };
 }
 
 function causeResource(cause: Cause): CauseResource {

@@ -14,6 +14,7 @@ import type {
   Source,
   SourceAccept,
   SourceContext,
+  TriggerStatus,
 } from '../core/source.ts';
 import type { AcceptResult, EventOutcome, InboxStore, StateRow } from '../core/store.ts';
 import { HeapAlarms } from '../lib/alarms.ts';
@@ -117,7 +118,8 @@ export class SourceHost {
 
   /**
    * Lets the source of this origin answer a request; undefined where there is none that takes requests.
-   * Errors: STORE_UNAVAILABLE with `retryAfter` while the source is not running.
+   * Errors: STORE_UNAVAILABLE with `retryAfter` while the source is not running, for callers that it would let in
+   * (where it knows them by their headers; else for all).
    */
   handle(origin: Origin, request: Request, info: RequestInfo): Promise<Response> | undefined {
     return this.#hosted.get(origin)?.handle(request, info);
@@ -135,6 +137,11 @@ export class SourceHost {
   ): ManualEvent | undefined {
     const { trigger, time, data } = params;
     return this.#hosted.get(origin)?.spec.source.manual?.(time, data, trigger);
+  }
+
+  /** What the source of `origin` tells of a trigger that listens to it; undefined where there is none, or it tells nothing. */
+  status(origin: Origin, trigger: string): TriggerStatus | undefined {
+    return this.#hosted.get(origin)?.spec.source.status?.(trigger);
   }
 
   health(): SourceHealth[] {
@@ -216,7 +223,17 @@ class Hosted {
 
   handle(request: Request, info: RequestInfo): Promise<Response> | undefined {
     if (this.spec.source.handle === undefined) return undefined;
-    if (this.#state === 'starting') return this.#starting.then(() => this.#answer(request, info));
+    return this.#state === 'running' ? this.#answer(request, info) : this.#whenReady(request, info);
+  }
+
+  /** That a source does not run is nothing for a stranger to know. */
+  async #whenReady(request: Request, info: RequestInfo): Promise<Response> {
+    const { source, verify } = this.#spec;
+    if (source.knowsCallersByHeaders === true) {
+      const caller = await verify?.({ headers: request.headers, body: new Uint8Array(0) });
+      if (caller?.ok !== true) return new Response(null, { status: 401 });
+    }
+    if (this.#state === 'starting') await this.#starting;
     return this.#answer(request, info);
   }
 

@@ -3,6 +3,9 @@ interface Timers {
   setTimer(ms: number, fn: () => void): () => void;
 }
 
+/** For `abort`, where nobody asks why: without a reason each abort makes an exception with its stack, 20 µs. */
+export const OVER = 'over';
+
 /** Resolves after `ms` by the clock, or at once when `signal` aborts; never rejects. */
 export function pause(timers: Timers, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

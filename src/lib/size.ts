@@ -32,3 +32,16 @@ function hint(digits: string, unit: string): string {
   if (!'KMGT'.includes(letter)) return 'use Ki, Mi, Gi (powers of 1024) or k, M, G (powers of 1000)';
   return `write ${digits}${letter}i (powers of 1024) or ${digits}${letter === 'K' ? 'k' : letter} (powers of 1000)`;
 }
+
+/** A whole number of bytes in the largest unit that divides it: `512Mi`, `1000`. `parseSize` reads it back. */
+export function formatSize(bytes: number): string {
+  for (const [unit, factor] of [
+    ['Ti', 1024 ** 4],
+    ['Gi', 1024 ** 3],
+    ['Mi', 1024 ** 2],
+    ['Ki', 1024],
+  ] as const) {
+    if (bytes >= factor && bytes % factor === 0) return `${bytes / factor}${unit}`;
+  }
+  return String(bytes);
+}

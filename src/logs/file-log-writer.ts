@@ -176,7 +176,8 @@ export class FileLogWriter implements LogWriter {
     await this.#flushing;
     if (!this.#givenUp) {
       try {
-        if (!this.#ended) await this.#put(this.#frame(END, 0, new Uint8Array()));
+        // A task that printed nothing leaves no file: its end is known by the row of its attempt.
+        if (!this.#ended && this.#position > 0) await this.#put(this.#frame(END, 0, new Uint8Array()));
       } catch (error) {
         throw unavailable(error);
       } finally {
@@ -190,11 +191,8 @@ export class FileLogWriter implements LogWriter {
     const file = this.#file;
     this.#file = undefined;
     try {
-      // Of a task that printed nothing there is nothing to lose; its end is known by the row of its attempt.
-      if (this.#streams.stdout.bytes + this.#streams.stderr.bytes > 0) {
-        await file?.sync();
-        if (this.#newFiles) await syncDirs(this.#dir);
-      }
+      await file?.sync();
+      if (this.#newFiles) await syncDirs(this.#dir);
       this.#newFiles = false;
     } finally {
       await file?.close();

@@ -1,10 +1,8 @@
 import { z } from 'zod';
-import { errorText } from '../core/errors.ts';
 import type { S3ConnectionSpec } from '../core/objects.ts';
-import { formatDuration, parseDuration } from '../lib/duration.ts';
-import { unitMissing } from '../lib/issue-text.ts';
 import { secretRef } from '../lib/secret-ref.ts';
 import { strictObject } from '../lib/strict-object.ts';
+import { duration } from '../lib/unit-fields.ts';
 
 const ENDPOINT = 'must be an address such as "http://127.0.0.1:9000": scheme, host and port, nothing behind';
 
@@ -15,23 +13,7 @@ function isEndpoint(text: string): boolean {
   return /^https?:$/.test(url.protocol) && bare && url.username === '' && url.password === '';
 }
 
-const MIN_POLL_MS = 1000;
-const MAX_POLL_MS = 24 * 60 * 60 * 1000;
-
-const poll = z
-  .string({ error: unitMissing })
-  .meta({ examples: ['10s', '1m', '15m'] })
-  .transform((input, context) => {
-    try {
-      const ms = parseDuration(input);
-      if (ms >= MIN_POLL_MS && ms <= MAX_POLL_MS) return ms;
-      const range = `between ${formatDuration(MIN_POLL_MS)} and ${formatDuration(MAX_POLL_MS)}`;
-      context.issues.push({ code: 'custom', input, message: `must be ${range}, not ${input}` });
-    } catch (error) {
-      context.issues.push({ code: 'custom', input, message: errorText(error) });
-    }
-    return z.NEVER;
-  });
+const POLL = { min: 1000, max: 24 * 60 * 60 * 1000 };
 
 const notifications = strictObject({
   token: secretRef.describe('Bearer token that the store sends with each notification.'),
@@ -62,7 +44,9 @@ export const s3ConnectionSchema = strictObject({
     .optional()
     .describe('File with certificates (PEM) to trust beside the usual ones; relative to the configuration.'),
   notifications: notifications.optional(),
-  poll: poll.prefault('1m').describe('Time between two listings of a bucket.'),
+  poll: duration(POLL, ['10s', '1m', '15m'])
+    .prefault('1m')
+    .describe('Time between two listings of a bucket.'),
 })
   .transform(
     ({

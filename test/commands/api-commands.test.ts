@@ -187,6 +187,21 @@ test('triggers: list, get, next, fire with data from everywhere', async () => {
   expect((await run([...fire, '@/nowhere'])).code).toBe(2);
 });
 
+test('triggers get tells how much was there before the first start', async () => {
+  let complete = false;
+  t = createTestApp({
+    triggerStatus: () => ({ firstStart: t.clock.now() - 60_000, existing: { skipped: 7, complete } }),
+  });
+  const get = ['triggers', 'get', 'nightly'];
+  const so = (await run(get)).out;
+  expect(so).toMatch(/\nfirstStartTime  \S+ ago \(2025-12-31T23:59:00Z\)\n/);
+  expect(so).toMatch(/\nskipped +7 that were there before the first start, so far\n$/);
+  complete = true;
+  expect((await run(get)).out).toMatch(/\nskipped +7 that were there before the first start\n$/);
+  const json = JSON.parse((await run([...get, '-o', 'json'])).out) as object;
+  expect(json).toMatchObject({ status: { existing: { skipped: 7, complete: true } } });
+});
+
 test('events: list and get with decisions', async () => {
   t.store.events.push({
     uid: 'u1',

@@ -74,8 +74,9 @@ export function logSinkContract(name: string, make: () => Promise<LogSinkHarness
       expect(await collect(sink, KEY)).toEqual([]);
       const writer = await openToLeave(sink);
       await writer.write('stdout', new Uint8Array());
+      const followed = collect(sink, KEY, { follow: true });
       expect(await writer.close()).toEqual({ stdout: 0, stderr: 0 });
-      expect(await collect(sink, KEY, { follow: true })).toEqual([]);
+      expect([await followed, await collect(sink, KEY)]).toEqual([[], []]);
     });
 
     it('keeps the last 4 KiB of each stream in the cursor, also for a later process', async () => {

@@ -20,7 +20,7 @@ describe('an engine that refuses', () => {
     const name = await rig.create({ gracePeriodMs: 2000 });
     await rig.running(name);
     await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     await rig.clock.advance(7100);
     expect(rig.runner.countOf('kill')).toBe(1);
     expect(executor.status().state).toBe('ready');
@@ -36,7 +36,7 @@ describe('an engine that refuses', () => {
     const name = await rig.create({ gracePeriodMs: 0 });
     await rig.running(name);
     await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     await rig.ended(name);
     expect(rig.runner.countOf('kill')).toBe(3);
     expect(executor.status().state).toBe('ready');
@@ -95,7 +95,7 @@ describe('an engine that refuses', () => {
     const free = await rig.create();
     await rig.running(free);
     for (const name of stuck) await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     await settle();
     for (const name of stuck) expect(await rig.attempt(name)).toMatchObject({ reason: 'CANCELLED' });
     expect(rig.runner.countOf('ensure')).toBe(3);

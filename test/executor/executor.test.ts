@@ -288,7 +288,7 @@ describe('stopping', () => {
     const name = await rig.create({ gracePeriodMs: 2000 });
     await rig.running(name);
     await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     await rig.clock.advance(6900);
     expect(rig.runner.countOf('kill')).toBe(0);
     await rig.clock.advance(200);
@@ -306,7 +306,7 @@ describe('stopping', () => {
     await rig.running(first);
     await rig.running(second);
     await rig.store.cancelExecution(first, 'test');
-    executor.wake();
+    executor.wakeStops();
     await settle();
     expect(rig.runner.calls.filter(({ method }) => method === 'stop').map(({ name }) => name)).toEqual([
       rig.container(first),
@@ -322,7 +322,7 @@ describe('stopping', () => {
     const name = await rig.create();
     await rig.until(() => rig.runner.countOf('prepare') === 1);
     await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     expect(await rig.ended(name)).toMatchObject({ state: 'CANCELLED' });
     expect((await rig.attempt(name)).message).toBe('Cancelled before it started.');
     release();
@@ -336,7 +336,7 @@ describe('stopping', () => {
     const name = await rig.create();
     await rig.until(() => rig.runner.countOf('ensure') === 1);
     await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     await settle();
     release();
     expect(await rig.ended(name)).toMatchObject({ state: 'CANCELLED' });

@@ -80,7 +80,7 @@ describe('inputs', () => {
     const name = await rig.create(spec);
     await rig.until(() => rig.objects.store.gets.length === 8);
     await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     await settle(30);
     expect(await rig.store.getExecution(name)).toMatchObject({
       state: 'CANCELLED',
@@ -258,7 +258,7 @@ it('waits for its turn no longer than somebody wants it, without inputs too', as
   const name = await rig.create({ taskCount: 9, parallelism: 0 });
   await rig.until(() => rig.runner.countOf('ensure') > 0);
   await rig.store.cancelExecution(name, 'test');
-  executor.wake();
+  executor.wakeStops();
   await settle(30);
   const begun = rig.runner.countOf('ensure');
   expect(await rig.store.getExecution(name)).toMatchObject({ counters: { cancelled: 9 - begun } });

@@ -168,7 +168,7 @@ describe('a cancel while outputs are being stored', () => {
     const name = await rig.create({ outputs: FILM, gracePeriodMs: 20_000 });
     await rig.until(() => rig.runner.countOf('outputs') === 1);
     await rig.store.cancelExecution(name, 'test');
-    executor.wake();
+    executor.wakeStops();
     await settle();
     return { name, release };
   }

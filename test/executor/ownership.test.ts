@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { TappetError } from '../../src/core/errors.ts';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
 import { LEASE_MS, Session, SessionOver } from '../../src/executor/session.ts';
 import { Stopper } from '../../src/executor/stopper.ts';
@@ -89,15 +90,31 @@ it('a suspended owner does nothing any more once its lease is over, though no ti
   expect(rig.runner.countOf('list')).toBe(0);
 });
 
-it('a stopper that is done with lets go of its session', () => {
+it('a stopper that is done with lets go of its session', async () => {
   const { clock, runner } = rig;
   const session = new Session({ epoch: 1, clock, log: SILENT });
   const { signal } = session;
   const gate = gateOf(session);
   const stopper = new Stopper({ runner, gate, clock, log: SILENT, signal, onAct: () => undefined });
+  await rig.started();
+  const name = await rig.create();
+  await rig.running(name);
+  stopper.begin(await rig.attempt(name), 1000);
   expect(getEventListeners(signal, 'abort')).toHaveLength(1);
   stopper.cancel();
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+});
+
+it('takes up what it claimed although the disk failed under the claim', async () => {
+  const claim = rig.store.claimAttempts;
+  vi.spyOn(rig.store, 'claimAttempts').mockImplementationOnce(async (params) => {
+    await claim(params);
+    throw new TappetError('STORE_UNAVAILABLE', 'Whether this call was stored is not known.');
+  });
+  const name = await rig.create();
+  await rig.started();
+  await rig.running(name);
+  expect(rig.runner.countOf('ensure')).toBe(1);
 });
 
 describe('a stop', () => {

@@ -1,9 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readFileSync } from 'node:fs';
+import { TappetError } from '../../src/core/errors.ts';
 import { connectionOrigin } from '../../src/core/event.ts';
+import type { Store } from '../../src/core/store.ts';
 import { listen } from '../../src/http/server.ts';
+import { deferred } from '../../src/lib/deferred.ts';
 import { minioBody, storeDown } from '../support/fake-objects.ts';
 import { createTestApp } from '../support/http-fakes.ts';
+import { settle } from '../support/manual-clock.ts';
 import { StorageRig, TOKEN } from '../support/storage-rig.ts';
 
 let rig: StorageRig;
@@ -58,6 +62,32 @@ describe('who may notify', () => {
       expect((await app.fetch(request, { remoteAddress: '::1' })).status).toBe(401);
       expect(request.bodyUsed).toBe(false);
     }
+  });
+
+  test('a stranger hears the same while the source does not run, and only others that they should come again', async () => {
+    const body = upload('k');
+    const refused = await whole(await post(body, { name: 'nobody' }));
+    const down = new TappetError('STORE_UNAVAILABLE', 'The disk is full.');
+    rig.wrap = (store) =>
+      Object.assign(Object.create(store) as Store, { scanState: () => Promise.reject(down) });
+    await rig.start({});
+    expect(rig.host?.health()[0]?.state).toBe('failed');
+    expect(await whole(await post(body, { token: 'Bearer token-two' }))).toEqual(refused);
+    const known = await post(body);
+    expect([known.status, known.headers.get('retry-after')]).toEqual([503, '2']);
+  });
+
+  test('a stranger does not wait for a source that starts', async () => {
+    const silent = deferred<void>();
+    rig.objects.before = () => silent.promise;
+    const starting = rig.start({});
+    await settle();
+    expect(rig.host?.health()[0]?.state).toBe('starting');
+    expect((await post(upload('k'), { token: 'Bearer token-two' })).status).toBe(401);
+    await rig.clock.advance(3_000);
+    await starting;
+    expect((await post(upload('k'))).status).toBe(204);
+    silent.resolve();
   });
 
   test('a connection without notifications takes none', async () => {

@@ -255,6 +255,22 @@ test('the overview says what ran and why, what comes next, what started nothing 
   expect(text).toContain('No limits on cpu.');
 });
 
+test('the overview says how much was there before a trigger, and nothing where there was none', async () => {
+  const t = createTestApp({
+    triggerStatus: () => ({ firstStart: t.clock.now() - 120_000, existing: { skipped: 1234, complete } }),
+  });
+  let complete = false;
+  const text = await textOf(t, '/');
+  expect(text).toContain('There before their trigger');
+  expect(text).toContain('nightly 1234 so far 2 min ago');
+  complete = true;
+  expect(await textOf(t, '/')).toContain('nightly 1234 2 min ago');
+  const none = createTestApp({
+    triggerStatus: () => ({ firstStart: 0, existing: { skipped: 0, complete: true } }),
+  });
+  expect(await textOf(none, '/')).not.toContain('There before');
+});
+
 test('the overview goes on to earlier executions, and reads itself anew unless it is told to hold still', async () => {
   const t = createTestApp();
   for (let i = 0; i < 27; i++) await execution(t);

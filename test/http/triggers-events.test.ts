@@ -12,11 +12,24 @@ test('shows a trigger as it was written', async () => {
     source: { kind: 'cron' },
     when: null,
     run: { job: 'hello' },
+    status: null,
   });
   expect(await (await call('GET', '/api/v1/triggers')).json()).toMatchObject({
     triggers: [{ name: 'nightly' }],
   });
   expect((await call('GET', '/api/v1/triggers/none')).status).toBe(404);
+});
+
+test('tells of a trigger what its source tells: how much was there before its first start', async () => {
+  const { call } = createTestApp({
+    triggerStatus: ({ name, origin }) =>
+      `${origin} ${name}` === 'trigger/nightly nightly'
+        ? { firstStart: 1000, existing: { skipped: 7, complete: false } }
+        : undefined,
+  });
+  const status = { firstStartTime: '1970-01-01T00:00:01.000Z', existing: { skipped: 7, complete: false } };
+  expect(await (await call('GET', '/api/v1/triggers/nightly')).json()).toMatchObject({ status });
+  expect(await (await call('GET', '/api/v1/triggers')).json()).toMatchObject({ triggers: [{ status }] });
 });
 
 test('next times start at `from`, or now', async () => {

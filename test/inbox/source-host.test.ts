@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Verify } from '../../src/core/auth.ts';
 import type { RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
 import { Inbox } from '../../src/inbox/inbox.ts';
 import { SourceHost } from '../../src/inbox/source-host.ts';
@@ -35,6 +36,9 @@ class FakeEndpoint extends FakeSource {
   async handle(request: Request, info: RequestInfo): Promise<Response> {
     return new Response(`${request.method} from ${info.remoteAddress}`);
   }
+}
+class FakeNotified extends FakeEndpoint {
+  readonly knowsCallersByHeaders = true;
 }
 class FakeSchedule extends FakeSource {
   preview(from: number, count: number): readonly number[] {
@@ -211,5 +215,57 @@ describe('requests and previews', () => {
       code: 'STORE_UNAVAILABLE',
       fields: { retryAfter: 2 },
     });
+  });
+
+  describe('to a source that is not running and knows its callers by their headers', () => {
+    const verify: Verify = async ({ headers, body }) =>
+      headers.get('authorization') === 'Bearer good' && body.length === 0
+        ? { ok: true, claims: {} }
+        : { ok: false, reason: 'wrong' };
+    const call = (of: SourceHost, token: string) => {
+      const headers = { authorization: `Bearer ${token}` };
+      const sent = new Request('http://localhost/notify', { method: 'POST', headers, body: 'x' });
+      return of.handle('trigger/hook', sent, { remoteAddress: '::1' });
+    };
+
+    it('are 401 for strangers, and only others hear when to come back', async () => {
+      const sources = host({ hook: new FakeNotified(1) }, { verify });
+      for (const start of [async () => undefined, () => sources.start(), () => sources.stop()]) {
+        await start();
+        expect((await call(sources, 'bad'))?.status).toBe(401);
+        await expect(call(sources, 'good')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+      }
+    });
+
+    it('are 401 at once while it starts, and others wait for the start', async () => {
+      let go = (): void => undefined;
+      const slow = new FakeNotified();
+      slow.start = () => new Promise<void>((resolve) => (go = resolve));
+      const sources = host({ hook: slow }, { verify });
+      const starting = sources.start();
+      expect((await call(sources, 'bad'))?.status).toBe(401);
+      const answer = call(sources, 'good');
+      await Promise.resolve();
+      go();
+      expect(await (await answer)?.text()).toBe('POST from ::1');
+      await starting;
+    });
+
+    it('are 401 for everybody where nobody can be let in', async () => {
+      const sources = host({ hook: new FakeNotified(1) });
+      await sources.start();
+      expect((await call(sources, 'good'))?.status).toBe(401);
+    });
+  });
+
+  it('and the state of a trigger are asked of the source that it listens to', async () => {
+    const source = new FakeSource();
+    const told = { firstStart: 5, existing: { skipped: 3, complete: true } };
+    Object.assign(source, { status: (trigger: string) => (trigger === 'up' ? told : undefined) });
+    const sources = host({ store: source, tick: new FakeSchedule() });
+    expect(sources.status('trigger/store', 'up')).toEqual(told);
+    expect(sources.status('trigger/store', 'other')).toBeUndefined();
+    expect(sources.status('trigger/tick', 'up')).toBeUndefined();
+    expect(sources.status('trigger/nobody', 'up')).toBeUndefined();
   });
 });

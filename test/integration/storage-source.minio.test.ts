@@ -1,23 +1,17 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CopyObjectCommand,
-  CreateMultipartUploadCommand,
-  PutBucketNotificationConfigurationCommand,
-  PutObjectCommand,
-  PutObjectTaggingCommand,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
+import { setTimeout as pause } from 'node:timers/promises';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { S3ObjectStore } from '../../src/objects/s3-store.ts';
+import { DELETED, uploadInEveryWay } from '../support/every-upload.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import type { TestStore } from '../support/minio.ts';
 import { testMinio } from '../support/minio.ts';
 import { connectionTo, keysOf } from '../support/object-stores.ts';
-import { StorageGateway, TOKEN } from '../support/storage-rig.ts';
+import { ORIGIN, StorageGateway, TOKEN } from '../support/storage-rig.ts';
+import { Uploads, notifyOf } from '../support/uploads.ts';
 
 /** What a real MinIO does, by both ways: notifications of its webhook, and listings. */
 let minio: TestStore;
@@ -61,18 +55,7 @@ afterEach(async () => {
 
 async function gateway(versioned: boolean, pollMs: number): Promise<void> {
   bucket = await minio.bucket({ versioned });
-  const rules = [
-    {
-      QueueArn: 'arn:minio:sqs::TAPPET:webhook',
-      Events: ['s3:ObjectCreated:*' as const, 's3:ObjectRemoved:*' as const],
-    },
-  ];
-  await minio.client.send(
-    new PutBucketNotificationConfigurationCommand({
-      Bucket: bucket,
-      NotificationConfiguration: { QueueConfigurations: rules },
-    }),
-  );
+  await notifyOf(minio, bucket, 'TAPPET');
   const clock = new SystemClock();
   const secrets = keysOf(minio.server);
   const spec = connectionTo(minio.server.url);
@@ -82,52 +65,24 @@ async function gateway(versioned: boolean, pollMs: number): Promise<void> {
   await rig.start({ bucket });
 }
 
-const KEYS = [
-  'plain',
-  'with space',
-  'a+b',
-  '100%',
-  'lit%20eral',
-  'ünï/ço–dé 😀',
-  'q?x=#&',
-  'in/',
-  'l\nine',
-  "it's*(~)!",
-];
 const NEVER = 24 * 60 * 60_000;
 const runsAre = (keys: readonly string[]) =>
   expect
     .poll(async () => (await rig.runs()).sort(), { timeout: 20_000 })
     .toEqual(keys.map((key) => `up ${key}`).sort());
 
-/** Every way to make an object; the keys that are finalized by it, each as often as it is. */
-async function uploads(): Promise<string[]> {
-  const { client } = minio;
-  for (const key of KEYS)
-    await minio.put(bucket, key, key === 'in/' ? new Uint8Array(0) : key, { metadata: { Foo: 'bar' } });
-  await minio.put(bucket, 'plain', 'plain');
-  const Key = 'multi part';
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key }));
-  const part = { Bucket: bucket, Key, UploadId, PartNumber: 1 };
-  const { ETag } = await client.send(new UploadPartCommand({ ...part, Body: 'x'.repeat(100) }));
-  const MultipartUpload = { Parts: [{ PartNumber: 1, ETag }] };
-  await client.send(new CompleteMultipartUploadCommand({ ...part, MultipartUpload }));
-  const aborted = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: 'aborted' }));
-  await client.send(
-    new AbortMultipartUploadCommand({ Bucket: bucket, Key: 'aborted', UploadId: aborted.UploadId }),
-  );
-  await client.send(new CopyObjectCommand({ Bucket: bucket, Key: 'copy', CopySource: `${bucket}/plain` }));
-  const Tagging = { TagSet: [{ Key: 'k', Value: 'v' }] };
-  await client.send(new PutObjectTaggingCommand({ Bucket: bucket, Key: 'plain', Tagging }));
-  await minio.delete(bucket, '100%');
-  return [...KEYS, 'plain', Key, 'copy'];
+/** Keys of what was made in every way, each as often as it was. */
+async function uploadAll(): Promise<string[]> {
+  const uploads = new Uploads(minio, bucket);
+  await uploadInEveryWay(minio, uploads);
+  return uploads.puts.map(({ key }) => key);
 }
 
 test.each([false, true])(
   'notifications alone, versioned %s: one run per upload, with the exact key',
   async (versioned) => {
     await gateway(versioned, NEVER);
-    const keys = await uploads();
+    const keys = await uploadAll();
     await runsAre(keys);
     // A listing that compares all of it finds nothing new.
     await rig.start({ bucket });
@@ -135,7 +90,7 @@ test.each([false, true])(
     const events = await rig.events();
     expect(events.every(({ duplicates }) => duplicates === 0)).toBe(true);
     const data = events.find(({ event }) => event.subject === 'objects/a+b')?.event.data;
-    expect(data).toMatchObject({ bucket, name: 'a+b', size: 3, metadata: { foo: 'bar' } });
+    expect(data).toMatchObject({ bucket, name: 'a+b', size: 6, metadata: { foo: 'bar' } });
     expect(rig.log.lines.filter(({ level }) => level !== 'info')).toEqual([]);
   },
 );
@@ -145,20 +100,20 @@ test.each([false, true])(
   async (versioned) => {
     await gateway(versioned, 200);
     drop = true;
-    const keys = await uploads();
+    const keys = await uploadAll();
     // Without versions only what stands can be seen: not the one deleted, nor (maybe) the one overwritten at once.
     if (versioned) await runsAre(keys);
     else {
       const distinct = (await rigKeys(keys)).sort();
-      expect(distinct).toEqual([...new Set(keys)].filter((key) => key !== '100%').sort());
+      expect(distinct).toEqual([...new Set(keys)].filter((key) => key !== DELETED).sort());
     }
   },
 );
 /** Which keys ran, deleted ones aside, once all that stand did. */
 async function rigKeys(keys: readonly string[]): Promise<string[]> {
-  const wanted = new Set(keys.filter((key) => key !== '100%'));
+  const wanted = new Set(keys.filter((key) => key !== DELETED));
   const seen = async () =>
-    new Set((await rig.runs()).map((run) => run.slice(3)).filter((key) => key !== '100%'));
+    new Set((await rig.runs()).map((run) => run.slice(3)).filter((key) => key !== DELETED));
   await expect.poll(async () => (await seen()).size, { timeout: 20_000 }).toBe(wanted.size);
   return [...(await seen())];
 }
@@ -185,4 +140,21 @@ test('a store that is gone is told, and found again', async () => {
   await minio.put(bucket, 'unannounced', 'x');
   await runsAre(['unannounced']);
   expect(rig.host?.health()[0]?.state).toBe('running');
+});
+
+test('what was there before starts nothing, and the trigger says how much that is', async () => {
+  await gateway(false, NEVER);
+  drop = true;
+  for (const key of ['in/1', 'in/2', 'in/3', 'out']) await minio.put(bucket, key, 'x');
+  // The store tells its time in whole seconds.
+  await pause(1_100);
+  await rig.start({ name: 'late', bucket, prefix: 'in/' });
+  expect(rig.host?.status(ORIGIN, 'late')?.existing).toEqual({ skipped: 3, complete: true });
+  drop = false;
+  for (const key of ['in/4', 'else']) await minio.put(bucket, key, 'x');
+  await expect.poll(async () => (await rig.events()).length, { timeout: 20_000 }).toBe(2);
+  expect(await rig.runs()).toEqual(['late in/4']);
+  // The events are the connection's; a trigger's are those that it has answered.
+  const { items } = await rig.store.listEvents({ trigger: 'late' }, { size: 10 });
+  expect(items.map(({ event }) => event.subject)).toEqual(['objects/in/4']);
 });

@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseSize } from '../../src/lib/size.ts';
+import { formatSize, parseSize } from '../../src/lib/size.ts';
 
 describe('parseSize', () => {
   it.each([
@@ -24,5 +25,21 @@ describe('parseSize', () => {
     ['5x', 'use Ki, Mi, Gi'],
   ])('says what to write for %s', (text, hint) => {
     expect(() => parseSize(text)).toThrow(hint);
+  });
+});
+
+describe('formatSize', () => {
+  it('is read back as the same', () => {
+    fc.assert(fc.property(fc.nat({ max: 2 ** 50 }), (bytes) => parseSize(formatSize(bytes)) === bytes));
+  });
+
+  it.each([
+    [0, '0'],
+    [1000, '1000'],
+    [1536, '1536'],
+    [512 * 1024 * 1024, '512Mi'],
+    [1024 ** 4, '1Ti'],
+  ])('writes %d as %s', (bytes, text) => {
+    expect(formatSize(bytes)).toBe(text);
   });
 });

@@ -280,6 +280,7 @@ export interface TestApp {
   readonly logged: string[];
   /** How often the executor was woken. */
   readonly works: () => number;
+  readonly stops: () => number;
   /** A request with the token that may do everything, unless `headers` say otherwise. */
   readonly call: (method: string, path: string, init?: CallInit) => Promise<Response>;
 }
@@ -310,6 +311,7 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
   const config = testConfig();
   const ids = new SeededIds();
   let works = 0;
+  let stops = 0;
   const deps: HttpDeps = {
     store,
     logs,
@@ -337,6 +339,7 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
     hooks: { handle: async () => undefined },
     notifications: { handle: async () => undefined },
     preview: (_trigger, from, count) => Array.from({ length: count }, (_, i) => from + (i + 1) * 60_000),
+    triggerStatus: () => undefined,
     fire: async () => ({
       uid: 'event-1',
       outcome: { decided: true, decisions: [], executions: { 'hello-1': 'PENDING' } },
@@ -344,6 +347,7 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
     status: async () => ({ version: '0.0.0' }),
     ready: () => true,
     onWork: () => works++,
+    onStop: () => stops++,
     planExecution,
     ...over,
   };
@@ -360,5 +364,5 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
     });
     return app.fetch(request, { remoteAddress: '127.0.0.1' });
   };
-  return { app, deps, store, logs, clock, logged, works: () => works, call };
+  return { app, deps, store, logs, clock, logged, works: () => works, stops: () => stops, call };
 }

@@ -1,20 +1,16 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { CurrentConfig, syncDefinitions } from '../../src/applied-config.ts';
-import { Issuers } from '../../src/auth/issuers.ts';
-import { compileVerify } from '../../src/auth/verify.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import type { Config, ServerSettings } from '../../src/core/config.ts';
+import type { ServerSettings } from '../../src/core/config.ts';
 import type { Store } from '../../src/core/store.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
-import { hostedSources } from '../../src/hosted-sources.ts';
-import { Inbox } from '../../src/inbox/inbox.ts';
-import { SourceHost } from '../../src/inbox/source-host.ts';
+import type { SourceHost } from '../../src/inbox/source-host.ts';
 import { createObjects, type ConfiguredObjects } from '../../src/objects/objects.ts';
 import { Reload } from '../../src/reload.ts';
-import { Router } from '../../src/routing/router.ts';
 import { createSecrets } from '../../src/secrets/secret-reader.ts';
 import { SqliteStore } from '../../src/stores/sqlite/store.ts';
+import { wayOfEvents, type WayOfEvents } from '../../src/way-of-events.ts';
 import { ConfigFolder } from './config-folder.ts';
 import { FakeLog } from './fake-log.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -74,7 +70,7 @@ export class ReloadRig {
     return this.#made.objects;
   }
   get sources(): SourceHost {
-    return this.#made.sources;
+    return this.#made.way.sources;
   }
   get reload(): Reload {
     return this.#made.reload;
@@ -103,8 +99,8 @@ export class ReloadRig {
   }
 
   async end(): Promise<void> {
-    await this.#parts?.sources.stop();
-    await this.#parts?.issuers.stop();
+    await this.#parts?.way.sources.stop();
+    await this.#parts?.way.issuers.stop();
     this.#parts?.objects.close();
     await this.store.close();
   }
@@ -123,54 +119,33 @@ export class ReloadRig {
     const store = this.#faulty();
     const objects = createObjects({ connections: config.connections, secrets, clock, log });
     const current = new CurrentConfig(await syncDefinitions(this.store, config, clock.now()));
-    const fetch = () => Promise.reject(new Error('there is no network'));
-    const issuers = new Issuers({ specs: config.issuers, fetch, clock, log });
-    const deps = { secrets, clock, expressions: createExpressions() };
-    const verifier: ConstructorParameters<typeof Reload>[0]['verifier'] = (auth, prepared) =>
-      compileVerify(auth, { ...deps, issuers: prepared });
-    const sources = await this.#sources(current, config, {
+    const way = await wayOfEvents({
+      store: this.store,
+      current,
       objects,
-      verifier: (auth) => compileVerify(auth, { ...deps, issuers }),
+      secrets,
+      expressions: createExpressions(),
+      fetch: () => Promise.reject(new Error('there is no network')),
+      onExecutions: () => undefined,
+      clock,
+      ids: this.#ids,
+      log,
     });
+    await way.sources.start();
     const reload = new Reload({
       load: () => loadConfig(path, { env, dataDir }),
       current,
       store,
       objects,
-      issuers,
-      verifier,
-      sources,
+      issuers: way.issuers,
+      verifier: way.verifier,
+      sources: way.sources,
       flags: this.#options.flags ?? [],
       onApplied: () => this.applied++,
       clock,
       log,
     });
-    return { current, objects, issuers, sources, reload };
-  }
-
-  async #sources(
-    current: CurrentConfig,
-    config: Config,
-    deps: Parameters<typeof hostedSources>[1],
-  ): Promise<SourceHost> {
-    const { clock, log, store } = this;
-    const ids = this.#ids;
-    const router = new Router({
-      store,
-      clock,
-      ids,
-      triggers: () => current.triggers,
-      jobs: () => current.jobs,
-      limits: () => current.server.limits,
-      onExecutions: () => undefined,
-      log,
-    });
-    const inbox = new Inbox({ store, ids, clock, route: (events) => router.decideNow(events) });
-    const waitDecided = router.waitDecided.bind(router);
-    const hosted = await hostedSources(config, deps);
-    const sources = new SourceHost({ inbox, store, waitDecided, clock, ids, log }, hosted);
-    await sources.start();
-    return sources;
+    return { current, objects, way, reload };
   }
 
   /** Only what a reload asks of it. */
@@ -189,7 +164,6 @@ export class ReloadRig {
 interface Parts {
   readonly current: CurrentConfig;
   readonly objects: ConfiguredObjects;
-  readonly issuers: Issuers;
-  readonly sources: SourceHost;
+  readonly way: WayOfEvents;
   readonly reload: Reload;
 }

@@ -150,9 +150,9 @@ export class Uploads {
     this.bucket = bucket;
   }
 
-  async put(key: string, body: string | Uint8Array): Promise<void> {
+  async put(key: string, body: string | Uint8Array, metadata: Record<string, string> = {}): Promise<void> {
     const answer = await this.#store.client.send(
-      new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body }),
+      new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body, Metadata: metadata }),
     );
     this.#keep(key, answer, answer.VersionId, Buffer.from(body));
   }

@@ -1,32 +1,11 @@
 import { z } from 'zod';
-import { formatDuration, parseDuration } from '../../src/lib/duration.ts';
-import { unitMissing } from '../../src/lib/issue-text.ts';
 import { strictObject } from '../../src/lib/strict-object.ts';
+import { duration } from '../../src/lib/unit-fields.ts';
 import { globProblem } from './glob.ts';
 
 const DAY = 24 * 60 * 60_000;
 /** Shorter, and a large folder would be read all the time. */
 const POLL_MIN_MS = 1_000;
-
-/** A duration as text; `check` says what is wrong with its milliseconds. */
-const duration = (standard: string, check: (ms: number) => string | undefined) =>
-  z
-    .string({ error: unitMissing })
-    .default(standard)
-    .transform((text, context) => {
-      try {
-        const ms = parseDuration(text);
-        const problem = check(ms);
-        if (problem === undefined) return ms;
-        context.addIssue({ code: 'custom', message: `"${text}": ${problem}` });
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
-      }
-      return z.NEVER;
-    });
-
-const atMostADay = (ms: number): string | undefined =>
-  ms > DAY ? `must be at most ${formatDuration(DAY)}` : undefined;
 
 /** `source` of a trigger of kind `files`; `path` stays as it was written: the loader resolves it. */
 export const schema = strictObject({
@@ -47,16 +26,16 @@ export const schema = strictObject({
     .enum(['skip', 'run'])
     .default('skip')
     .describe('What becomes of files that were there before the first start: nothing, or an event each.'),
-  settle: duration('2s', atMostADay).describe(
-    'A file is taken when nobody has written to it for so long: "2s". "0s" only where files are always moved into place.',
-  ),
-  poll: duration('0s', (ms) =>
-    ms > 0 && ms < POLL_MIN_MS
-      ? `must be 0s (off) or at least ${formatDuration(POLL_MIN_MS)}`
-      : atMostADay(ms),
-  ).describe(
-    'How often the folder is looked through by itself, for file systems that tell nothing (NFS, SMB): "10s". "0s" = each minute.',
-  ),
+  settle: duration({ min: 0, max: DAY }, ['500ms', '2s', '1m'])
+    .prefault('2s')
+    .describe(
+      'A file is taken when nobody has written to it for so long: "2s". "0s" only where files are always moved into place.',
+    ),
+  poll: duration({ min: POLL_MIN_MS, max: DAY, zeroIsOff: true }, ['10s', '1m'])
+    .prefault('0s')
+    .describe(
+      'How often the folder is looked through by itself, for file systems that tell nothing (NFS, SMB): "10s". "0s" = each minute.',
+    ),
 })
   .transform(({ kind, path, glob, existing, settle, poll }) => ({
     kind,

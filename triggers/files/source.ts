@@ -1,7 +1,13 @@
 import type { FilesSourceSpec } from '../../src/core/config.ts';
 import type { Json } from '../../src/core/json.ts';
 import type { Log } from '../../src/core/log.ts';
-import type { ManualEvent, Source, SourceContext, SourceProblem } from '../../src/core/source.ts';
+import type {
+  ManualEvent,
+  Source,
+  SourceContext,
+  SourceProblem,
+  TriggerStatus,
+} from '../../src/core/source.ts';
 import { manualEvent } from './event.ts';
 import type { Refuse } from './folder.ts';
 import { createFilter } from './glob.ts';
@@ -87,6 +93,10 @@ class FilesSource implements Source {
 
   problem(): SourceProblem | undefined {
     return this.#watching?.problem;
+  }
+
+  status(): TriggerStatus | undefined {
+    return this.#watching?.status;
   }
 
   manual(_time: number, data: Json | undefined): ManualEvent {

@@ -1,6 +1,6 @@
 import type { FilesSourceSpec } from '../../src/core/config.ts';
 import { errorText, isTappetError } from '../../src/core/errors.ts';
-import type { SourceContext, SourceProblem } from '../../src/core/source.ts';
+import type { SourceContext, SourceProblem, TriggerStatus } from '../../src/core/source.ts';
 import { formatDuration } from '../../src/lib/duration.ts';
 import { Dealer } from './deal.ts';
 import { Folder, type FolderIdentity, type FoundFile, type Refuse } from './folder.ts';
@@ -101,6 +101,12 @@ export class Watching {
   /** The folder is not there: what is wrong with it, and since when. */
   get problem(): SourceProblem | undefined {
     return this.#trouble;
+  }
+
+  get status(): TriggerStatus | undefined {
+    if (this.#start === undefined) return undefined;
+    const { since, skipped, done } = this.#start;
+    return { firstStart: since, existing: { skipped, complete: done } };
   }
 
   /** Resolves when nothing is being done: all that was wanted is done, or waits for the clock. */

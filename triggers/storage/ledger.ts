@@ -85,12 +85,18 @@ export class Ledger {
     let known = rows;
     for (;;) {
       const found = (await this.#find(uploads, known)).filter(({ upload, row }) => !isKnown(upload, row));
-      if (found.length === 0) return 0;
+      if (found.length === 0) return this.#allKnown(way);
       const fresh = way === 'listing' ? await this.#described(await this.#notStale(found)) : found;
       if (await this.#accept(this.#plan(fresh, way), way)) return fresh.length;
       known = new Map();
       await this.#deps.watchers.read(this.#deps.context);
     }
+  }
+
+  /** Who told hears of it as done: what makes it known must be on the disk by then, not only on its way there. */
+  async #allKnown(way: Way): Promise<number> {
+    if (way === 'notification') await this.#deps.context.accept({ events: [] });
+    return 0;
   }
 
   #find(uploads: readonly Upload[], rows: ReadonlyMap<string, StateRow>): Promise<Found[]> {

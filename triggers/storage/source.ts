@@ -7,6 +7,7 @@ import type {
   Source,
   SourceContext,
   SourceProblem,
+  TriggerStatus,
 } from '../../src/core/source.ts';
 import { Semaphore } from '../../src/lib/semaphore.ts';
 import { backfill } from './backfill.ts';
@@ -54,6 +55,7 @@ interface Running {
  * store cannot be listed; `problem` says why, and listings are tried again.
  */
 class StorageSource implements Source {
+  readonly knowsCallersByHeaders = true;
   readonly #params: StorageSourceParams;
   #running: Running | undefined;
   #starting: Promise<void> = Promise.resolve();
@@ -106,6 +108,10 @@ class StorageSource implements Source {
       message: [...new Set(problems.map(({ message }) => message))].join(' '),
       since: Math.min(...problems.map(({ since }) => since)),
     };
+  }
+
+  status(trigger: string): TriggerStatus | undefined {
+    return this.#running?.deps.watchers.statusOf(trigger);
   }
 
   manual(_time: number, data: Json | undefined, trigger: string): ManualEvent {

@@ -1,6 +1,6 @@
 import type { StorageSourceSpec } from '../../src/core/config.ts';
 import type { Json } from '../../src/core/json.ts';
-import type { SourceContext } from '../../src/core/source.ts';
+import type { SourceContext, TriggerStatus } from '../../src/core/source.ts';
 import type { StateWrite } from '../../src/core/store.ts';
 import { matches } from './config.ts';
 import type { ObjectKey } from './keys.ts';
@@ -57,9 +57,11 @@ export interface Root {
 /** The triggers of a connection, with what their rows say. Rows are cached: an `expect` tells when they are stale. */
 export class Watchers {
   readonly #watchers: readonly Watcher[];
+  readonly #byName: ReadonlyMap<string, Watcher>;
 
   constructor(triggers: readonly StorageTrigger[]) {
     this.#watchers = triggers.map((trigger) => ({ ...trigger, state: undefined, version: null }));
+    this.#byName = new Map(this.#watchers.map((watcher) => [watcher.name, watcher]));
   }
 
   /** The places to list: each that no other one contains, once. */
@@ -86,7 +88,16 @@ export class Watchers {
   }
 
   stateOf(name: string): TriggerState | undefined {
-    return this.#watchers.find((watcher) => watcher.name === name)?.state;
+    return this.#byName.get(name)?.state;
+  }
+
+  statusOf(name: string): TriggerStatus | undefined {
+    const watcher = this.#byName.get(name);
+    if (watcher?.state === undefined) return undefined;
+    const { since, skipped, listed, backfill } = watcher.state;
+    // What was skipped until `run` stood there becomes an event each.
+    const told = watcher.spec.existing === 'run' || backfill === 'done';
+    return { firstStart: since, existing: { skipped: told ? 0 : skipped, complete: listed } };
   }
 
   /**
@@ -142,7 +153,7 @@ export class Watchers {
 
   /** The write that changes a trigger's row, if it stands as it was read; undefined where there is none. */
   change(name: string, over: Partial<TriggerState>): StateWrite | undefined {
-    const watcher = this.#watchers.find((one) => one.name === name);
+    const watcher = this.#byName.get(name);
     if (watcher?.state === undefined) return undefined;
     return { key: triggerRow(name), expect: watcher.version, value: { ...watcher.state, ...over } };
   }

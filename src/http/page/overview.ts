@@ -7,7 +7,7 @@ import type { HttpDeps } from '../deps.ts';
 import { clip, html, tableHead } from './html.ts';
 import type { Html } from './html.ts';
 import { pageResponse, refreshing } from './layout.ts';
-import { decisionBehind, EVENTS_LOOKED_AT, quietEvents, schedules } from './read.ts';
+import { decisionBehind, EVENTS_LOOKED_AT, quietEvents, schedules, skippedBefore } from './read.ts';
 import type { QuietEvent, Schedule, Schedules } from './read.ts';
 import { statusSection } from './status.ts';
 import {
@@ -51,7 +51,7 @@ export async function overviewPage(c: AppContext, deps: HttpDeps): Promise<Respo
     });
   const body = html`<h1>What ran, and why</h1>
     ${statusSection(await deps.status(), now)} ${list} ${schedulesSection(schedules(deps, now), now)}
-    ${quietSection(await quietEvents(deps.store), now)}`;
+    ${quietSection(await quietEvents(deps.store), now)} ${skippedSection(deps, now)}`;
   return pageResponse({ title: 'Overview', body, ...refreshing('/', REFRESH_SECONDS, refresh) });
 }
 
@@ -171,4 +171,32 @@ function quietReasons(decisions: readonly Decision[]): Html {
     );
   const rest = decisions.length - shown.length;
   return html`${shown}${rest > 0 && html`<div class="faint">and ${rest} more</div>`}`;
+}
+
+/** What is no event at all, and so stands in no other list. */
+function skippedSection(deps: HttpDeps, now: number): Html | false {
+  const { shown, count } = skippedBefore(deps);
+  if (count === 0) return false;
+  const rest = count - shown.length;
+  return html`<section>
+    <h2>There before their trigger</h2>
+    <p class="faint small">
+      Objects and files that were there before a trigger first started start nothing, unless its source says
+      <code>existing: run</code>.
+    </p>
+    <table>
+      ${tableHead('Trigger', 'Skipped', 'First start')}
+      <tbody>
+        ${shown.map(
+          ({ trigger, status: { firstStart, existing } }) =>
+            html`<tr>
+              <td data-label="Trigger">${trigger}</td>
+              <td data-label="Skipped">${existing.skipped}${!existing.complete && ' so far'}</td>
+              <td data-label="First start">${ago(firstStart, now)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+    ${rest > 0 && html`<p class="more faint">And ${rest} more: <code>tappet triggers get NAME</code> tells of each.</p>`}
+  </section>`;
 }

@@ -2,6 +2,7 @@ import type { Decision } from '../../core/decision.ts';
 import type { StoredEvent } from '../../core/event.ts';
 import type { Execution } from '../../core/execution.ts';
 import type { Page } from '../../core/store.ts';
+import type { TriggerStatus } from '../../core/source.ts';
 import type { HttpDeps, HttpStore } from '../deps.ts';
 
 /** Newest events that are looked through for those that started nothing; a few at a time, as each may be large. */
@@ -10,6 +11,7 @@ const EVENTS_PAGE = 25;
 const QUIET_SHOWN = 15;
 /** More of one event are told by its own page. */
 const DECISIONS_READ = 100;
+const SKIPPED_SHOWN = 30;
 /** The next time of each is computed anew: ten thousand would hold everything else up. */
 export const SCHEDULES_SHOWN = 30;
 
@@ -80,4 +82,23 @@ export function schedules(deps: HttpDeps, now: number): Schedules {
     .map((cron) => ({ ...cron, next: deps.preview(cron.trigger, now, 1)[0] }))
     .sort((a, b) => (a.next ?? Infinity) - (b.next ?? Infinity));
   return { shown, count: crons.length };
+}
+
+interface Skipped {
+  readonly trigger: string;
+  readonly status: TriggerStatus;
+}
+
+/** Triggers that left alone what was there before them, the one that started last first. */
+export function skippedBefore(deps: HttpDeps): {
+  readonly shown: readonly Skipped[];
+  readonly count: number;
+} {
+  const all = [...deps.config().triggers.values()]
+    .flatMap((trigger) => {
+      const status = deps.triggerStatus(trigger);
+      return status !== undefined && status.existing.skipped > 0 ? [{ trigger: trigger.name, status }] : [];
+    })
+    .sort((a, b) => b.status.firstStart - a.status.firstStart);
+  return { shown: all.slice(0, SKIPPED_SHOWN), count: all.length };
 }

@@ -43,7 +43,7 @@ export function executionRoutes(routes: Routes): void {
       const name = (c.req.param('name') ?? '').slice(0, -':cancel'.length);
       const result = await store.cancelExecution(name, principal.name);
       if (result === undefined) throw notFound('execution', name);
-      if (result.changed) deps.onWork();
+      if (result.changed) deps.onStop();
       return c.json(executionResource(result.execution));
     },
   );

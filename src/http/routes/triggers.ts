@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { TriggerResource } from '../../core/api.ts';
+import type { TriggerDefinition } from '../../core/config.ts';
 import { TappetError } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
 import type { Principal } from '../../core/auth.ts';
@@ -21,17 +23,15 @@ const FIRE_BODY = strictObject({ data: ANY_JSON.optional() });
 
 export function triggerRoutes(routes: Routes): void {
   const { deps } = routes;
+  const resourceOf = (trigger: TriggerDefinition): TriggerResource =>
+    triggerResource(trigger, definitionRow(deps, 'trigger', trigger.name), deps.triggerStatus(trigger));
   routes.route('GET', '/api/v1/triggers', 'eventarc.triggers.list', (c) => {
     const { items, nextPageToken } = pageByName(deps.config().triggers, parseQuery(c, pageFields));
-    const triggers = items.map((trigger) =>
-      triggerResource(trigger, definitionRow(deps, 'trigger', trigger.name)),
-    );
-    return c.json({ triggers, nextPageToken });
+    return c.json({ triggers: items.map(resourceOf), nextPageToken });
   });
   routes.route('GET', '/api/v1/triggers/:name{[^/:]+}', 'eventarc.triggers.get', (c) => {
     parseQuery(c, {});
-    const trigger = findTrigger(deps, c.req.param('name') ?? '');
-    return c.json(triggerResource(trigger, definitionRow(deps, 'trigger', trigger.name)));
+    return c.json(resourceOf(findTrigger(deps, c.req.param('name') ?? '')));
   });
   routes.route('GET', '/api/v1/triggers/:name{[^/:]+}/next', 'eventarc.triggers.get', (c) => {
     const query = parseQuery(c, { count: wholeNumber(1, MAX_NEXT).optional(), from: instant.optional() });

@@ -1,12 +1,17 @@
 import type { Clock } from '../../core/clock.ts';
 import { TappetError } from '../../core/errors.ts';
-import { isBusy, isStoreFailure, operationError, unavailable } from './db.ts';
+import { isBusy, isStoreFailure, operationError, unavailable, unsure } from './db.ts';
 import type { Db, Tx } from './db.ts';
 
 /** SQLite's writer lock is held for milliseconds: short enough to be quick, long enough not to burn a core. */
 const BUSY_PAUSE_MS = 5;
 /** Longer than any commit or checkpoint of a healthy neighbour; then callers are told to come again. */
 const BUSY_LIMIT_MS = 10_000;
+
+/** How long an operation that nobody waits for outside waits for others to share its commit. */
+export const PATIENCE_MS = 5;
+/** Syncs at the same time: one more than one, so that a call from outside need not wait for the end of another's. */
+const MAX_SYNCS = 2;
 
 type Settle = () => void;
 
@@ -20,27 +25,44 @@ export interface CommitQueueOptions {
   readonly clock: Clock;
   /** Calls its argument at the end of the event-loop turn. */
   readonly schedule: (flush: () => void) => void;
+  /** Patient operations are held back so long for others; 0 = never. */
+  readonly patienceMs: number;
   /** The open database, made anew where it was lost. Throws where that fails. */
   readonly database: () => Db;
   /** The connection is not to be used again if the error says so. */
   readonly failed: (error: unknown) => void;
+  /** Resolves when the disk has all that was committed; undefined where there is no disk to wait for. */
+  readonly sync: () => Promise<void> | undefined;
   readonly transaction: (db: Db) => Tx;
 }
 
 /**
  * Group commit: the write calls of one event-loop turn share one transaction, in the order of the calls, and their
- * promises settle after its COMMIT. An operation that throws undoes only itself and rejects only its caller.
+ * promises settle when the disk has it. An operation that throws undoes only itself and rejects only its caller.
  *
- * States: `idle` (nothing waits) → `scheduled` (a flush is ordered for the end of the turn) → `idle`, or `busy`
- * (another process writes: all that waits is tried again after a pause) → `idle`. `closed` is a flag beside them:
- * what waits is still committed.
+ * SQLite's own way of waiting for the disk (synchronous=FULL) stops the event loop at every COMMIT. Here COMMIT only
+ * writes, the same sync is asked for beside the event loop, and what comes meanwhile goes into the next commit: nobody
+ * hears of a commit before it is as durable as FULL makes it.
+ *
+ * States of the queue: `idle` (nothing waits) → `held` (only patient operations wait, a timer runs) or `scheduled` (a
+ * flush is ordered for the end of the turn) → committed, and `idle`; or `busy` (another process writes: all that waits
+ * is tried again after a pause); or `full` (as many syncs as may be are under way: the end of one orders the next
+ * flush). Beside them: the commits whose sync is under way, and the flag `closed`: what waits is still committed.
+ *
+ * What a crash leaves: until COMMIT nothing; after it, whole or not at all, a commit that nobody has heard of.
  */
 export class CommitQueue {
   readonly #options: CommitQueueOptions;
-  #state: 'idle' | 'scheduled' | 'busy' = 'idle';
+  #state: 'idle' | 'held' | 'scheduled' | 'full' | 'busy' = 'idle';
   #closed = false;
   #waiting: Operation[] = [];
   #busyMs = 0;
+  #cancelHold: () => void = () => undefined;
+  #syncing = 0;
+  /** Of the commits that were not answered yet; each settles, never rejects, with the answer. */
+  readonly #syncs = new Set<Promise<void>>();
+  /** Counts failed syncs: one that fails may have taken the kernel's word of the failure from another under way. */
+  #failures = 0;
   readonly #onIdle: (() => void)[] = [];
 
   constructor(options: CommitQueueOptions) {
@@ -48,10 +70,11 @@ export class CommitQueue {
   }
 
   /**
-   * Runs `operation` in the next commit. It may run twice, so it must have no effect but through its `tx`.
+   * Runs `operation` in the next commit. It may run twice, so it must have no effect but through its `tx`. `patient`:
+   * nobody waits for it outside, so that it may wait a little for others to share its commit.
    * Errors: STORE_UNAVAILABLE, and what the operation throws.
    */
-  write<T>(operation: (tx: Tx) => T): Promise<T> {
+  write<T>(operation: (tx: Tx) => T, patient = false): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) {
         reject(new TappetError('STORE_UNAVAILABLE', 'The store is closed.'));
@@ -62,60 +85,126 @@ export class CommitQueue {
         return () => resolve(value);
       };
       this.#waiting.push({ perform, reject });
-      if (this.#state !== 'idle') return;
-      this.#state = 'scheduled';
-      // `close` may have flushed before the turn ends.
-      this.#options.schedule(() => this.#flushIf('scheduled'));
+      if (patient && this.#options.patienceMs > 0) this.#hold();
+      else this.#order();
     });
+  }
+
+  /** Resolves when the disk has all that a reader can see now. */
+  async durable(): Promise<void> {
+    if (this.#syncs.size > 0) await Promise.all(this.#syncs);
   }
 
   /** Takes no more operations, and commits what waits without waiting for the end of the turn. */
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#waiting.length === 0) return;
-    const idle = new Promise<void>((resolve) => this.#onIdle.push(resolve));
-    if (this.#state === 'scheduled') this.#flush();
-    await idle;
+    if (this.#state === 'held' || this.#state === 'scheduled') this.#flush();
+    if (this.#state !== 'idle') await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    await this.durable();
   }
 
-  #flushIf(state: 'scheduled' | 'busy'): void {
+  #hold(): void {
+    if (this.#state !== 'idle') return;
+    this.#state = 'held';
+    const { clock, patienceMs } = this.#options;
+    this.#cancelHold = clock.setTimer(patienceMs, () => this.#flushIf('held'));
+  }
+
+  #order(): void {
+    if (this.#state === 'held') this.#cancelHold();
+    else if (this.#state !== 'idle') return;
+    this.#state = 'scheduled';
+    // `close` may have flushed before the turn ends.
+    this.#options.schedule(() => this.#flushIf('scheduled'));
+  }
+
+  #flushIf(state: 'held' | 'scheduled' | 'busy'): void {
     if (this.#state === state) this.#flush();
   }
 
   #flush(): void {
-    if (this.#waiting.length > 0 && !this.#commitAll()) {
+    this.#cancelHold();
+    if (this.#syncing >= MAX_SYNCS) {
+      this.#state = 'full';
+      return;
+    }
+    const batch = this.#waiting;
+    const committed = this.#commit(batch);
+    if (committed === 'busy') {
       this.#state = 'busy';
       this.#busyMs += BUSY_PAUSE_MS;
       this.#options.clock.setTimer(BUSY_PAUSE_MS, () => this.#flushIf('busy'));
       return;
     }
+    this.#waiting = [];
     this.#state = 'idle';
     this.#busyMs = 0;
+    const syncing = committed.toSync ? this.#sync() : this.#syncUnderWay();
+    if (syncing === undefined) answer(committed.settles);
+    else this.#answerAfter(syncing, batch, committed.settles);
     for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
-  /** false: another process writes, try again. Else every operation that waited has been answered. */
-  #commitAll(): boolean {
-    const batch = this.#waiting;
-    let settles: readonly Settle[];
+  #sync(): Promise<void> | undefined {
+    const syncing = this.#options.sync();
+    if (syncing === undefined) return undefined;
+    this.#syncing += 1;
+    return syncing.finally(() => {
+      this.#syncing -= 1;
+      if (this.#state !== 'full') return;
+      this.#state = 'idle';
+      this.#order();
+    });
+  }
+
+  /** What changed nothing rests on what it found, which may still be on its way to the disk. */
+  #syncUnderWay(): Promise<void> | undefined {
+    return this.#syncs.size > 0 ? this.durable() : undefined;
+  }
+
+  #answerAfter(syncing: Promise<void>, batch: readonly Operation[], settles: readonly Settle[]): void {
+    const failures = this.#failures;
+    const refuse = (error: unknown): void =>
+      answer(batch.map((operation) => () => operation.reject(unsure(error))));
+    const answered = syncing.then(
+      () => {
+        this.#syncs.delete(answered);
+        if (this.#failures === failures) answer(settles);
+        else refuse(new Error('a write beside it failed'));
+      },
+      (error: unknown) => {
+        this.#syncs.delete(answered);
+        this.#failures += 1;
+        this.#options.failed(error);
+        refuse(error);
+      },
+    );
+    this.#syncs.add(answered);
+  }
+
+  /** `busy`: another process writes, try again. */
+  #commit(
+    batch: readonly Operation[],
+  ): 'busy' | { readonly settles: readonly Settle[]; readonly toSync: boolean } {
     try {
-      settles = this.#transact(batch);
+      const db = this.#options.database();
+      const before = db.totalChanges;
+      const settles = this.#transact(db, batch);
+      // A claim that found nothing has nothing for the disk.
+      return { settles, toSync: db.totalChanges !== before };
     } catch (error) {
-      if (isBusy(error) && this.#busyMs < BUSY_LIMIT_MS) return false;
+      if (isBusy(error) && this.#busyMs < BUSY_LIMIT_MS) return 'busy';
       this.#options.failed(error);
-      settles = batch.map((operation) => () => operation.reject(unavailable(error)));
+      const refusal = unavailable(error);
+      return { settles: batch.map((operation) => () => operation.reject(refusal)), toSync: false };
     }
-    this.#waiting = [];
-    for (const settle of settles) settle();
-    return true;
   }
 
   /**
    * First without savepoints, which cost a page copy each: if nothing throws, the outcome is the same. If an
    * operation throws, everything is undone, nobody has heard anything yet, and the batch runs again with them.
    */
-  #transact(batch: readonly Operation[]): readonly Settle[] {
-    const db = this.#options.database();
+  #transact(db: Db, batch: readonly Operation[]): readonly Settle[] {
     try {
       return this.#run(db, (tx) => batch.map((operation) => operation.perform(tx)));
     } catch (error) {
@@ -140,6 +229,10 @@ export class CommitQueue {
       throw error;
     }
   }
+}
+
+function answer(settles: readonly Settle[]): void {
+  for (const settle of settles) settle();
 }
 
 /** Tells a failure of COMMIT, which concerns all, from one of a statement, whatever its code. */

@@ -43,6 +43,11 @@ export class Db {
     return this.#statement(sql).all(...params) as Row[];
   }
 
+  /** Rows changed by this connection so far. */
+  get totalChanges(): number {
+    return this.get<{ n: number }>('SELECT total_changes() AS n')?.n ?? 0;
+  }
+
   exec(sql: string): void {
     this.#connection.exec(sql);
   }
@@ -109,6 +114,12 @@ export function unavailable(error: unknown): TappetError {
     },
     error,
   );
+}
+
+/** The disk failed after the commit: it may come back with it, or without. */
+export function unsure(error: unknown): TappetError {
+  const words = `The disk that holds the database failed: ${errorText(error)}. Whether this call was stored is not known.`;
+  return new TappetError('STORE_UNAVAILABLE', words, { retryAfter: RETRY_AFTER_S }, error);
 }
 
 /** What a caller gets for an error of its own operation. */

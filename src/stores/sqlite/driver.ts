@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises';
 import Sqlite from 'better-sqlite3';
 
 /** What the store uses of a SQLite binding: the only file that knows which one it is. */
@@ -22,3 +23,18 @@ export type OpenConnection = (path: string, mustExist?: boolean) => Connection;
 /** Waits for no lock (`timeout: 0`): a wait in SQLite would block the event loop; the commit queue waits by timer. */
 export const openConnection: OpenConnection = (path, mustExist = false) =>
   new Sqlite(path, { timeout: 0, fileMustExist: mustExist });
+
+/** SQLite's write-ahead log, for one thing only: to know when the disk has it. */
+export interface WalFile {
+  /** fdatasync: on the disk is then what was written before the call. Does not stop the event loop. */
+  sync(): Promise<void>;
+  /** After what is under way. */
+  close(): Promise<void>;
+}
+export type OpenWal = (database: string) => Promise<WalFile>;
+
+/** A second descriptor: SQLite's locks are on its other files, so that closing this one drops none. */
+export const openWal: OpenWal = async (database) => {
+  const file = await open(`${database}-wal`, 'r');
+  return { sync: () => file.datasync(), close: () => file.close() };
+};

@@ -158,18 +158,25 @@ export function attemptStarted(tx: Tx, params: AttemptStarted): Attempt {
   const row = requireAttempt(tx, key, epoch);
   if (row.state === 'RUNNING') return toAttempt(row);
   assertMove('attempt', row.state, 'RUNNING');
-  const { timeoutMs } = specOf(executionBySeq(tx, row.execution));
+  const deadline = startTime + timeoutOf(tx, row.execution);
   tx.db.run(
     `UPDATE attempts SET state = 'RUNNING', start_time = ?, deadline = ?, image_digest = ?
      WHERE execution = ? AND idx = ? AND attempt = ?`,
     startTime,
-    startTime + timeoutMs,
+    deadline,
     imageDigest,
     row.execution,
     row.idx,
     row.attempt,
   );
-  return readAttempt(tx, row.execution, key);
+  return toAttempt({ ...row, state: 'RUNNING', start_time: startTime, deadline, image_digest: imageDigest });
+}
+
+function timeoutOf(tx: Tx, execution: number): number {
+  const row = tx.db.get<{ spec: string }>('SELECT spec FROM execution_specs WHERE execution = ?', execution);
+  if (row === undefined)
+    throw new TappetError('INTERNAL', `The spec of execution row ${execution} is missing.`);
+  return specOf(row).timeoutMs;
 }
 
 export function requestStop(tx: Tx, key: AttemptKey, epoch: number, reason: 'timeout'): Attempt {

@@ -14,17 +14,18 @@ import type { AttemptRow, ExecutionRow, TaskRow } from './rows.ts';
 const DAY_MS = 24 * 60 * 60_000;
 
 export function finishAttempt(tx: Tx, params: FinishParams): FinishResult {
-  const attempt = requireAttempt(tx, params.key, params.epoch);
+  const row = requireAttempt(tx, params.key, params.epoch);
+  let attempt = row;
   const execution = executionBySeq(tx, attempt.execution);
   const task = requireTask(tx, attempt);
   const repeated = isTerminal(attempt.state);
   if (!repeated) {
-    endAttempt(tx, attempt, params);
+    attempt = endAttempt(tx, row, params);
     const step = nextStep({
       result: params.result,
       maxRetries: specOf(execution).maxRetries,
       retries: task.retries,
-      infraFailures: failuresBefore(tx, attempt, task, params.result),
+      infraFailures: failuresBefore(tx, row, task, params.result),
       cancelRequested: execution.cancel_request_time !== null,
       now: tx.now,
     });
@@ -33,7 +34,7 @@ export function finishAttempt(tx: Tx, params: FinishParams): FinishResult {
     saveExecution(tx, execution);
   }
   return {
-    attempt: toAttempt(requireAttempt(tx, params.key, params.epoch)),
+    attempt: toAttempt(attempt),
     task: toTask(task, execution.name),
     execution: toExecution(execution),
     repeated,
@@ -63,23 +64,36 @@ function requireTask(tx: Tx, { execution, idx }: AttemptRow): TaskRow {
   return row;
 }
 
-function endAttempt(tx: Tx, row: AttemptRow, { result, logBytes }: FinishParams): void {
+/** Returns the row as it is then. */
+function endAttempt(tx: Tx, row: AttemptRow, { result, logBytes }: FinishParams): AttemptRow {
   assertMove('attempt', row.state, result.state);
+  const ended: AttemptRow = {
+    ...row,
+    state: result.state,
+    reason: result.reason,
+    message: result.message,
+    exit_code: result.exitCode,
+    signal: result.signal,
+    end_time: result.endTime,
+    log_stdout: logBytes?.stdout ?? null,
+    log_stderr: logBytes?.stderr ?? null,
+  };
   tx.db.run(
     `UPDATE attempts SET state = ?, reason = ?, message = ?, exit_code = ?, signal = ?, end_time = ?,
      log_stdout = ?, log_stderr = ? WHERE execution = ? AND idx = ? AND attempt = ?`,
-    result.state,
-    result.reason,
-    result.message,
-    result.exitCode,
-    result.signal,
-    result.endTime,
-    logBytes?.stdout ?? null,
-    logBytes?.stderr ?? null,
+    ended.state,
+    ended.reason,
+    ended.message,
+    ended.exit_code,
+    ended.signal,
+    ended.end_time,
+    ended.log_stdout,
+    ended.log_stderr,
     row.execution,
     row.idx,
     row.attempt,
   );
+  return ended;
 }
 
 /** Changes the two rows as objects too; the caller saves the execution. */

@@ -43,18 +43,59 @@ export function getEvent(tx: Tx, uid: string): StoredEvent | undefined {
 
 export function listEvents(tx: Tx, filter: EventFilter, page: PageParams): Page<StoredEvent> {
   const [before] = pageStart(page, ['number']) ?? [Number.MAX_SAFE_INTEGER];
+  const rows =
+    filter.trigger === undefined
+      ? eventRows(tx, filter, before, page.size + 1)
+      : eventRowsOfTrigger(tx, { ...filter, trigger: filter.trigger }, before, page.size + 1);
+  return toPage(rows, page.size, toEvent, ({ seq }) => [seq]);
+}
+
+function eventRows(tx: Tx, filter: EventFilter, before: number, limit: number): EventRow[] {
   const { sql, params } = where([
-    ['trigger_name', filter.trigger],
     ['origin', filter.origin],
     ['type', filter.type],
   ]);
-  const rows = tx.db.all<EventRow>(
+  return tx.db.all<EventRow>(
     `SELECT * FROM events WHERE ${sql} AND seq < ? ORDER BY seq DESC LIMIT ?`,
     ...params,
     before,
-    page.size + 1,
+    limit,
   );
-  return toPage(rows, page.size, toEvent, ({ seq }) => [seq]);
+}
+
+/**
+ * Two indexes, each newest first, whose numbers SQLite merges as it reads them: what came for the trigger alone (most
+ * of it stands in both), and what it decided on. The rows by number afterwards, as a join of the two would be sorted.
+ */
+function eventRowsOfTrigger(
+  tx: Tx,
+  { trigger, origin, type }: EventFilter & { readonly trigger: string },
+  before: number,
+  limit: number,
+): EventRow[] {
+  const own = where([
+    ['trigger_name', trigger],
+    ['origin', origin],
+    ['type', type],
+  ]);
+  const decided = where([
+    ['d.trigger_name', trigger],
+    ['e.origin', origin],
+    ['e.type', type],
+  ]);
+  const found = tx.db.all<Pick<EventRow, 'seq'>>(
+    `SELECT seq FROM events WHERE ${own.sql} AND seq < ?
+     UNION
+     SELECT d.event_seq FROM decisions d JOIN events e ON e.seq = d.event_seq
+     WHERE ${decided.sql} AND d.event_seq < ?
+     ORDER BY 1 DESC LIMIT ?`,
+    ...own.params,
+    before,
+    ...decided.params,
+    before,
+    limit,
+  );
+  return found.flatMap(({ seq }) => tx.db.get<EventRow>('SELECT * FROM events WHERE seq = ?', seq) ?? []);
 }
 
 export function listDecisions(tx: Tx, filter: DecisionFilter, page: PageParams): Page<Decision> {

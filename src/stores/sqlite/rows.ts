@@ -140,7 +140,7 @@ export interface ExecutionRow {
   version: number;
 }
 
-export function specOf(row: ExecutionRow): JobSpec {
+export function specOf(row: Pick<ExecutionRow, 'spec'>): JobSpec {
   return parse<JobSpec>(row.spec);
 }
 

@@ -6,8 +6,8 @@ import { CommitQueue } from './commit-queue.ts';
 import { isBusy, isStoreFailure, operationError, unavailable } from './db.ts';
 import type { Db, Tx } from './db.ts';
 import * as definitions from './definitions.ts';
-import { openConnection } from './driver.ts';
-import type { OpenConnection } from './driver.ts';
+import { openConnection, openWal } from './driver.ts';
+import type { OpenConnection, OpenWal } from './driver.ts';
 import * as engines from './engines.ts';
 import * as executions from './executions.ts';
 import * as executor from './executor.ts';
@@ -26,8 +26,12 @@ export interface SqliteStoreOptions {
   readonly ids: Ids;
   /** Calls its argument at the end of the event-loop turn; `setImmediate` if absent. */
   readonly schedule?: (flush: () => void) => void;
+  /** How long what nobody waits for outside (a start, an end) waits for others to share its commit; 0 if absent. */
+  readonly patienceMs?: number;
   /** Opens a connection; better-sqlite3's if absent. */
   readonly connect?: OpenConnection;
+  /** Opens the log of a database to sync it; the file itself if absent. */
+  readonly wal?: OpenWal;
 }
 
 const BUSY_PAUSE_MS = 5;
@@ -48,17 +52,28 @@ export class SqliteStore implements Store {
   #instance: string | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor({ path, clock, ids, schedule = endOfTurn, connect = openConnection }: SqliteStoreOptions) {
+  constructor(options: SqliteStoreOptions) {
+    const {
+      path,
+      clock,
+      ids,
+      schedule = endOfTurn,
+      patienceMs = 0,
+      connect = openConnection,
+      wal = openWal,
+    } = options;
     this.#path = path;
     this.#clock = clock;
     this.#ids = ids;
-    this.#session = new Session(path, connect);
+    this.#session = new Session(path, connect, wal);
     this.#locks = new OwnerLocks(path, connect);
     this.#queue = new CommitQueue({
       clock,
       schedule,
+      patienceMs,
       database: () => this.#database(),
       failed: (error) => this.#session.failed(error),
+      sync: () => this.#session.sync(),
       transaction: (db) => this.#transaction(db),
     });
   }
@@ -106,15 +121,15 @@ export class SqliteStore implements Store {
   readonly acceptEvents: Store['acceptEvents'] = (params) =>
     this.#write((tx) => inbox.acceptEvents(tx, params));
   readonly readState: Store['readState'] = (origin, key) =>
-    this.#read((tx) => inbox.readState(tx, origin, key));
+    this.#peek((tx) => inbox.readState(tx, origin, key));
   readonly scanState: Store['scanState'] = (origin, prefix, after, limit) =>
-    this.#read((tx) => inbox.scanState(tx, origin, prefix, after, limit));
+    this.#peek((tx) => inbox.scanState(tx, origin, prefix, after, limit));
 
   // ---- routing
 
   readonly undecidedEvents: Store['undecidedEvents'] = (limit) =>
-    this.#read((tx) => routing.undecidedEvents(tx, limit));
-  readonly decide: Store['decide'] = (params) => this.#write((tx) => routing.decide(tx, params));
+    this.#peek((tx) => routing.undecidedEvents(tx, limit));
+  readonly decide: Store['decide'] = (params) => this.#patient((tx) => routing.decide(tx, params));
   readonly eventOutcome: Store['eventOutcome'] = (uid) => this.#read((tx) => routing.eventOutcome(tx, uid));
 
   // ---- definitions
@@ -148,13 +163,13 @@ export class SqliteStore implements Store {
   readonly attemptRendered: Store['attemptRendered'] = (key, epoch, rendered) =>
     this.#write((tx) => executor.attemptRendered(tx, key, epoch, rendered));
   readonly attemptStarted: Store['attemptStarted'] = (params) =>
-    this.#write((tx) => executor.attemptStarted(tx, params));
+    this.#patient((tx) => executor.attemptStarted(tx, params));
   readonly requestStop: Store['requestStop'] = (key, epoch, reason) =>
     this.#write((tx) => executor.requestStop(tx, key, epoch, reason));
   readonly stopRequests: Store['stopRequests'] = (engine) =>
     this.#read((tx) => executor.stopRequests(tx, engine));
   readonly finishAttempt: Store['finishAttempt'] = (params) =>
-    this.#write((tx) => finish.finishAttempt(tx, params));
+    this.#patient((tx) => finish.finishAttempt(tx, params));
   readonly cancelExecution: Store['cancelExecution'] = (name, by) =>
     this.#write((tx) => finish.cancelExecution(tx, name, by));
 
@@ -191,8 +206,23 @@ export class SqliteStore implements Store {
     return this.#queue.write(operation);
   }
 
-  /** One snapshot for all statements of the call. It runs before this returns, so no commit is open then. */
-  #read<T>(body: (tx: Tx) => T): Promise<T> {
+  /** For what the gateway does by itself; in a turn with a call from outside it shares that one's commit all the same. */
+  #patient<T>(operation: (tx: Tx) => T): Promise<T> {
+    return this.#queue.write(operation, true);
+  }
+
+  /** What is told is on the disk, too. */
+  async #read<T>(body: (tx: Tx) => T): Promise<T> {
+    const value = await this.#peek(body);
+    await this.#queue.durable();
+    return value;
+  }
+
+  /**
+   * One snapshot for all statements of the call. It runs before this returns, so no commit is open then. Its sync may
+   * still be under way: good for what only leads to a later write, which is on the disk only if all before it is.
+   */
+  #peek<T>(body: (tx: Tx) => T): Promise<T> {
     return this.#patiently(() => {
       if (this.#closing !== null) throw new TappetError('STORE_UNAVAILABLE', 'The store is closed.');
       return this.#snapshot(this.#database(), body);

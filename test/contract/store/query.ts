@@ -38,6 +38,36 @@ export function queryContract(bench: Bench): void {
       expect(await ids({ type: 'other' })).toEqual([]);
     });
 
+    it('gives as the events of a trigger those that came for it alone and those that it has a decision on', async () => {
+      const skip = { outcome: 'skipped', reason: 'paused' } as const;
+      const cases: [origin: string, trigger: string | null, decided: readonly string[]][] = [
+        ['connection/c', null, ['x', 'y']],
+        ['connection/c', null, []],
+        ['trigger/x', 'x', ['x']],
+        ['connection/c', null, ['y']],
+        ['connection/c', 'x', ['x']],
+        ['connection/d', null, ['x']],
+      ];
+      for (const [i, [origin, trigger, decided]] of cases.entries()) {
+        const event = await bench.accepted(String(i), origin, { trigger });
+        await bench.store.decide({ event, decisions: decided.map((name) => ({ trigger: name, ...skip })) });
+      }
+      await bench.accepted('6', 'connection/c', { trigger: 'x' });
+      await bench.accepted('7', 'connection/c');
+      for (const size of [1, 2, 100]) {
+        const ids = async (filter: Parameters<typeof bench.store.listEvents>[0]) =>
+          (await everything((cursor) => bench.store.listEvents(filter, at(size, cursor)))).map(
+            ({ event }) => event.id,
+          );
+        expect(await ids({ trigger: 'x' })).toEqual(['6', '5', '4', '2', '0']);
+        expect(await ids({ trigger: 'y' })).toEqual(['3', '0']);
+        expect(await ids({ trigger: 'x', origin: 'connection/c' })).toEqual(['6', '4', '0']);
+        expect(await ids({ trigger: 'x', type: 'test.happened', origin: 'connection/d' })).toEqual(['5']);
+        expect(await ids({ trigger: 'x', type: 'other' })).toEqual([]);
+        expect(await ids({ trigger: 'z' })).toEqual([]);
+      }
+    });
+
     it('gives executions newest first by job, state, trigger and event', async () => {
       const event = await bench.accepted('1');
       const cause = { kind: 'event', event, trigger: 't' } as const;

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openConnection } from '../../../src/stores/sqlite/driver.ts';
-import type { Connection, OpenConnection } from '../../../src/stores/sqlite/driver.ts';
+import type { Connection, OpenConnection, OpenWal } from '../../../src/stores/sqlite/driver.ts';
 import { Bench, expectCode } from '../../contract/store/fixture.ts';
+import { deferred } from '../../../src/lib/deferred.ts';
+import type { Deferred } from '../../../src/lib/deferred.ts';
 import { ManualClock, settle } from '../../support/manual-clock.ts';
 import { SeededIds } from '../../support/seeded-ids.ts';
 import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
@@ -87,10 +89,11 @@ describe('group commit', () => {
     expect(items.map(({ name }) => name)).toEqual([after.name, before.name, 'work-taken']);
   });
 
-  it('runs synchronous=FULL in WAL mode with foreign keys, on a file of its owner alone', async () => {
+  it('runs in WAL mode with foreign keys, on a file of its owner alone', async () => {
     const [connection] = wire.connections;
     const pragma = (name: string): unknown => connection?.prepare(`PRAGMA ${name}`).get();
-    expect(pragma('synchronous')).toEqual({ synchronous: 2 });
+    // Checkpoints are ordered by SQLite; the sync of each commit is the queue's, below.
+    expect(pragma('synchronous')).toEqual({ synchronous: 1 });
     expect(pragma('journal_mode')).toEqual({ journal_mode: 'wal' });
     expect(pragma('foreign_keys')).toEqual({ foreign_keys: 1 });
     expect(pragma('busy_timeout')).toEqual({ timeout: 0 });
@@ -116,6 +119,128 @@ describe('group commit', () => {
     expect(await doomed.getEvent(event.uid)).toBeUndefined();
     expect(await bench.store.getEvent(event.uid)).toBeUndefined();
     await doomed.close();
+  });
+});
+
+describe('a commit', () => {
+  /** Syncs that a test lets end. */
+  const syncs: Deferred<void>[] = [];
+  const wal: OpenWal = (database) => {
+    expect(database).toBe(wire.file);
+    const sync = (): Promise<void> => {
+      syncs.push(deferred());
+      return syncs.at(-1)?.promise ?? Promise.resolve();
+    };
+    return Promise.resolve({ sync, close: () => Promise.resolve() });
+  };
+  let store: SqliteStore;
+  let told: string[];
+  const slow = (id: string) => {
+    const event = bench.event(id);
+    const done = store.acceptEvents({ origin, events: [event], state: [] });
+    done.then(
+      () => told.push(id),
+      (error: Error) => told.push(`${id}: ${error.message}`),
+    );
+    return { uid: event.uid, done };
+  };
+  const end = async (...numbers: number[]): Promise<void> => {
+    for (const n of numbers) syncs[n]?.resolve();
+    await settle();
+  };
+  const open = async (patienceMs = 0): Promise<void> => {
+    syncs.length = 0;
+    told = [];
+    const { clock, ids } = bench.fixture;
+    store = new SqliteStore({ path: wire.file, clock, ids, wal, patienceMs, connect: wire.connect });
+    await store.open();
+  };
+  afterEach(async () => {
+    const closed = store.close();
+    for (let n = 0; n < 100; n++) await end(n);
+    await closed;
+  });
+
+  it('is told to nobody, the caller or a reader, before the disk has its log', async () => {
+    await open();
+    const { uid } = slow('1');
+    await settle();
+    expect([syncs.length, told]).toEqual([1, []]);
+    // The file has it: another connection sees it.
+    expect(await bench.store.getEvent(uid)).toBeDefined();
+    let read = false;
+    const reading = store.getEvent(uid).then(() => (read = true));
+    // What was found there already rests on it too.
+    const again = store.decide({ event: 'none', decisions: [] }).then(() => told.push('none'));
+    await settle();
+    expect([read, told]).toEqual([false, []]);
+    await end(0);
+    await Promise.all([reading, again]);
+    expect(told).toEqual(['1', 'none']);
+  });
+
+  it('waits for no other on its way to the disk; a third shares the commit of all that came meanwhile', async () => {
+    await open();
+    slow('1');
+    await settle();
+    slow('2');
+    await settle();
+    expect(syncs).toHaveLength(2);
+    await end(1);
+    expect(told).toEqual(['2']);
+    slow('3');
+    await settle();
+    wire.log.length = 0;
+    slow('4');
+    await settle();
+    slow('5');
+    await settle();
+    expect([syncs.length, wire.count('COMMIT')]).toEqual([3, 0]);
+    await end(2);
+    expect([syncs.length, wire.count('COMMIT'), told]).toEqual([4, 1, ['2', '3']]);
+    await end(0, 3);
+    expect(told).toEqual(['2', '3', '1', '4', '5']);
+  });
+
+  it('whose sync fails may be stored or not, and says so; so does one beside it that heard of no failure', async () => {
+    await open();
+    const first = slow('1');
+    await settle();
+    const second = slow('2');
+    await settle();
+    const connections = wire.connections.length;
+    syncs[1]?.reject(new Error('EIO: i/o error, fdatasync'));
+    await settle();
+    await end(0);
+    expect(told).toEqual([
+      expect.stringMatching(/^2: .*EIO.*Whether this call was stored is not known/),
+      expect.stringMatching(/^1: .*Whether this call was stored is not known/),
+    ]);
+    await expectCode(first.done, 'STORE_UNAVAILABLE');
+    await expectCode(second.done, 'STORE_UNAVAILABLE');
+    // The next caller finds a connection that has put everything into the database file itself.
+    expect(await store.getEvent(first.uid)).toBeDefined();
+    expect(wire.connections).toHaveLength(connections + 1);
+    expect(wire.log).toContain('PRAGMA wal_checkpoint(TRUNCATE)');
+  });
+
+  it('of what nobody waits for outside waits for others to share it, and not for long', async () => {
+    await open(5);
+    const decide = (): Promise<unknown> => store.decide({ event: 'none', decisions: [] });
+    wire.log.length = 0;
+    const alone = decide();
+    await settle();
+    expect(wire.count('COMMIT')).toBe(0);
+    await bench.clock.advance(5);
+    await alone;
+    expect(wire.count('COMMIT')).toBe(1);
+    const shared = decide();
+    const { done } = slow('1');
+    await settle();
+    expect(wire.count('COMMIT')).toBe(2);
+    await end(0);
+    await Promise.all([shared, done]);
+    expect(wire.count('COMMIT')).toBe(2);
   });
 });
 

@@ -32,8 +32,8 @@ describe('source of kind files', () => {
     [{ existing: 'maybe' }, 'existing', ''],
     [{ settle: 2 }, 'settle', 'must have a unit: write "2s"'],
     [{ settle: 'soon' }, 'settle', '"soon" is not a duration'],
-    [{ settle: '2d' }, 'settle', '"2d": must be at most 1d'],
-    [{ poll: '10ms' }, 'poll', '"10ms": must be 0s (off) or at least 1s'],
+    [{ settle: '2d' }, 'settle', 'must be between 0s and 1d, not 2d'],
+    [{ poll: '10ms' }, 'poll', 'must be 0s (off) or between 1s and 1d, not 10ms'],
     [{ pol: '1s' }, '', 'unknown key "pol": did you mean "poll"?'],
   ])('refuses %j at its place', (more, path, message) => {
     const issues = parse(more).error?.issues ?? [];

@@ -171,10 +171,13 @@ describe('the first start', () => {
     await rig.write('a.csv');
     await mkdir(join(rig.root, 'in'));
     await rig.write('in/b.csv');
-    await rig.start();
+    const firstStart = rig.clock.now();
+    const { host } = await rig.start();
     await rig.scanned();
     expect(rig.names()).toEqual([]);
     expect(rig.ledger()).toEqual(['a.csv', 'in/b.csv']);
+    const told = { firstStart, existing: { skipped: 2, complete: true } };
+    expect(host.status('trigger/in', 'in')).toEqual(told);
     expect(rig.store.state.get('trigger/in t')?.value).toMatchObject({ skipped: 2, done: true });
     expect(rig.log.lines).toMatchObject([
       {
@@ -185,6 +188,9 @@ describe('the first start', () => {
     await rig.write('a.csv', 'changed');
     await rig.scanned();
     expect(rig.names()).toEqual(['a.csv']);
+    await host.stop();
+    expect(host.status('trigger/in', 'in')).toBeUndefined();
+    expect((await rig.start()).host.status('trigger/in', 'in')).toEqual(told);
   });
 
   it('makes each an event with existing: run', async () => {

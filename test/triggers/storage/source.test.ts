@@ -199,9 +199,42 @@ describe('what was there before the first start', () => {
     expect((await rig.rows('t/up'))[0]?.value).toMatchObject({ skipped: 3, listed: true });
     const counts = rig.log.lines.filter(({ message }) => message.includes('there before'));
     expect(counts).toMatchObject([{ fields: { trigger: 'up', skipped: 3, place: 's3://store/b/in/' } }]);
+    const firstStart = Date.parse('2026-01-01T00:00:01Z');
+    const told = { firstStart, existing: { skipped: 3, complete: true } };
+    expect(rig.host?.status(ORIGIN, 'up')).toEqual(told);
+    expect(rig.host?.status(ORIGIN, 'nobody')).toBeUndefined();
+    // Also to the next process, which finds the rows.
+    await rig.start({ prefix: 'in/', suffix: '.x' });
+    expect(rig.host?.status(ORIGIN, 'up')).toEqual(told);
     rig.objects.upload('b', 'in/f.x');
     await rig.poll();
     expect(await rig.runs()).toEqual(['up in/f.x']);
+  });
+
+  test('is told while it is being counted, and of a store that never answered nothing', async () => {
+    rig.objects.pageSize = 2;
+    for (const key of ['a', 'b', 'c']) rig.objects.upload('b', key);
+    rig.objects.before = storeDown;
+    await rig.start({});
+    expect(rig.host?.status(ORIGIN, 'up')).toBeUndefined();
+    let pages = 0;
+    rig.objects.before = (call) => (call === 'list' && ++pages > 1 ? storeDown() : undefined);
+    await rig.poll();
+    expect(rig.host?.status(ORIGIN, 'up')).toMatchObject({ existing: { skipped: 2, complete: false } });
+    rig.objects.before = () => undefined;
+    await rig.poll();
+    expect(rig.host?.status(ORIGIN, 'up')).toMatchObject({ existing: { skipped: 3, complete: true } });
+  });
+
+  test('that was skipped and is then asked for with `run` is skipped no more', async () => {
+    for (const key of ['a', 'b']) rig.objects.upload('b', key);
+    await rig.start({});
+    expect(rig.host?.status(ORIGIN, 'up')?.existing.skipped).toBe(2);
+    for (const existing of ['run', 'skip'] as const) {
+      await rig.start({ existing });
+      expect(rig.host?.status(ORIGIN, 'up')?.existing).toEqual({ skipped: 0, complete: true });
+    }
+    expect((await rig.runs()).sort()).toEqual(['up a', 'up b']);
   });
 
   test('a notification of it (a backlog of the store) is stored, skipped, and says why', async () => {
