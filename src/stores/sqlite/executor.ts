@@ -28,9 +28,10 @@ export function claimAttempts(tx: Tx, params: ClaimParams): Claim[] {
 /** undefined: its retry is not due after all (the clock went back); the execution then sleeps until it is. */
 function claimOne(tx: Tx, execution: ExecutionRow, params: ClaimParams, owner: string): Claim | undefined {
   const next = startTask(tx, execution);
+  let attempt: Attempt | undefined;
   if (next !== undefined) {
     const key = { execution: execution.name, ...next };
-    insertAttempt(tx, execution.seq, key, params, owner);
+    attempt = insertAttempt(tx, execution.seq, key, params, owner);
     if (execution.state === 'PENDING') {
       assertMove('execution', execution.state, 'RUNNING');
       execution.state = 'RUNNING';
@@ -39,7 +40,7 @@ function claimOne(tx: Tx, execution: ExecutionRow, params: ClaimParams, owner: s
     execution.running += 1;
   }
   saveExecution(tx, execution);
-  return next && { attempt: readAttempt(tx, execution.seq, next), execution: toExecution(execution) };
+  return attempt && { attempt, execution: toExecution(execution) };
 }
 
 interface TaskAttempt {
@@ -77,19 +78,44 @@ function startTask(tx: Tx, execution: ExecutionRow): TaskAttempt | undefined {
   return { index, attempt: 0 };
 }
 
-function insertAttempt(tx: Tx, execution: number, key: AttemptKey, params: ClaimParams, owner: string): void {
+/** What of an attempt is not known yet at its claim. */
+const NOT_YET = {
+  startTime: null,
+  deadline: null,
+  stopReason: null,
+  stopRequestTime: null,
+  endTime: null,
+  reason: null,
+  message: null,
+  exitCode: null,
+  signal: null,
+  imageDigest: null,
+  rendered: null,
+  logBytes: null,
+} as const;
+
+/** Returns what a reader of the row would find, without reading it. */
+function insertAttempt(
+  tx: Tx,
+  execution: number,
+  key: AttemptKey,
+  { engine, epoch }: ClaimParams,
+  owner: string,
+): Attempt {
+  const name = containerName(tx.instance, key);
   tx.db.run(
     `INSERT INTO attempts (execution, idx, attempt, state, container_name, engine, owner, epoch, create_time)
      VALUES (?, ?, ?, 'STARTING', ?, ?, ?, ?, ?)`,
     execution,
     key.index,
     key.attempt,
-    containerName(tx.instance, key),
-    params.engine,
+    name,
+    engine,
     owner,
-    params.epoch,
+    epoch,
     tx.now,
   );
+  return { ...NOT_YET, ...key, state: 'STARTING', containerName: name, engine, createTime: tx.now };
 }
 
 function readAttempt(tx: Tx, execution: number, { index, attempt }: TaskAttempt): Attempt {

@@ -121,14 +121,14 @@ export class SqliteStore implements Store {
   readonly acceptEvents: Store['acceptEvents'] = (params) =>
     this.#write((tx) => inbox.acceptEvents(tx, params));
   readonly readState: Store['readState'] = (origin, key) =>
-    this.#peek((tx) => inbox.readState(tx, origin, key));
+    this.#peek((tx) => inbox.readState(tx, origin, key), 'one');
   readonly scanState: Store['scanState'] = (origin, prefix, after, limit) =>
-    this.#peek((tx) => inbox.scanState(tx, origin, prefix, after, limit));
+    this.#peek((tx) => inbox.scanState(tx, origin, prefix, after, limit), 'one');
 
   // ---- routing
 
   readonly undecidedEvents: Store['undecidedEvents'] = (limit) =>
-    this.#peek((tx) => routing.undecidedEvents(tx, limit));
+    this.#peek((tx) => routing.undecidedEvents(tx, limit), 'one');
   readonly decide: Store['decide'] = (params) => this.#patient((tx) => routing.decide(tx, params));
   readonly eventOutcome: Store['eventOutcome'] = (uid) => this.#read((tx) => routing.eventOutcome(tx, uid));
 
@@ -222,15 +222,17 @@ export class SqliteStore implements Store {
    * One snapshot for all statements of the call. It runs before this returns, so no commit is open then. Its sync may
    * still be under way: good for what only leads to a later write, which is on the disk only if all before it is.
    */
-  #peek<T>(body: (tx: Tx) => T): Promise<T> {
+  #peek<T>(body: (tx: Tx) => T, statements: 'one' | 'many' = 'many'): Promise<T> {
     return this.#patiently(() => {
       if (this.#closing !== null) throw new TappetError('STORE_UNAVAILABLE', 'The store is closed.');
-      return this.#snapshot(this.#database(), body);
+      return this.#snapshot(this.#database(), body, statements);
     }, unavailable);
   }
 
-  #snapshot<T>(db: Db, body: (tx: Tx) => T): T {
+  #snapshot<T>(db: Db, body: (tx: Tx) => T, statements: 'one' | 'many'): T {
     try {
+      // One statement is a snapshot by itself.
+      if (statements === 'one') return body(this.#transaction(db));
       db.run('BEGIN');
       const value = body(this.#transaction(db));
       db.run('COMMIT');
