@@ -10,8 +10,6 @@ const BUSY_LIMIT_MS = 10_000;
 
 /** How long an operation that nobody waits for outside waits for others to share its commit. */
 export const PATIENCE_MS = 5;
-/** Syncs at the same time: one more than one, so that a call from outside need not wait for the end of another's. */
-const MAX_SYNCS = 2;
 
 type Settle = () => void;
 
@@ -44,25 +42,22 @@ export interface CommitQueueOptions {
  * writes, the same sync is asked for beside the event loop, and what comes meanwhile goes into the next commit: nobody
  * hears of a commit before it is as durable as FULL makes it.
  *
- * States of the queue: `idle` (nothing waits) → `held` (only patient operations wait, a timer runs) or `scheduled` (a
- * flush is ordered for the end of the turn) → committed, and `idle`; or `busy` (another process writes: all that waits
- * is tried again after a pause); or `full` (as many syncs as may be are under way: the end of one orders the next
- * flush). Beside them: the commits whose sync is under way, and the flag `closed`: what waits is still committed.
+ * States: `idle` (nothing waits) → `held` (only patient operations wait, a timer runs) or `scheduled` (a flush is ordered
+ * for the end of the turn) → `syncing` (committed, the disk is at work; one at a time, since two only slow each other) →
+ * `idle`, or `scheduled` where something came meanwhile. From `scheduled` also `busy` (another process writes: all that
+ * waits is tried again after a pause). `closed` is a flag beside them: what waits is still committed.
  *
  * What a crash leaves: until COMMIT nothing; after it, whole or not at all, a commit that nobody has heard of.
  */
 export class CommitQueue {
   readonly #options: CommitQueueOptions;
-  #state: 'idle' | 'held' | 'scheduled' | 'full' | 'busy' = 'idle';
+  #state: 'idle' | 'held' | 'scheduled' | 'syncing' | 'busy' = 'idle';
   #closed = false;
   #waiting: Operation[] = [];
   #busyMs = 0;
   #cancelHold: () => void = () => undefined;
-  #syncing = 0;
-  /** Of the commits that were not answered yet; each settles, never rejects, with the answer. */
-  readonly #syncs = new Set<Promise<void>>();
-  /** Counts failed syncs: one that fails may have taken the kernel's word of the failure from another under way. */
-  #failures = 0;
+  /** Settles, never rejects, when the commit under way has been answered. */
+  #syncing: Promise<void> | undefined;
   readonly #onIdle: (() => void)[] = [];
 
   constructor(options: CommitQueueOptions) {
@@ -92,7 +87,7 @@ export class CommitQueue {
 
   /** Resolves when the disk has all that a reader can see now. */
   async durable(): Promise<void> {
-    if (this.#syncs.size > 0) await Promise.all(this.#syncs);
+    await this.#syncing;
   }
 
   /** Takes no more operations, and commits what waits without waiting for the end of the turn. */
@@ -100,7 +95,6 @@ export class CommitQueue {
     this.#closed = true;
     if (this.#state === 'held' || this.#state === 'scheduled') this.#flush();
     if (this.#state !== 'idle') await new Promise<void>((resolve) => this.#onIdle.push(resolve));
-    await this.durable();
   }
 
   #hold(): void {
@@ -124,10 +118,6 @@ export class CommitQueue {
 
   #flush(): void {
     this.#cancelHold();
-    if (this.#syncing >= MAX_SYNCS) {
-      this.#state = 'full';
-      return;
-    }
     const batch = this.#waiting;
     const committed = this.#commit(batch);
     if (committed === 'busy') {
@@ -137,49 +127,25 @@ export class CommitQueue {
       return;
     }
     this.#waiting = [];
-    this.#state = 'idle';
     this.#busyMs = 0;
-    const syncing = committed.toSync ? this.#sync() : this.#syncUnderWay();
-    if (syncing === undefined) answer(committed.settles);
-    else this.#answerAfter(syncing, batch, committed.settles);
-    for (const resolve of this.#onIdle.splice(0)) resolve();
-  }
-
-  #sync(): Promise<void> | undefined {
-    const syncing = this.#options.sync();
-    if (syncing === undefined) return undefined;
-    this.#syncing += 1;
-    return syncing.finally(() => {
-      this.#syncing -= 1;
-      if (this.#state !== 'full') return;
-      this.#state = 'idle';
-      this.#order();
-    });
-  }
-
-  /** What changed nothing rests on what it found, which may still be on its way to the disk. */
-  #syncUnderWay(): Promise<void> | undefined {
-    return this.#syncs.size > 0 ? this.durable() : undefined;
-  }
-
-  #answerAfter(syncing: Promise<void>, batch: readonly Operation[], settles: readonly Settle[]): void {
-    const failures = this.#failures;
-    const refuse = (error: unknown): void =>
-      answer(batch.map((operation) => () => operation.reject(unsure(error))));
-    const answered = syncing.then(
-      () => {
-        this.#syncs.delete(answered);
-        if (this.#failures === failures) answer(settles);
-        else refuse(new Error('a write beside it failed'));
-      },
+    const syncing = committed.toSync ? this.#options.sync() : undefined;
+    if (syncing === undefined) return this.#answer(committed.settles);
+    this.#state = 'syncing';
+    this.#syncing = syncing.then(
+      () => this.#answer(committed.settles),
       (error: unknown) => {
-        this.#syncs.delete(answered);
-        this.#failures += 1;
         this.#options.failed(error);
-        refuse(error);
+        this.#answer(batch.map((operation) => () => operation.reject(unsure(error))));
       },
     );
-    this.#syncs.add(answered);
+  }
+
+  #answer(settles: readonly Settle[]): void {
+    this.#syncing = undefined;
+    this.#state = 'idle';
+    for (const settle of settles) settle();
+    if (this.#waiting.length > 0) return this.#order();
+    for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   /** `busy`: another process writes, try again. */
@@ -229,10 +195,6 @@ export class CommitQueue {
       throw error;
     }
   }
-}
-
-function answer(settles: readonly Settle[]): void {
-  for (const settle of settles) settle();
 }
 
 /** Tells a failure of COMMIT, which concerns all, from one of a statement, whatever its code. */
