@@ -15,7 +15,15 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const first = makeKey('ES256', 'first').jwk;
 const second = makeKey('ES256', 'second').jwk;
-const rsa = makeKey('RS256', 'rsa').jwk;
+/** Nothing is signed with it, so that it need not be the product of two primes, which take time to find. */
+const rsa: JsonObject = {
+  kty: 'RSA',
+  n: Buffer.alloc(256, 0xc5).toString('base64url'),
+  e: 'AQAB',
+  kid: 'rsa',
+  alg: 'RS256',
+  use: 'sig',
+};
 
 type Answer = (init: RequestInit | undefined) => Response | Promise<Response>;
 const json = (body: unknown, status = 200): Answer => {
@@ -133,10 +141,12 @@ describe('rotation', () => {
   test('ten thousand unknown kids cause at most two reads a minute', async () => {
     const site = new Site();
     await site.state('first');
+    const states = new Set<KeyLookup['state']>();
     for (let i = 0; i < 10_000; i++) {
-      expect(await site.state(`no-${i}`)).toBe('unknown');
+      states.add(await site.state(`no-${i}`));
       if (i % 100 === 99) await site.clock.advance(590);
     }
+    expect([...states]).toEqual(['unknown']);
     expect(site.reads - 1).toBeLessThanOrEqual(2);
     expect(site.reads - 1).toBeGreaterThan(0);
   });

@@ -9,7 +9,7 @@ import { createExpressions } from '../../src/expr/expressions.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { AUDIENCE, ISSUER, issuerSpec, nameIsValue } from '../support/issuer-spec.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { ALGS, encode, makeKey, signature, signRaw, type Alg, type TestKey } from '../support/tokens.ts';
+import { ALGS, encode, makeKeys, signature, signRaw, type Alg, type TestKey } from '../support/tokens.ts';
 
 const clock = new ManualClock('2026-06-01T12:00:00Z');
 const NOW = clock.now() / 1000;
@@ -21,8 +21,8 @@ const CLAIMS = {
   iat: NOW - 10,
   exp: NOW + 600,
 };
-const keys = new Map<Alg, TestKey>(ALGS.map((alg) => [alg, makeKey(alg, `key-${alg}`)]));
-const stranger = new Map<Alg, TestKey>(ALGS.map((alg) => [alg, makeKey(alg, `key-${alg}`)]));
+const keys = makeKeys();
+const stranger = makeKeys();
 const connections: string[] = [];
 
 function keyOf(alg: Alg): TestKey {

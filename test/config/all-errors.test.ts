@@ -190,7 +190,8 @@ describe('every mistake', () => {
         const untold = mistakes.filter(([, , start]) => !lines.some((line) => line.startsWith(start)));
         expect({ untold, count: lines.length }).toEqual({ untold: [], count: mistakes.length });
       }),
-      { numRuns: 100 },
+      // Two mistakes stand together in a third of the runs: a pair that none of them holds is rare.
+      { numRuns: 40 },
     );
   });
 });

@@ -8,6 +8,8 @@ const place = process.env.CRASH ?? '';
 const [target = '', side = '', count = '1'] = place.split(':');
 const [port, method] = target.split('.');
 let calls = 0;
+/** Not before it serves: who starts it waits for that. */
+let armed = false;
 
 function die() {
   writeFileSync(process.env.CRASH_RECORD, place);
@@ -23,8 +25,8 @@ function killing(name, object) {
       if (typeof value !== 'function') return value;
       if (key !== method) return value.bind(inner);
       return (...args) => {
-        calls += 1;
-        if (calls !== Number(count)) return value.apply(inner, args);
+        if (armed) calls += 1;
+        if (!armed || calls !== Number(count)) return value.apply(inner, args);
         if (side === 'before') die();
         const result = value.apply(inner, args);
         return Promise.resolve(result).then((settled) => {
@@ -40,3 +42,4 @@ await serveWrapped({
   store: (store) => killing('store', store),
   runner: (runner) => killing('runner', runner),
 });
+armed = true;

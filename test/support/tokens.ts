@@ -12,8 +12,16 @@ export interface TestKey {
   readonly jwk: JsonObject;
 }
 
-export function makeKey(alg: Alg, kid: string): TestKey {
-  const { publicKey, privateKey } = generate(alg);
+/** A key for each algorithm. Those for RSA are one: its primes take long to find. */
+export function makeKeys(): Map<Alg, TestKey> {
+  const rsa = generate('RS256');
+  return new Map(
+    ALGS.map((alg) => [alg, makeKey(alg, `key-${alg}`, /^[RP]S/.test(alg) ? rsa : generate(alg))]),
+  );
+}
+
+export function makeKey(alg: Alg, kid: string, pair = generate(alg)): TestKey {
+  const { publicKey, privateKey } = pair;
   const jwk = { ...(publicKey.export({ format: 'jwk' }) as JsonObject), kid, alg, use: 'sig' };
   return { alg, kid, publicKey, privateKey, jwk };
 }
