@@ -7,6 +7,10 @@ import { EXIT } from './commands/exit-codes.ts';
 import { runCli } from './commands/program.ts';
 import { readSecret } from './commands/read-secret.ts';
 
+// Syncs of the store share node's pool with all other work on files: four that hang must not be all there are. Read by
+// the pool at its first use, which is after this.
+process.env['UV_THREADPOOL_SIZE'] ??= '16';
+
 /** Beside `src`, or one folder above where compiled code lies. */
 function version(): string {
   for (const path of ['../package.json', '../../package.json']) {

@@ -56,8 +56,10 @@ export class CommitQueue {
   #waiting: Operation[] = [];
   #busyMs = 0;
   #cancelHold: () => void = () => undefined;
-  /** Settles, never rejects, when the commit under way has been answered. */
-  #syncing: Promise<void> | undefined;
+  /** Of the commit under way, when it has been answered: why its sync failed, if it did. */
+  #syncing: Promise<TappetError | undefined> | undefined;
+  /** As of the last commit: another process's commits change it. */
+  #dataVersion: number | undefined;
   readonly #onIdle: (() => void)[] = [];
 
   constructor(options: CommitQueueOptions) {
@@ -85,9 +87,10 @@ export class CommitQueue {
     });
   }
 
-  /** Resolves when the disk has all that a reader can see now. */
+  /** Resolves when the disk has all that a reader can see now. Errors: STORE_UNAVAILABLE where that is not known. */
   async durable(): Promise<void> {
-    await this.#syncing;
+    const failure = await this.#syncing;
+    if (failure !== undefined) throw failure;
   }
 
   /** Takes no more operations, and commits what waits without waiting for the end of the turn. */
@@ -132,10 +135,15 @@ export class CommitQueue {
     if (syncing === undefined) return this.#answer(committed.settles);
     this.#state = 'syncing';
     this.#syncing = syncing.then(
-      () => this.#answer(committed.settles),
+      () => {
+        this.#answer(committed.settles);
+        return undefined;
+      },
       (error: unknown) => {
         this.#options.failed(error);
-        this.#answer(batch.map((operation) => () => operation.reject(unsure(error))));
+        const failure = unsure(error);
+        this.#answer(batch.map((operation) => () => operation.reject(failure)));
+        return failure;
       },
     );
   }
@@ -156,8 +164,11 @@ export class CommitQueue {
       const db = this.#options.database();
       const before = db.totalChanges;
       const settles = this.#transact(db, batch);
-      // A claim that found nothing has nothing for the disk.
-      return { settles, toSync: db.totalChanges !== before };
+      // A claim that found nothing has nothing for the disk; unless it rests on what another process has just written.
+      const version = db.dataVersion;
+      const toSync = db.totalChanges !== before || version !== this.#dataVersion;
+      this.#dataVersion = version;
+      return { settles, toSync };
     } catch (error) {
       if (isBusy(error) && this.#busyMs < BUSY_LIMIT_MS) return 'busy';
       this.#options.failed(error);

@@ -48,6 +48,11 @@ export class Db {
     return this.get<{ n: number }>('SELECT total_changes() AS n')?.n ?? 0;
   }
 
+  /** Changes with every commit of another connection, and with none of this one. */
+  get dataVersion(): number {
+    return this.get<{ data_version: number }>('PRAGMA data_version')?.data_version ?? 0;
+  }
+
   exec(sql: string): void {
     this.#connection.exec(sql);
   }

@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { closeSync, fdatasync, openSync } from 'node:fs';
+import { promisify } from 'node:util';
 import Sqlite from 'better-sqlite3';
 
 /** What the store uses of a SQLite binding: the only file that knows which one it is. */
@@ -29,12 +30,36 @@ export interface WalFile {
   /** fdatasync: on the disk is then what was written before the call. Does not stop the event loop. */
   sync(): Promise<void>;
   /** After what is under way. */
-  close(): Promise<void>;
+  close(): void;
 }
-export type OpenWal = (database: string) => Promise<WalFile>;
+/** The log must be there: it is from the first statement on that reads. */
+export type OpenWal = (database: string) => WalFile;
 
-/** A second descriptor: SQLite's locks are on its other files, so that closing this one drops none. */
-export const openWal: OpenWal = async (database) => {
-  const file = await open(`${database}-wal`, 'r');
-  return { sync: () => file.datasync(), close: () => file.close() };
+const datasync = promisify(fdatasync);
+
+/**
+ * A second descriptor: SQLite's locks are on its other files, so that closing this one drops none. Opened with the
+ * connection, because a failed write is told once to each descriptor that is open then, and to none that comes later.
+ */
+export const openWal: OpenWal = (database) => {
+  const file = openSync(`${database}-wal`, 'r');
+  let underWay = 0;
+  let closed = false;
+  const closeIfDone = (): void => {
+    if (closed && underWay === 0) closeSync(file);
+  };
+  return {
+    sync: () => {
+      underWay += 1;
+      return datasync(file).finally(() => {
+        underWay -= 1;
+        closeIfDone();
+      });
+    },
+    close: () => {
+      if (closed) return;
+      closed = true;
+      closeIfDone();
+    },
+  };
 };

@@ -22,7 +22,7 @@ export class Session {
   readonly #openWal: OpenWal;
   #db: Db | null = null;
   /** The log of `#db`: made anew with it. */
-  #wal: Promise<WalFile> | undefined;
+  #wal: WalFile | undefined;
 
   constructor(path: string, connect: OpenConnection, openWal: OpenWal) {
     this.#path = path;
@@ -45,9 +45,7 @@ export class Session {
 
   /** When the disk has all that was committed; undefined in memory. Rejects with the file system's errors. */
   sync(): Promise<void> | undefined {
-    if (this.#path === MEMORY) return undefined;
-    this.#wal ??= this.#openWal(this.#path);
-    return this.#wal.then((wal) => wal.sync());
+    return this.#wal?.sync();
   }
 
   /** Gives the connection up where `error` says that it cannot be trusted. */
@@ -58,10 +56,9 @@ export class Session {
 
   close(): void {
     const db = this.#db;
-    const wal = this.#wal;
+    this.#wal?.close();
     this.#db = null;
     this.#wal = undefined;
-    void wal?.then((file) => file.close()).catch(() => undefined);
     try {
       db?.close();
     } catch {
@@ -91,6 +88,12 @@ export class Session {
       db.exec(`PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
         PRAGMA journal_size_limit = ${WAL_KEPT_BYTES}`);
       migrate(db, this.#path);
+      if (this.#path === MEMORY) return;
+      this.#wal?.close();
+      this.#wal = this.#openWal(this.#path);
+      // Pages of the log that the kernel could not write count as clean, for this process and for the next: what an
+      // earlier one left in the log is on the disk only when it was written anew, into the database file.
+      emptyLog(db);
     });
   }
 }
@@ -105,13 +108,17 @@ function closeOnError(db: Db, prepare: (db: Db) => void): Db {
   }
 }
 
-/** Proves that the disk takes a commit again, and that what is there is whole. */
-function verify(db: Db): void {
-  // Pages of the log that the kernel could not write count as clean: only into the database file are they written anew.
+/** Syncs log and database. Errors: SQLITE_BUSY while another process reads or writes. */
+function emptyLog(db: Db): void {
   const checkpoint = db.get<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)');
   if (checkpoint?.busy === 1)
     throw Object.assign(new Error('another process reads'), { code: 'SQLITE_BUSY' });
+}
+
+/** Proves that the disk takes a commit again, and that what is there is whole. */
+function verify(db: Db): void {
   db.run(`INSERT INTO meta VALUES ('probe', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1`);
+  emptyLog(db);
   const pages = db.get<{ page_count: number }>('PRAGMA page_count')?.page_count ?? 0;
   const pageSize = db.get<{ page_size: number }>('PRAGMA page_size')?.page_size ?? 0;
   if (pages * pageSize > CHECKED_BYTES) return;

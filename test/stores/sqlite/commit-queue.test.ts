@@ -131,7 +131,7 @@ describe('a commit', () => {
       syncs.push(deferred());
       return syncs.at(-1)?.promise ?? Promise.resolve();
     };
-    return Promise.resolve({ sync, close: () => Promise.resolve() });
+    return { sync, close: () => undefined };
   };
   let store: SqliteStore;
   let told: string[];
@@ -199,10 +199,12 @@ describe('a commit', () => {
     await settle();
     const connections = wire.connections.length;
     const second = slow('2');
+    const read = expectCode(store.getEvent(first.uid), 'STORE_UNAVAILABLE');
     syncs[0]?.reject(new Error('EIO: i/o error, fdatasync'));
     await settle();
     expect(told).toEqual([expect.stringMatching(/^1: .*EIO.*Whether this call was stored is not known/)]);
     await expectCode(first.done, 'STORE_UNAVAILABLE');
+    await read;
     await end(1);
     expect(await second.done).toMatchObject({ outcome: 'stored' });
     // On a connection that has put everything into the database file before.
@@ -219,13 +221,14 @@ describe('a commit', () => {
     await settle();
     expect(wire.count('COMMIT')).toBe(0);
     await bench.clock.advance(5);
+    await end(0);
     await alone;
     expect(wire.count('COMMIT')).toBe(1);
     const shared = decide();
     const { done } = slow('1');
     await settle();
     expect(wire.count('COMMIT')).toBe(2);
-    await end(0);
+    await end(1);
     await Promise.all([shared, done]);
     expect(wire.count('COMMIT')).toBe(2);
   });
