@@ -4,6 +4,8 @@ const KINDS = ['contract', 'sim', 'integration', 'e2e'];
 /** Ends the process, or what stands for it, at each step in turn: seconds each, so that `npm run check` goes without. */
 const CRASH = [
   'test/executor/crash-places.test.ts',
+  'test/executor/long-output.test.ts',
+  'test/logs/log-space.test.ts',
   'test/secrets/secret-store-crash.test.ts',
   'test/triggers/files/kill.test.ts',
   'test/triggers/storage/crash.test.ts',

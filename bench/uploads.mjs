@@ -76,7 +76,8 @@ function config(minio) {
         notifications: { token: { env: 'BENCH_TOKEN' }, dialect: 'minio' },
       },
     },
-    jobs: { none: { image: 'none:1' } },
+    // Small, so that as many may run at the same time as come.
+    jobs: { none: { image: 'none:1', cpu: 0.05 } },
     triggers: {
       up: {
         source: { kind: 'storage', connection: 'store', bucket: 'ours' },
@@ -123,7 +124,8 @@ async function perSecond(minio, bucket, done) {
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, uploader));
   while ((await done()) < goal) {
-    if (performance.now() - before > GIVE_UP_MS) throw new Error(`only ${await done()} of ${goal} are through`);
+    if (performance.now() - before > GIVE_UP_MS)
+      throw new Error(`only ${await done()} of ${goal} are through`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
   const seconds = (performance.now() - before) / 1000;

@@ -1,5 +1,5 @@
-import type { Config, ServerSettings, TriggerDefinition } from './core/config.ts';
-import type { DefinitionRow, DefinitionStore } from './core/store.ts';
+import type { Config, JobDefinition, ServerSettings, TriggerDefinition } from './core/config.ts';
+import type { DefinitionKey, DefinitionRow, DefinitionStore } from './core/store.ts';
 import { etagOf } from './config/etag.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { RoutedJob } from './routing/decide-event.ts';
@@ -26,11 +26,16 @@ export async function syncDefinitions(
   time: number,
 ): Promise<Applied> {
   const keys = [
-    ...[...config.jobs.values()].map(({ name, etag }) => ({ kind: 'job', name, etag }) as const),
+    ...[...config.jobs.values()].map(jobKey),
     ...[...config.triggers.values()].map(({ name, etag }) => ({ kind: 'trigger', name, etag }) as const),
   ];
   const rows = await store.syncDefinitions(keys);
   return applied(config, new Map(rows.map((row) => [`${row.kind}/${row.name}`, row])), time);
+}
+
+function jobKey({ name, etag, spec: { maxConcurrentExecutions } }: JobDefinition): DefinitionKey {
+  const limit = maxConcurrentExecutions === undefined ? {} : { maxConcurrentExecutions };
+  return { kind: 'job', name, etag, ...limit };
 }
 
 /** The same where the store knows the definitions already. */
@@ -76,6 +81,20 @@ export class CurrentConfig {
   }
   get jobs(): ReadonlyMap<string, RoutedJob> {
     return this.#applied.jobs;
+  }
+
+  /** By job, how many of its ended executions are kept; without those that keep any number. */
+  retentionCounts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const [name, { spec }] of this.jobs)
+      if (spec.retentionCount !== undefined) counts.set(name, spec.retentionCount);
+    return counts;
+  }
+
+  /** The images of jobs whose `pullPolicy` is Never. */
+  imagesNeverPulled(): string[] {
+    const specs = Array.from(this.jobs.values(), ({ spec }) => spec);
+    return specs.filter(({ pullPolicy }) => pullPolicy === 'Never').map(({ image }) => image);
   }
 
   definition(kind: 'job' | 'trigger', name: string): DefinitionRow | undefined {

@@ -1,3 +1,4 @@
+import { ADMISSION_DEFAULTS } from './core/admission.ts';
 import type { Clock } from './core/clock.ts';
 import { resolveLinks } from './config/binds.ts';
 import { errorText } from './core/errors.ts';
@@ -6,6 +7,7 @@ import type { Log } from './core/log.ts';
 import type { Runner } from './core/runner.ts';
 import type { EngineInUse } from './core/store.ts';
 import type { Executor } from './executor/executor.ts';
+import type { AdmissionView } from './executor/waiting.ts';
 import { describeEndpoint, findEngine } from './runners/docker/find-engine.ts';
 import type { EngineEndpoint, FoundEngine } from './runners/docker/find-engine.ts';
 
@@ -69,9 +71,18 @@ export class EngineLink {
     return this.#executor?.holdsEngine() === true ? this.#runner : undefined;
   }
 
+  /** What there is to give out; nothing starts without an engine. */
+  admission(): AdmissionView {
+    if (this.#executor !== undefined) return this.#executor.admission();
+    const all = { memoryBytes: Infinity, cpuMillis: Infinity };
+    const nothing = { host: null, settings: ADMISSION_DEFAULTS, free: all, reserved: null };
+    return { ready: false, message: this.#problem, ...nothing, runningTasks: 0, maxRunningTasks: Infinity };
+  }
+
   status(): JsonObject {
     if (this.#executor === undefined) return { state: 'none', message: this.#problem };
-    return { ...this.#executor.status(), warnings: [...this.#executor.status().warnings] };
+    const { warnings, pulls, ...status } = this.#executor.status();
+    return { ...status, warnings: [...warnings], pulls: pulls.map((pull) => ({ ...pull })) };
   }
 
   async #look(): Promise<void> {

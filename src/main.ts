@@ -11,6 +11,7 @@ import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
 import { loadConfig } from './config/load.ts';
 import { ConfigWatch, configSignature } from './config/watch.ts';
 import { EngineLink, engineName } from './engine-link.ts';
+import { DeadlineWatch } from './executor/deadline-watch.ts';
 import { Executor } from './executor/executor.ts';
 import { createExpressions } from './expr/expressions.ts';
 import { createApp } from './http/app.ts';
@@ -25,10 +26,12 @@ import { releaseStartUpMemory } from './lib/release-memory.ts';
 import { SystemFiles } from './lib/local-files.ts';
 import { SystemClock } from './lib/system-clock.ts';
 import { SystemIds } from './lib/system-ids.ts';
+import { SystemRandom } from './lib/system-random.ts';
 import { FileLogSink } from './logs/file-log-sink.ts';
 import { Maintenance } from './maintenance/maintenance.ts';
 import { createObjects, type ConfiguredObjects } from './objects/objects.ts';
 import { planExecution } from './routing/plan-execution.ts';
+import { createRegistries } from './secrets/registry-accounts.ts';
 import { createSecrets } from './secrets/secret-reader.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { PATIENCE_MS } from './stores/sqlite/commit-queue.ts';
@@ -145,9 +148,13 @@ async function compose(
     clock,
     log,
     eventRetentionMs: () => current.server.eventRetentionMs,
+    imagePrune: () => current.server.imagePrune,
+    neverPulled: () => current.imagesNeverPulled(),
+    retentionCounts: () => current.retentionCounts(),
     runner: () => engine.runner,
   });
-  for (const service of [way.router, engine, maintenance, way.issuers, way.sources]) {
+  const deadlines = new DeadlineWatch({ store, clock, log, onHalted: () => engine.wakeStops() });
+  for (const service of [way.router, engine, deadlines, maintenance, way.issuers, way.sources]) {
     await service.start();
     started.push(service);
   }
@@ -193,16 +200,25 @@ function engineLink(base: Base): EngineLink {
       const { DockerRunner } = await import('./runners/docker/docker-runner.ts');
       const instance = store.instance();
       const engine = engineName(endpoint);
-      const runner = new DockerRunner({ endpoint, engine, instance, network: instance, clock, log });
+      const runner = new DockerRunner({
+        endpoint,
+        engine,
+        instance,
+        network: instance,
+        clock,
+        log,
+        registries: createRegistries({ specs: () => current.server.registries, secrets }),
+        pullLimits: () => current.server.pulls,
+      });
       return options.wrap?.runner?.(runner) ?? runner;
     },
     makeExecutor: (runner) => {
       const settings = () => {
-        const { maxRunningTasks, limits } = current.server;
-        return { maxRunningTasks, maxParallelism: limits.maxParallelism };
+        const { maxRunningTasks: max, admission, limits } = current.server;
+        return { maxRunningTasks: max ?? Infinity, admission, maxParallelism: limits.maxParallelism };
       };
       const localFiles = new SystemFiles();
-      const staging = { objects, secrets, localFiles };
+      const staging = { objects, secrets, localFiles, random: new SystemRandom() };
       return new Executor({ store, runner, logs, clock, ids, settings, expressions, log, ...staging });
     },
   });
@@ -253,7 +269,12 @@ async function serve(
     }),
     ready: () => ready,
     onWork: () => engine.wake(),
-    onStop: () => engine.wakeStops(),
+    onStop: () => {
+      engine.wakeStops();
+      // What has never started ends at once, and may have kept others waiting.
+      engine.wake();
+    },
+    admission: () => engine.admission(),
     planExecution,
   });
   const host = options.host ?? current.server.host;

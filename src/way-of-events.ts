@@ -1,5 +1,6 @@
 import type { AuthSpec, Verify } from './core/auth.ts';
 import type { Clock } from './core/clock.ts';
+import { limitsOf } from './core/config.ts';
 import type { Expressions } from './core/expression.ts';
 import type { Fetch } from './core/fetch.ts';
 import type { Ids } from './core/ids.ts';
@@ -47,7 +48,7 @@ export async function wayOfEvents(deps: WayOfEventsDeps): Promise<WayOfEvents> {
     ids,
     triggers: () => current.triggers,
     jobs: () => current.jobs,
-    limits: () => current.server.limits,
+    limits: () => limitsOf(current.server),
     onExecutions: () => deps.onExecutions(),
     log,
   });

@@ -97,6 +97,9 @@ function executionsOf(transport: Transport) {
     get: (execution: string) => transport.json<ExecutionResource>(`/executions/${name(execution)}`),
     cancel: (execution: string) =>
       transport.json<ExecutionResource>(`/executions/${name(execution)}:cancel`, { method: 'POST' }),
+    /** What failed or was cancelled in it, as a new execution. */
+    rerun: (execution: string) =>
+      transport.json<ExecutionResource>(`/executions/${name(execution)}:rerun`, { method: 'POST' }),
     delete: async (execution: string): Promise<void> => {
       await transport.json(`/executions/${name(execution)}`, { method: 'DELETE' });
     },

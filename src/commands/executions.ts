@@ -11,8 +11,12 @@ import {
   wholeNumber,
 } from './api-command.ts';
 import type { ApiOptions, PageOptions } from './api-command.ts';
+import { addDescribe } from './describe.ts';
+import { addExecutionLogs } from './execution-logs.ts';
 import type { CliIo } from './io.ts';
 import { fields, print, table, when } from './output.ts';
+import { durationOption, tellEnd, untilEnd } from './until-end.ts';
+import type { WaitOptions } from './until-end.ts';
 
 interface ListOptions extends PageOptions {
   readonly job?: string;
@@ -31,6 +35,7 @@ export function addExecutions(program: Command, io: CliIo): void {
       await print(io, options.output, execution, () => fields(execution, io.now()));
     },
   );
+  addDescribe(executions, io);
   apiCommand(executions, 'cancel <name>', 'stop an execution').action(
     async (name: string, options: ApiOptions) => {
       const client = await clientOf(io, options);
@@ -38,6 +43,10 @@ export function addExecutions(program: Command, io: CliIo): void {
       await print(io, options.output, execution, () => executionTable([execution], io.now()));
     },
   );
+  apiCommand(executions, 'rerun <name>', 'run again what failed or was cancelled in an ended execution')
+    .option('--wait', 'wait for the end; exit code 1 where it did not succeed')
+    .option('--wait-timeout <duration>', 'stop waiting after this time (exit code 124)', durationOption)
+    .action(async (name: string, options: ApiOptions & WaitOptions) => rerun(io, name, options));
   apiCommand(executions, 'delete <name>', 'delete an ended execution, with its logs').action(
     async (name: string, options: ApiOptions) => {
       const client = await clientOf(io, options);
@@ -47,6 +56,7 @@ export function addExecutions(program: Command, io: CliIo): void {
     },
   );
   addTasks(executions, io);
+  addExecutionLogs(executions, io);
 }
 
 function addList(executions: Command, io: CliIo): void {
@@ -83,21 +93,38 @@ function addTasks(executions: Command, io: CliIo): void {
     });
 }
 
+async function rerun(io: CliIo, name: string, options: ApiOptions & WaitOptions): Promise<void> {
+  const client = await clientOf(io, options);
+  const started = await client.executions.rerun(await executionName(client, name));
+  if (options.wait !== true) {
+    await print(io, options.output, started, () => fields(started, io.now()));
+    return;
+  }
+  io.err(`Started ${started.name}: ${started.tasksToRun} of ${started.taskCount} tasks.`);
+  const ended = await untilEnd(io, client, started, options);
+  await print(io, options.output, ended, () => fields(ended, io.now()));
+  tellEnd(io, ended);
+}
+
 function executionTable(executions: readonly ExecutionResource[], now: number): string {
+  // A column of its own only where something waits.
+  const waiting = executions.some(({ waitsFor }) => waitsFor !== null);
   return table(
-    ['NAME', 'JOB', 'STATE', 'TASKS', 'CREATED', 'CAUSE'],
+    ['NAME', 'JOB', 'STATE', 'TASKS', 'CREATED', 'CAUSE', ...(waiting ? ['WAITS'] : [])],
     executions.map((execution) => [
       execution.name,
       execution.job,
       execution.state,
-      `${execution.succeededCount}/${execution.taskCount}`,
+      `${execution.succeededCount}/${execution.tasksToRun}`,
       when(execution.createTime, now),
       causeText(execution),
+      ...(waiting ? [execution.waitsFor ?? ''] : []),
     ]),
   );
 }
 
-function causeText({ cause }: ExecutionResource): string {
+function causeText({ cause, rerunOf }: ExecutionResource): string {
+  if (rerunOf !== null) return `re-run of ${rerunOf}`;
   return 'principal' in cause ? `called by ${cause.principal}` : `trigger ${cause.trigger}`;
 }
 
@@ -111,7 +138,7 @@ function taskTable(tasks: readonly TaskResource[], now: number): string {
       String(task.retried),
       when(task.startTime, now),
       when(task.completionTime, now),
-      task.message ?? '',
+      [task.message, task.waitsFor].filter((text) => text !== null).join(' '),
     ]),
   );
 }

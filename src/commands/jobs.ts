@@ -1,7 +1,5 @@
-import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import type { Client } from '../client/client.ts';
-import type { ExecutionResource, JobResource, OverridesResource } from '../client/api.ts';
+import type { JobResource, OverridesResource } from '../client/api.ts';
 import {
   apiCommand,
   clientOf,
@@ -12,25 +10,20 @@ import {
   tellMore,
 } from './api-command.ts';
 import type { ApiOptions, PageOptions } from './api-command.ts';
-import { parseDuration } from '../lib/duration.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 import { ExitWith } from './io.ts';
-import { followLog } from './logs.ts';
 import { fields, print, table, when } from './output.ts';
+import { durationOption, tellEnd, untilEnd } from './until-end.ts';
+import type { WaitOptions } from './until-end.ts';
 
-interface RunOptions extends ApiOptions {
+interface RunOptions extends ApiOptions, WaitOptions {
   readonly env?: readonly string[];
   readonly args?: readonly string[];
   readonly taskCount?: number;
   readonly timeout?: string;
   readonly validateOnly?: boolean;
-  readonly wait?: boolean;
-  readonly follow?: boolean;
-  readonly waitTimeout?: number;
 }
-
-const POLL_MS = 500;
 
 export function addJobs(program: Command, io: CliIo): void {
   const jobs = program.command('jobs').description('what can be run');
@@ -87,8 +80,7 @@ async function run(io: CliIo, name: string, args: readonly string[], options: Ru
   io.err(`Started ${started.name}.`);
   const ended = await untilEnd(io, client, started, options);
   if (options.follow !== true) await print(io, options.output, ended, () => fields(ended, io.now()));
-  io.err(`${ended.name}: ${ended.state}${ended.message === null ? '' : `: ${ended.message}`}`);
-  if (ended.state !== 'SUCCEEDED') throw new ExitWith(EXIT.failed);
+  tellEnd(io, ended);
 }
 
 function overridesOf(io: CliIo, words: readonly string[], options: RunOptions): OverridesResource {
@@ -111,54 +103,4 @@ function envPair(io: CliIo, pair: string): [string, string] {
   if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)];
   io.err(`error: --env ${JSON.stringify(pair)} is not NAME=VALUE`);
   throw new ExitWith(EXIT.usage);
-}
-
-/** Follows or polls until the execution has ended; a timer bounds both. */
-async function untilEnd(
-  io: CliIo,
-  client: Client,
-  started: ExecutionResource,
-  options: RunOptions,
-): Promise<ExecutionResource> {
-  const late = new AbortController();
-  const done = new AbortController();
-  const { waitTimeout } = options;
-  if (waitTimeout !== undefined) {
-    void io.pause(waitTimeout, AbortSignal.any([done.signal, io.signal])).then(() => late.abort());
-  }
-  const signal = AbortSignal.any([late.signal, io.signal]);
-  try {
-    if (options.follow === true) await followLog(io, client, started.name, { index: 0, attempt: 0, signal });
-    return await poll(io, client, started.name, signal);
-  } catch (error) {
-    const { name } = started;
-    if (io.signal.aborted) io.err(`${name} goes on. Stop it with: tappet executions cancel ${name}`);
-    if (io.signal.aborted || !late.signal.aborted) throw error;
-    io.err(`${name} has not ended in time; it goes on. Stop it with: tappet executions cancel ${name}`);
-    throw new ExitWith(EXIT.timedOut);
-  } finally {
-    done.abort();
-  }
-}
-
-async function poll(
-  io: CliIo,
-  client: Client,
-  name: string,
-  signal: AbortSignal,
-): Promise<ExecutionResource> {
-  for (;;) {
-    const execution = await client.executions.get(name);
-    if (execution.state !== 'PENDING' && execution.state !== 'RUNNING') return execution;
-    await io.pause(POLL_MS, signal);
-    signal.throwIfAborted();
-  }
-}
-
-function durationOption(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    throw new InvalidArgumentError(error instanceof RangeError ? error.message : String(error));
-  }
 }

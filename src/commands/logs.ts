@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
+import { gapText } from '../client/api.ts';
 import type { Client } from '../client/client.ts';
 import type { LogStream } from '../client/api.ts';
 import { clientOf, connectionOptions, executionName, wholeNumber } from './api-command.ts';
@@ -62,6 +63,7 @@ export async function followLog(
     if (attempt !== undefined && entry.attempt !== attempt)
       io.err(`Attempt ${entry.attempt} of task ${index}:`);
     attempt = entry.attempt;
-    await io.out(entry.data);
+    if (entry.missing === undefined) await io.out(entry.data);
+    else io.err(gapText(entry.missing));
   }
 }

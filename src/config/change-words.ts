@@ -11,9 +11,14 @@ const SETTINGS: Readonly<Record<keyof ServerSettings, string>> = {
   dataDir: 'dataDir',
   maxBodyBytes: 'maxBody',
   maxRunningTasks: 'maxRunningTasks',
+  admission: 'admission',
   limits: 'limits',
   allowedBinds: 'allowedBinds',
   eventRetentionMs: 'eventRetention',
+  pulls: 'pulls',
+  registries: 'registries',
+  allowedImages: 'allowedImages',
+  imagePrune: 'imagePrune',
 };
 
 export const settingName = (key: keyof ServerSettings): string => `server.${SETTINGS[key]}`;

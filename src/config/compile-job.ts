@@ -3,9 +3,12 @@ import { envTotalProblem, envValueProblem, refusedJobEnvName } from '../core/env
 import type { JobDefinition } from '../core/config.ts';
 import type { Bind, JobSpec } from '../core/job.ts';
 import type { Json, JsonObject } from '../core/json.ts';
+import { imageRefused, isAllowedImage } from '../lib/image-pattern.ts';
+import { parseImageRef } from '../lib/image-ref.ts';
 import type { BindRules } from './binds.ts';
 import { checkBind } from './binds.ts';
 import { checkStaging } from './compile-staging.ts';
+import { checkRetry, retryFields } from './compile-retry.ts';
 import type { CompileContext } from './context.ts';
 import { compileTemplate, parsePart } from './context.ts';
 import { etagOf } from './etag.ts';
@@ -27,6 +30,8 @@ export async function compileJob(
   const path = ['jobs', name];
   const input = parsePart(jobSchema, value, path, context.report);
   checkLimits(value, path, context);
+  checkImage(value['image'], [...path, 'image'], context);
+  checkRetry(value, path, context);
   await checkEnv(value['env'], [...path, 'env'], context);
   checkArgs(value['args'], [...path, 'args'], context);
   const binds = compileBinds(value['volumes'], [...path, 'volumes'], context, rules);
@@ -48,6 +53,7 @@ function toSpec(input: JobInput, binds: readonly Bind[]): JobSpec {
   const { command, args, workingDir, user, inputs, outputs } = input;
   return {
     image: input.image,
+    ...(input.pullPolicy === undefined ? {} : { pullPolicy: input.pullPolicy }),
     ...(command === undefined ? {} : { command }),
     ...(args === undefined ? {} : { args }),
     env: input.env,
@@ -58,12 +64,24 @@ function toSpec(input: JobInput, binds: readonly Bind[]): JobSpec {
     taskCount: input.taskCount,
     parallelism: input.parallelism,
     maxRetries: input.maxRetries,
+    ...retryFields(input),
     timeoutMs: input.timeout,
     gracePeriodMs: input.gracePeriod,
     retentionMs: input.retention,
+    ...admissionFields(input),
+    ...(input.maxLogBytes === undefined ? {} : { maxLogBytes: input.maxLogBytes }),
     binds,
     ...(inputs.length === 0 ? {} : { inputs }),
     ...(outputs.length === 0 ? {} : { outputs }),
+  };
+}
+
+type AdmissionFields = Pick<JobSpec, 'retentionCount' | 'maxConcurrentExecutions'>;
+
+function admissionFields({ retentionCount, maxConcurrentExecutions }: JobInput): AdmissionFields {
+  return {
+    ...(retentionCount === undefined ? {} : { retentionCount }),
+    ...(maxConcurrentExecutions === undefined ? {} : { maxConcurrentExecutions }),
   };
 }
 
@@ -77,6 +95,12 @@ function checkLimits(job: JsonObject, path: Path, { report, server }: CompileCon
     if (typeof value === 'number' && value > max)
       report.add([...path, key], `must be at most ${max}; the limit is server.limits.${limit}`);
   }
+}
+
+function checkImage(image: Json | undefined, path: Path, { report, server }: CompileContext): void {
+  const { allowedImages } = server;
+  if (allowedImages === null || typeof image !== 'string' || parseImageRef(image) === null) return;
+  if (!isAllowedImage(image, allowedImages)) report.add(path, imageRefused(image, allowedImages));
 }
 
 async function checkEnv(value: Json | undefined, path: Path, context: CompileContext): Promise<void> {

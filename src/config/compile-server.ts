@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ServerSettings } from '../core/config.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { Limits } from '../core/job.ts';
+import { registryHost } from '../lib/image-pattern.ts';
 import { resolveLinks } from './binds.ts';
 import { parsePart } from './context.ts';
 import type { Entry } from './merge.ts';
@@ -55,7 +56,7 @@ function usableSettings(written: JsonObject): ServerInput {
 function usableLimits(value: Json): Limits {
   const written = mapOf(value);
   const limits = limitsSchema.parse(rightFields(limitsSchema, written));
-  const isRight = (key: keyof Limits): boolean =>
+  const isRight = (key: keyof typeof limitsSchema.shape): boolean =>
     isMap(value) && limitsSchema.shape[key].safeParse(written[key]).success;
   return {
     maxTasks: isRight('maxTasks') ? limits.maxTasks : Infinity,
@@ -82,9 +83,31 @@ function toSettings(
     port: input.port,
     dataDir: dataDir === undefined ? resolve(folder, input.dataDir) : resolve(dataDir),
     maxBodyBytes: input.maxBody,
-    maxRunningTasks: input.maxRunningTasks,
+    maxRunningTasks: input.maxRunningTasks ?? null,
+    admission: {
+      cpuOvercommit: input.admission.cpuOvercommit,
+      memoryReserveBytes: input.admission.memoryReserve,
+    },
     limits: input.limits,
     allowedBinds: allowedBinds.map(resolveLinks),
     eventRetentionMs: input.eventRetention,
+    ...imageSettings(input, folder),
+  };
+}
+
+function imageSettings(
+  { pulls, registries, allowedImages, imagePrune }: ServerInput,
+  folder: string,
+): Pick<ServerSettings, 'pulls' | 'registries' | 'allowedImages' | 'imagePrune'> {
+  return {
+    pulls: { timeoutMs: pulls.timeout, idleMs: pulls.idle },
+    registries: Object.fromEntries(
+      Object.entries(registries).map(([host, spec]) => [
+        registryHost(host),
+        'dockerConfig' in spec ? { dockerConfig: resolve(folder, spec.dockerConfig) } : spec,
+      ]),
+    ),
+    allowedImages: allowedImages ?? null,
+    imagePrune: imagePrune === undefined ? null : { unusedForMs: imagePrune.unusedFor },
   };
 }

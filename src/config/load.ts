@@ -11,6 +11,7 @@ import { SecretStore } from '../secrets/secret-store.ts';
 import { compileConnection } from './compile-connection.ts';
 import { compileIssuer } from './compile-issuer.ts';
 import { compileJob } from './compile-job.ts';
+import { checkRegistries } from './check-registries.ts';
 import { compileServer, defaultServer } from './compile-server.ts';
 import { eventWordsOf } from './compile-staging.ts';
 import { compileTrigger } from './compile-trigger.ts';
@@ -69,6 +70,8 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
     templates: new Map<string, Template>(),
     suggest: suggestions(),
   };
+  for (const { value, path: at, report } of merged.server)
+    await checkRegistries(value, at, { ...context, report });
   const parts = await compileParts(merged, context, env);
   if (problems.any) throw problems.toError();
   const writtenDataDir = dataDirOf(merged, folder);

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { JOB_DEFAULTS, JOB_RANGES, LIMIT_DEFAULTS, MIB } from '../core/job.ts';
+import { ADMISSION_DEFAULTS } from '../core/admission.ts';
+import {
+  JOB_DEFAULTS,
+  JOB_RANGES,
+  LIMIT_DEFAULTS,
+  MIB,
+  PULL_POLICIES,
+  RETRY_DEFAULTS,
+  RETRY_REASONS,
+} from '../core/job.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { parseImageRef } from '../lib/image-ref.ts';
 import { unitMissing } from '../lib/issue-text.ts';
@@ -14,6 +23,7 @@ import { schema as filesSource } from '../../triggers/files/config.ts';
 import { schema as storageSource } from '../../triggers/storage/config.ts';
 import { schema as webhookSource } from '../../triggers/webhook/config.ts';
 import { labels, NAME_PATTERN, text } from './fields.ts';
+import { imageSettings } from './image-settings.ts';
 
 /** What stands in `from` of an input, for messages. */
 export const INPUT_RULE = `must be "event.object", "event.file", an address s3://<connection>/<bucket>/<key>, or where a secret stands: ${SECRET_FORMS}`;
@@ -33,6 +43,17 @@ export const limitsSchema = strictObject({
     .describe('Highest parallelism.'),
 });
 
+const admissionSchema = strictObject({
+  cpuOvercommit: range({ min: 0.1, max: 1000 }, z.number())
+    .default(ADMISSION_DEFAULTS.cpuOvercommit)
+    .describe('How many times the cores of the host are given out: "cpu" of all tasks together.'),
+  memoryReserve: size({ min: 0, max: JOB_RANGES.memoryBytes.max })
+    .prefault(formatSize(ADMISSION_DEFAULTS.memoryReserveBytes))
+    .describe(
+      'Memory of the host that tasks leave free; the rest is given out once: "memory" of all tasks together.',
+    ),
+});
+
 export const serverSchema = strictObject({
   host: z
     .string()
@@ -49,8 +70,11 @@ export const serverSchema = strictObject({
     .prefault('1Mi')
     .describe('Largest body of a request.'),
   maxRunningTasks: range({ min: 1, max: 10_000 }, z.int())
-    .default(100)
-    .describe('Containers that run at the same time.'),
+    .optional()
+    .describe('Containers that run at the same time; absent = as many as the host has room for.'),
+  admission: admissionSchema
+    .prefault({})
+    .describe('What of the host of the container engine is given out to tasks.'),
   limits: limitsSchema.prefault({}).describe('What a job may ask for at most.'),
   allowedBinds: z
     .array(z.string())
@@ -59,6 +83,7 @@ export const serverSchema = strictObject({
   eventRetention: duration({ min: DAY, max: 3650 * DAY })
     .prefault('30d')
     .describe('How long decided events are kept.'),
+  ...imageSettings,
 }).describe('Settings of the gateway itself.');
 
 const volume = strictObject({
@@ -115,6 +140,37 @@ const outputFile = strictObject({
   ...(contentType === undefined ? {} : { contentType }),
 }));
 
+const exitCodes = z
+  .array(range({ min: 1, max: 255 }, z.int()))
+  .min(1)
+  .optional();
+const retryPause = (ms: number) => duration(JOB_RANGES.retryPauseMs).prefault(formatDuration(ms));
+
+const retry = strictObject({
+  backoff: z
+    .enum(['none', 'constant', 'exponential'])
+    .default(RETRY_DEFAULTS.backoff)
+    .describe(
+      'none: a retry at once. constant: after "initial". exponential: that times "factor" each time.',
+    ),
+  initial: retryPause(RETRY_DEFAULTS.initialMs).describe('Pause before the first retry.'),
+  factor: range(JOB_RANGES.retryFactor, z.number()).default(RETRY_DEFAULTS.factor),
+  max: retryPause(RETRY_DEFAULTS.maxMs).describe('Longest pause.'),
+  jitter: z
+    .enum(['none', 'full'])
+    .optional()
+    .describe(
+      'full (unless said otherwise): somewhere between no pause and the whole one, so that tasks do not come back together.',
+    ),
+  onExitCodes: exitCodes.describe('Only these exit codes are tried again.'),
+  notOnExitCodes: exitCodes.describe('These exit codes are never tried again.'),
+  onReasons: z
+    .array(z.enum(RETRY_REASONS))
+    .min(1)
+    .optional()
+    .describe('Only attempts that ended for these reasons are tried again.'),
+});
+
 const IMAGE_RULE = 'must be the name of an image in lower-case letters, such as "alpine:3.20"';
 
 export const jobSchema = strictObject({
@@ -124,6 +180,12 @@ export const jobSchema = strictObject({
     .regex(/^[A-Za-z0-9][^\s]*$/, { message: IMAGE_RULE, abort: true })
     .refine((image) => parseImageRef(image) !== null, IMAGE_RULE)
     .describe('Image to run, such as "ffmpeg:7".'),
+  pullPolicy: z
+    .enum(PULL_POLICIES)
+    .optional()
+    .describe(
+      'When the engine asks the registry: where it has no such image, at each execution, or never. Absent: IfNotPresent; of the tag latest, or without one, the newest that can be had.',
+    ),
   command: z.array(text).min(1).optional().describe("Replaces the image's entry point."),
   args: z
     .array(text)
@@ -154,6 +216,21 @@ export const jobSchema = strictObject({
   maxRetries: range(JOB_RANGES.maxRetries, z.int())
     .default(JOB_DEFAULTS.maxRetries)
     .describe('Retries per task.'),
+  retry: retry
+    .optional()
+    .describe('Which attempts are tried again, and after which pause; absent: each, at once.'),
+  failFast: z
+    .boolean()
+    .optional()
+    .describe('After the first failed task the others are cancelled: the same as maxFailedTasks 0.'),
+  maxFailedTasks: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('After more failed tasks than this the others are cancelled, and the execution has failed.'),
+  deadline: duration(JOB_RANGES.deadlineMs)
+    .optional()
+    .describe('For the whole execution, from its creation; what is not done by then is cancelled.'),
   timeout: duration(JOB_RANGES.timeoutMs)
     .prefault(formatDuration(JOB_DEFAULTS.timeoutMs))
     .describe('Per attempt, from the start of the container.'),
@@ -163,6 +240,19 @@ export const jobSchema = strictObject({
   retention: duration({ min: JOB_RANGES.retentionDays.min * DAY, max: JOB_RANGES.retentionDays.max * DAY })
     .prefault(formatDuration(JOB_DEFAULTS.retentionMs))
     .describe('How long ended executions are kept: 1 to 365 days.'),
+  retentionCount: range(JOB_RANGES.retentionCount, z.int())
+    .optional()
+    .describe('How many ended executions are kept at most, the newest; absent = any number.'),
+  maxConcurrentExecutions: range(JOB_RANGES.maxConcurrentExecutions, z.int())
+    .optional()
+    .describe(
+      'Executions of the job at the same time; others wait their turn, the oldest first. Absent = any number.',
+    ),
+  maxLogBytes: size(JOB_RANGES.maxLogBytes)
+    .optional()
+    .describe(
+      'Room for the log of one attempt, "100Mi" unless said; of a longer one, beginning and end are kept.',
+    ),
   volumes: z.array(volume).default([]).describe('Folders of the host in the container.'),
   inputs: z
     .array(inputFile)
@@ -250,4 +340,5 @@ export const configSchema = strictObject({
 
 export type ServerInput = z.output<typeof serverSchema>;
 export type JobInput = z.output<typeof jobSchema>;
+export type RetryInput = z.output<typeof retry>;
 export type SourceInput = z.output<typeof sourceSchema>;

@@ -1,7 +1,8 @@
 import type { DecisionOutcome } from './decision.ts';
-import type { EnvValue } from './job.ts';
+import type { EnvValue, PullPolicy, RetryReason } from './job.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { LogStream } from './log-sink.ts';
+import type { Severity } from './severity.ts';
 import type { InputSpec, OutputSpec } from './staging.ts';
 import type { AttemptState, ExecutionState, TaskState } from './states.ts';
 
@@ -23,6 +24,8 @@ export interface ResourceMeta {
 /** What runs, with every default filled in. */
 export interface TemplateResource {
   readonly image: string;
+  /** Absent = by the tag of the image. */
+  readonly pullPolicy?: PullPolicy;
   readonly command?: readonly string[];
   readonly args?: readonly string[];
   /** A text, or where a secret's value stands; never the value. */
@@ -34,12 +37,30 @@ export interface TemplateResource {
   readonly taskCount: number;
   readonly parallelism: number;
   readonly maxRetries: number;
+  readonly retry?: RetryResource;
+  /** 0 = `failFast`. */
+  readonly maxFailedTasks?: number;
+  /** Of the whole execution, from its creation. */
+  readonly deadline?: string;
   readonly timeout: string;
   readonly gracePeriod: string;
   readonly retention: string;
+  readonly retentionCount?: number;
+  readonly maxConcurrentExecutions?: number;
+  readonly maxLogBytes: string;
   readonly volumes: readonly { readonly bind: string; readonly to: string; readonly readOnly: boolean }[];
   readonly inputs?: readonly InputResource[];
   readonly outputs?: readonly OutputSpec[];
+}
+export interface RetryResource {
+  readonly backoff: 'none' | 'constant' | 'exponential';
+  readonly initial: string;
+  readonly factor: number;
+  readonly max: string;
+  readonly jitter: 'none' | 'full';
+  readonly onExitCodes?: readonly number[];
+  readonly notOnExitCodes?: readonly number[];
+  readonly onReasons?: readonly RetryReason[];
 }
 /** `mode` as in `chmod`, such as `0644`. */
 export type InputResource = Omit<InputSpec, 'mode'> & { readonly mode?: string };
@@ -82,17 +103,59 @@ export interface ExecutionResource extends ResourceMeta {
   readonly reason: string | null;
   readonly message: string | null;
   readonly taskCount: number;
+  /** What its next task waits for, in words; null where it has ended, or nothing keeps it. */
+  readonly waitsFor: string | null;
+  /** Tasks that it runs, which the counts are of: all, or those that had not succeeded in `rerunOf`. */
+  readonly tasksToRun: number;
   readonly parallelism: number;
   readonly runningCount: number;
   readonly succeededCount: number;
   readonly failedCount: number;
   readonly cancelledCount: number;
   readonly retriedCount: number;
+  readonly usage: ExecutionUsageResource;
   readonly cause: CauseResource;
+  /** The execution whose failed and cancelled tasks it runs again. */
+  readonly rerunOf: string | null;
   readonly spec: TemplateResource;
+  /** The image that all attempts run, as the engine knows it; null until the first container has started. */
+  readonly imageDigest: string | null;
+  /** The same as its registry knows it, `repository@sha256:…`; null = it came from none. */
+  readonly imageRepoDigest: string | null;
   readonly startTime: string | null;
   readonly completionTime: string | null;
   readonly cancelRequestTime: string | null;
+  /** When what is not done is cancelled. */
+  readonly deadline: string | null;
+}
+
+/** What the attempts used that ran and have ended. null = not known. */
+export interface ExecutionUsageResource {
+  readonly attempts: number;
+  /** This and what follows: of the attempts of which it is known; `unknown` counts the others. */
+  readonly wallSeconds: number | null;
+  readonly cpuSeconds: number | null;
+  /** The highest of any attempt. */
+  readonly peakMemoryBytes: number | null;
+  /** What was reserved, times how long. */
+  readonly vcpuSeconds: number | null;
+  readonly gibSeconds: number | null;
+  readonly loggedBytes: number;
+  readonly pulledBytes: number;
+  readonly unknown: { readonly wall: number; readonly cpu: number; readonly peakMemory: number };
+}
+
+/** What an attempt used. null = not known (yet). */
+export interface AttemptUsageResource {
+  readonly wallSeconds: number | null;
+  /** At `measureTime`. */
+  readonly cpuSeconds: number | null;
+  readonly peakMemoryBytes: number | null;
+  readonly measureTime: string | null;
+  readonly vcpuSeconds: number | null;
+  readonly gibSeconds: number | null;
+  /** From a registry; 0 where the image was there. */
+  readonly pulledBytes: number | null;
 }
 
 export interface AttemptResultResource {
@@ -111,6 +174,8 @@ export interface TaskResource {
   readonly attempts: number;
   readonly infraFailures: number;
   readonly message: string | null;
+  /** What a PENDING task waits for, in words. */
+  readonly waitsFor: string | null;
   readonly notBefore: string | null;
   readonly startTime: string | null;
   readonly completionTime: string | null;
@@ -132,6 +197,8 @@ export interface AttemptResource {
   readonly engine: string;
   readonly imageDigest: string | null;
   readonly logBytes: { readonly stdout: number; readonly stderr: number } | null;
+  /** null where its container did not start (yet). */
+  readonly usage: AttemptUsageResource | null;
   readonly createTime: string;
   readonly startTime: string | null;
   readonly deadline: string | null;
@@ -183,6 +250,30 @@ export interface LogEventResource {
   readonly text: string;
   /** The bytes themselves, where they are not UTF-8 taken alone (a character cut in two, binary output). */
   readonly base64?: string;
+  /** No output, but a gap: so many bytes of the stream, before `offset`, are kept no longer. */
+  readonly missing?: number;
+}
+
+/** One line of the log of an execution: a line of NDJSON, or the `data` of a server-sent event. */
+export interface LogLineResource {
+  readonly task: number;
+  readonly attempt: number;
+  readonly stream: LogStream;
+  /** When the end of the line was taken. */
+  readonly time: string;
+  /** Of its first byte within its stream: with task, attempt and stream it names the line. */
+  readonly offset: number;
+  readonly severity: Severity;
+  /** The line, without its line feed. */
+  readonly text: string;
+  /** Of a line that is JSON. */
+  readonly message?: string;
+  /** The bytes themselves, where they are not UTF-8. */
+  readonly base64?: string;
+  /** No line feed follows: the last of a log, or a piece of a line beyond 256 KiB. */
+  readonly partial?: true;
+  /** No line, but a gap: so many bytes of the stream, before `offset`, are kept no longer. */
+  readonly missing?: number;
 }
 
 /** Opens the page in a browser once: `/?code=<code>`. */

@@ -1,6 +1,8 @@
+import type { AdmissionSettings } from './admission.ts';
 import type { AuthSpec, IssuerSpec } from './auth.ts';
 import type { ConnectionSpec } from './objects.ts';
 import type { Limits, JobSpec } from './job.ts';
+import type { PullLimits, RegistrySpec } from './registry.ts';
 import type { JsonObject } from './json.ts';
 import type { CloudEvent, Origin } from './event.ts';
 import type { RunMapping } from './trigger.ts';
@@ -21,12 +23,29 @@ export interface ServerSettings {
   readonly port: number;
   readonly dataDir: string;
   readonly maxBodyBytes: number;
-  readonly maxRunningTasks: number;
+  /** Containers at the same time; null = as many as there is room for. */
+  readonly maxRunningTasks: number | null;
+  readonly admission: AdmissionSettings;
   readonly limits: Limits;
   /** Host folders (absolute, resolved) below which jobs may bind. */
   readonly allowedBinds: readonly string[];
   /** Decided events are kept this long. */
   readonly eventRetentionMs: number;
+  readonly pulls: PullLimits;
+  /** Accounts by `host[:port]`; Docker Hub is `docker.io`. */
+  readonly registries: Readonly<Record<string, RegistrySpec>>;
+  /** Which images jobs may run; null = every one. See `lib/image-pattern.ts`. */
+  readonly allowedImages: readonly string[] | null;
+  /** null = images are never removed. */
+  readonly imagePrune: { readonly unusedForMs: number } | null;
+}
+
+/** What plans are checked against. */
+export function limitsOf({
+  limits,
+  allowedImages,
+}: Pick<ServerSettings, 'limits' | 'allowedImages'>): Limits {
+  return allowedImages === null ? limits : { ...limits, allowedImages };
 }
 
 export interface JobDefinition {

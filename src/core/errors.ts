@@ -15,8 +15,10 @@ export const ERROR_CODES = [
   'EXPRESSION_INVALID',
   'GATEWAY_UNREACHABLE',
   'ILLEGAL_TRANSITION',
+  'IMAGE_DISK_FULL',
   'IMAGE_NOT_FOUND',
   'IMAGE_PULL_FAILED',
+  'IMAGE_RATE_LIMITED',
   'IMAGE_UNAUTHORIZED',
   'INTERNAL',
   'INVALID_ARGUMENT',
@@ -67,4 +69,12 @@ export function isTappetError(error: unknown, code?: ErrorCode): error is Tappet
 /** The text of anything thrown, for a message or a log line. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The same with what to do about it, where the error says so: as sentences. */
+export function errorWithFix(error: unknown): string {
+  const text = errorText(error);
+  const fix = isTappetError(error) ? error.fields.fix : undefined;
+  if (fix === undefined || fix === '') return text;
+  return `${text.replace(/\.$/, '')}. ${fix.charAt(0).toUpperCase()}${fix.slice(1).replace(/\.$/, '')}.`;
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from './json.ts';
 import type { JobSpec } from './job.ts';
 import type { AttemptState, ExecutionState, TaskState } from './states.ts';
+import type { AttemptUsage, ExecutionUsage } from './usage.ts';
 
 /** Why an execution exists. */
 export type Cause =
@@ -35,6 +36,18 @@ export interface Counters {
   readonly retried: number;
 }
 
+/** Why an execution stopped itself; its reason at the end, too. */
+export const HALT_REASONS = ['DEADLINE_EXCEEDED', 'TOO_MANY_FAILED', 'NEVER_FITS'] as const;
+export type HaltReason = (typeof HALT_REASONS)[number];
+
+/** An image as an engine knows it: what a name stood for when it was asked. */
+export interface PinnedImage {
+  /** The engine's id of the image: `sha256:…`. */
+  readonly digest: string;
+  /** `repository@sha256:…`, by which a registry has exactly this image; null = it came from none (built, or loaded). */
+  readonly repoDigest: string | null;
+}
+
 /** One run of a job. Times are epoch milliseconds. */
 export interface Execution extends NewExecution {
   readonly state: ExecutionState;
@@ -42,12 +55,29 @@ export interface Execution extends NewExecution {
   readonly reason: string | null;
   readonly message: string | null;
   readonly counters: Counters;
+  readonly usage: ExecutionUsage;
   readonly createTime: number;
   readonly updateTime: number;
   readonly startTime: number | null;
   readonly completionTime: number | null;
   readonly cancelRequestTime: number | null;
   readonly deleteTime: number | null;
+  /** What all its attempts run, whatever the name stands for by then; null until its first container has started. */
+  readonly image: PinnedImage | null;
+  /** Tasks that it runs: all of its spec's, or those that had not succeeded in `rerunOf`. The counters are of these. */
+  readonly toRun: number;
+  /** The execution whose failed and cancelled tasks this one runs again, and who asked for it. */
+  readonly rerunOf: string | null;
+  readonly rerunBy: string | null;
+  /** createTime + `spec.deadlineMs`; absolute, so that it survives a restart of the gateway. */
+  readonly deadline: number | null;
+  /** Set once it stops itself; its containers may still be ending. */
+  readonly haltReason: HaltReason | null;
+  /**
+   * What its next task waits for: `turn` = executions of its job before it (maxConcurrentExecutions), `room` = an
+   * engine with room for it. null = it has ended, or there is no task that could start now.
+   */
+  readonly waits?: 'turn' | 'room' | null;
   readonly etag: string;
 }
 
@@ -81,13 +111,17 @@ export const ATTEMPT_REASONS = [
   'NON_ZERO_EXIT_CODE',
   'SIGNALLED',
   'OOM_KILLED',
+  'OOM_SUSPECTED',
   'TIMED_OUT',
   'CANCELLED',
   'IMAGE_NOT_FOUND',
   'IMAGE_UNAUTHORIZED',
   'IMAGE_PULL_FAILED',
+  'IMAGE_RATE_LIMITED',
+  'IMAGE_DISK_FULL',
   'CONTAINER_START_FAILED',
   'CONTAINER_LOST',
+  'ENGINE_RESTARTED',
   'ENGINE_REFUSED',
   'RENDER_FAILED',
   'SECRET_UNREADABLE',
@@ -115,6 +149,9 @@ export interface LogBytes {
   readonly stderr: number;
 }
 
+/** Why a container is stopped: its own timeout, a cancel, or its execution's deadline or too many failures in it. */
+export type StopReason = 'timeout' | 'cancel' | 'deadline' | 'failures';
+
 export interface Attempt extends AttemptKey {
   readonly state: AttemptState;
   readonly containerName: string;
@@ -123,7 +160,7 @@ export interface Attempt extends AttemptKey {
   readonly startTime: number | null;
   /** startTime + timeout; absolute, so that it survives a restart of the gateway. */
   readonly deadline: number | null;
-  readonly stopReason: 'timeout' | 'cancel' | null;
+  readonly stopReason: StopReason | null;
   readonly stopRequestTime: number | null;
   readonly endTime: number | null;
   readonly reason: AttemptReason | null;
@@ -134,6 +171,8 @@ export interface Attempt extends AttemptKey {
   /** What `${{ task.* }}` became for this attempt; null where nothing named `task`. */
   readonly rendered: RenderedSpec | null;
   readonly logBytes: LogBytes | null;
+  /** null where its container did not start (yet). */
+  readonly usage: AttemptUsage | null;
 }
 
 /** Never holds a secret's value. */

@@ -4,11 +4,17 @@ export type LogStream = 'stdout' | 'stderr';
 
 /**
  * Where the output of attempts goes: append-only segments with a byte offset per stream. What `write` has taken
- * survives the end of the gateway's process; `close` makes it survive a power cut too.
+ * survives the end of the gateway's process; `close` makes it survive a power cut too. A log that would outgrow
+ * `maxBytes` keeps its beginning and its end: what lay between is dropped, and every offset and cursor stays true.
  */
 export interface LogSink {
   /** Opens for appending; what a crash left half-written is cut off first. One writer per attempt. */
-  open(key: AttemptKey): Promise<LogWriter>;
+  open(key: AttemptKey, options?: LogOptions): Promise<LogWriter>;
+  /**
+   * The position that the next chunk gets, or a little more; 0 where nothing is there. With `read` after a position a
+   * little below it, the end of a log is read without the rest.
+   */
+  end(key: AttemptKey): Promise<number>;
   /**
    * What is there from `from` on (all if absent); with `follow` goes on until `close` or `signal`. Of a log that was
    * closed with nothing in it no trace is left: who begins to follow it afterwards knows its end from the attempt's row.
@@ -16,6 +22,11 @@ export interface LogSink {
   read(key: AttemptKey, params: LogReadParams): AsyncIterable<LogChunk>;
   /** Removes all logs of an execution. No error where there are none. */
   remove(execution: string): Promise<void>;
+}
+
+export interface LogOptions {
+  /** Room that the log may take where it is kept, about, at least 1 MiB; absent = any. */
+  readonly maxBytes?: number;
 }
 
 export interface LogWriter {
@@ -49,4 +60,8 @@ export interface LogChunk {
   /** Epoch ms at which it was taken. */
   readonly time: number;
   readonly data: Uint8Array;
+  /** Whether its first byte begins a line of its stream; absent = not known. */
+  readonly startsLine?: boolean;
+  /** Such a chunk has no data: so many bytes of its stream were here, before `offset`, and are kept no longer. */
+  readonly missing?: number;
 }

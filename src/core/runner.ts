@@ -1,6 +1,7 @@
-import type { AttemptKey } from './execution.ts';
-import type { Bind } from './job.ts';
+import type { AttemptKey, PinnedImage } from './execution.ts';
+import type { Bind, PullPolicy } from './job.ts';
 import type { LogWriter } from './log-sink.ts';
+import type { Measurement } from './usage.ts';
 
 /**
  * The port to what runs a container. `inspect` is the truth; log streams and hints are hints. Every call has a
@@ -14,10 +15,18 @@ export interface Runner {
   /** Errors: ENGINE_UNAVAILABLE. */
   capabilities(): Promise<Capabilities>;
   /**
-   * The image is there afterwards, pulled if it was not (one pull per image at a time, 10 min in all, 2 min
-   * without progress). Errors: IMAGE_NOT_FOUND, IMAGE_UNAUTHORIZED, IMAGE_PULL_FAILED, ENGINE_UNAVAILABLE.
+   * The image is there afterwards, pulled where the policy wants it (one pull per image at a time, within the settings
+   * `server.pulls`). Errors: IMAGE_NOT_FOUND, IMAGE_UNAUTHORIZED, IMAGE_PULL_FAILED, IMAGE_RATE_LIMITED,
+   * IMAGE_DISK_FULL, SECRET_UNREADABLE (the registry's account), ENGINE_UNAVAILABLE, ENGINE_REFUSED.
    */
-  prepare(image: string): Promise<PreparedImage>;
+  prepare(image: string, options?: PrepareOptions): Promise<PreparedImage>;
+  /** The pulls that are under way, oldest first. */
+  pulls(): readonly PullProgress[];
+  /**
+   * Removes an image that was pulled as `name`, unless a container (running or not), another image or another name
+   * needs it: `kept`. Never by force. Errors: ENGINE_UNAVAILABLE, ENGINE_REFUSED.
+   */
+  removeImage(digest: string, name: string): Promise<'removed' | 'kept' | 'missing'>;
   /**
    * Creates or adopts the container, puts `files` into it, attaches `log` before the start, starts. What runs or has
    * ended already is only reported (`adopted`: the caller then resumes the log by `logs`); one that never started gets
@@ -42,6 +51,11 @@ export interface Runner {
    */
   logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void>;
   inspect(name: string): Promise<ContainerStatus>;
+  /**
+   * What a running container has used; null where it does not run, or the engine does not answer within 5 s, which says
+   * nothing about the engine. Errors: ENGINE_UNAVAILABLE, ENGINE_REFUSED.
+   */
+  usage(name: string): Promise<Measurement | null>;
   /** Asks for SIGTERM, then SIGKILL after the grace; returns when the engine has taken the order, before the end. */
   stop(name: string, graceMs: number): Promise<void>;
   /** SIGKILL now. No error where it is not running. */
@@ -61,8 +75,26 @@ export interface Capabilities {
   readonly description: string;
   readonly warnings: readonly string[];
 }
-export interface PreparedImage {
-  readonly digest: string;
+export interface PrepareOptions {
+  /** Absent = by the tag, as `PullPolicy` says. */
+  readonly pullPolicy?: PullPolicy;
+  /** Exactly this one, whatever the name stands for now: pulled by its repository's digest where it is gone. */
+  readonly pinned?: PinnedImage;
+}
+export interface PreparedImage extends PinnedImage {
+  /** Bytes that came from the registry, if this call brought an image that was not there; else null. */
+  readonly pulledBytes: number | null;
+}
+/** What the engine tells while it pulls. */
+export interface PullProgress {
+  readonly image: string;
+  /** Epoch ms. */
+  readonly startTime: number;
+  readonly layers: number;
+  readonly layersDone: number;
+  /** Of the layers whose size is known by now. */
+  readonly bytes: number;
+  readonly totalBytes: number;
 }
 
 export interface ContainerSpec {
@@ -118,8 +150,15 @@ export type Ensured =
 export type ContainerStatus =
   | { readonly state: 'missing' }
   | { readonly state: 'created' }
-  | { readonly state: 'running'; readonly startTime: number }
-  | { readonly state: 'exited'; readonly startTime: number; readonly endTime: number; readonly exit: Exit };
+  | { readonly state: 'running'; readonly startTime: number; readonly imageDigest?: string }
+  | {
+      readonly state: 'exited';
+      readonly startTime: number;
+      readonly endTime: number;
+      readonly exit: Exit;
+      /** The engine's id of the image that it was made of. */
+      readonly imageDigest?: string;
+    };
 
 export interface Exit {
   readonly exitCode: number | null;

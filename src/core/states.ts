@@ -4,7 +4,15 @@ import { TappetError } from './errors.ts';
  * The state tables. A move that is not in a table throws ILLEGAL_TRANSITION, and every store asks here.
  *
  * Execution: PENDING until its first attempt is claimed; RUNNING until its last task has ended; a cancel with
- * nothing running ends it at once, else when the last container has ended.
+ * nothing running ends it at once, else when the last container has ended. So does a halt (its deadline, more failed
+ * tasks than its job allows), which ends it as FAILED, also before anything ran:
+ *
+ * | what has been stored     | tasks that wait | containers               | a crash after it is taken up by          |
+ * |--------------------------|-----------------|--------------------------|------------------------------------------|
+ * | nothing; deadline passed | not claimed     | run                      | the next look for overdue executions     |
+ * | the halt, in one piece   | CANCELLED       | run; their stop is asked | adoption: the request stands in the row  |
+ * | the last attempt's end   | CANCELLED       | none                     | nothing to do: FAILED, in the same piece |
+ *
  * Task: PENDING while it waits (also for a retry), RUNNING while an attempt lives.
  * Attempt: STARTING is the intent, written before the engine is asked; RUNNING once the engine says that the
  * process started. Infrastructure may end an attempt in either.
@@ -16,7 +24,7 @@ export type AttemptState = 'STARTING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CA
 type Table<S extends string> = Readonly<Record<S, readonly S[]>>;
 
 export const EXECUTION_MOVES: Table<ExecutionState> = {
-  PENDING: ['RUNNING', 'CANCELLED'],
+  PENDING: ['RUNNING', 'FAILED', 'CANCELLED'],
   RUNNING: ['SUCCEEDED', 'FAILED', 'CANCELLED'],
   SUCCEEDED: [],
   FAILED: [],

@@ -1,3 +1,4 @@
+import type { AdmissionSettings, Charge, Host, Reservation } from './admission.ts';
 import type { Decision, DecisionOutcome } from './decision.ts';
 import type { CloudEvent, Origin, SourceVerdict, StoredEvent } from './event.ts';
 import type {
@@ -12,6 +13,7 @@ import type {
 } from './execution.ts';
 import type { JsonObject, Json } from './json.ts';
 import type { ExecutionState } from './states.ts';
+import type { AttemptUsage } from './usage.ts';
 
 /**
  * The store port. Every method is one transaction, named after what the caller wants. All writes of one
@@ -120,7 +122,7 @@ export interface DefinitionStore {
   /**
    * Tells the store which jobs and triggers the configuration now has. Gives each its lasting identity: a new name
    * gets generation 1, a changed etag the next generation; what is no longer there keeps its row as deleted and
-   * gets it back when it returns.
+   * gets it back when it returns. Executions whose turn comes by another limit may be claimed afterwards.
    */
   syncDefinitions(definitions: readonly DefinitionKey[]): Promise<DefinitionRow[]>;
 }
@@ -128,6 +130,8 @@ export interface DefinitionKey {
   readonly kind: 'job' | 'trigger';
   readonly name: string;
   readonly etag: string;
+  /** Of a job: so many of its executions run at the same time, the others wait their turn; absent = any number. */
+  readonly maxConcurrentExecutions?: number;
 }
 export interface DefinitionRow extends DefinitionKey {
   readonly uid: string;
@@ -170,23 +174,41 @@ export interface ExecutorStore {
   createExecution(execution: NewExecution): Promise<Execution>;
   /**
    * Writes STARTING attempts for at most `limit` tasks that may run now (parallelism, notBefore), the execution
-   * with the fewest running tasks first, then the oldest. Executions and tasks become RUNNING with it.
+   * with the fewest running tasks first, then the oldest; none past its deadline. Executions and tasks become RUNNING
+   * with it. With a `room`, only what it admits, see `Ledger`; what can never fit ends as NEVER_FITS.
    */
-  claimAttempts(params: ClaimParams): Promise<Claim[]>;
+  claimAttempts(params: ClaimParams): Promise<ClaimResult>;
   /** The attempts of this engine that have not ended, for adoption. */
   openAttempts(engine: string): Promise<Claim[]>;
   /** Stores what `task` templates became, before the engine is asked. */
   attemptRendered(key: AttemptKey, epoch: number, rendered: RenderedSpec): Promise<void>;
-  /** The process runs (STARTING → RUNNING). Sets deadline. No change where it is RUNNING already. */
+  /** The engine has this image now because Tappet pulled it: pruning may remove it. Errors: STALE_EPOCH. */
+  imagePulled(params: ImagePulled): Promise<void>;
+  /**
+   * The process runs (STARTING → RUNNING). Sets deadline; the execution's first also says which image all others run.
+   * No change where it is RUNNING already.
+   */
   attemptStarted(params: AttemptStarted): Promise<Attempt>;
   /** Writes the intent to stop, once; the first reason stays. Returns the row. */
   requestStop(key: AttemptKey, epoch: number, reason: 'timeout'): Promise<Attempt>;
+  /** What running attempts have used so far, so that it outlives this process. Those that have ended keep what they have. */
+  attemptsMeasured(params: AttemptsMeasured): Promise<void>;
   /** Open attempts with a stop requested (by a timeout, or by a cancel from anyone on the same store). */
   stopRequests(engine: string): Promise<Attempt[]>;
   /** Attempt, task, counters, what follows (`nextStep`), the execution's end and its event: one transaction. */
   finishAttempt(params: FinishParams): Promise<FinishResult>;
-  /** Everything that waits is CANCELLED, what runs is asked to stop. Idempotent. undefined = no such execution. */
+  /**
+   * Everything that waits is CANCELLED, what runs is asked to stop. Idempotent; changes nothing where the execution
+   * stops itself already. undefined = no such execution.
+   */
   cancelExecution(name: string, by: string): Promise<CancelResult | undefined>;
+  /**
+   * A new execution of what did not succeed in an ended one: its frozen spec, context, event and cause, and those of
+   * its tasks that failed or were cancelled, by their own numbers. undefined = there is no execution `of`.
+   */
+  rerunExecution(params: RerunParams): Promise<RerunResult | undefined>;
+  /** Halts at most `limit` executions whose deadline has passed; gives how many. Anyone on the store may call it. */
+  haltOverdue(limit: number): Promise<number>;
 }
 export interface ClaimParams {
   readonly engine: string;
@@ -194,6 +216,23 @@ export interface ClaimParams {
   readonly limit: number;
   /** Upper bound where an execution's parallelism is 0. */
   readonly maxParallelism: number;
+  /** Absent = everything fits. */
+  readonly room?: Room;
+}
+/** The engine's host, and what its open attempts hold of it. */
+export interface Room {
+  readonly host: Host;
+  readonly settings: AdmissionSettings;
+  readonly charges: readonly Charge[];
+  /** What the last claim gave. */
+  readonly reserved: Reservation | null;
+}
+export interface ClaimResult {
+  readonly claims: readonly Claim[];
+  /** There may be more to claim: a limit was reached, of claims or of what one call ends or passes over. */
+  readonly more: boolean;
+  /** The first in line, which has to wait for room. */
+  readonly reserved: Reservation | null;
 }
 export interface Claim {
   readonly attempt: Attempt;
@@ -204,12 +243,32 @@ export interface AttemptStarted {
   readonly epoch: number;
   readonly startTime: number;
   readonly imageDigest: string | null;
+  /** Belongs to `imageDigest`; see `PinnedImage`. */
+  readonly imageRepoDigest?: string | null;
+  /** That a registry sent for it; null or absent = not known. */
+  readonly pulledBytes?: number | null;
+}
+export interface ImagePulled {
+  readonly engine: string;
+  readonly epoch: number;
+  readonly digest: string;
+  /** By which it was pulled. */
+  readonly name: string;
+}
+export interface AttemptsMeasured {
+  readonly engine: string;
+  readonly epoch: number;
+  readonly measured: readonly { readonly key: AttemptKey; readonly usage: AttemptUsage }[];
 }
 export interface FinishParams {
   readonly key: AttemptKey;
   readonly epoch: number;
   readonly result: AttemptResult;
   readonly logBytes: LogBytes | null;
+  /** Absent or null = not known. Counts only where its container ran. */
+  readonly usage?: AttemptUsage | null;
+  /** In [0, 1), for the pause before a retry; a repeated call gives the same. Absent = the whole pause. */
+  readonly random?: number;
 }
 export interface FinishResult {
   readonly attempt: Attempt;
@@ -217,7 +276,23 @@ export interface FinishResult {
   readonly execution: Execution;
   /** The same attempt had ended before: nothing was changed. */
   readonly repeated: boolean;
+  /** Another execution of its job has waited for its turn and may start now; also true where that is not known. */
+  readonly turnPassedOn: boolean;
 }
+export interface RerunParams {
+  readonly of: string;
+  /** Of the new execution, from the ids port, as in `NewExecution`. */
+  readonly uid: string;
+  readonly name: string;
+  /** The principal that asked. */
+  readonly by: string;
+}
+export type RerunResult =
+  | { readonly outcome: 'created'; readonly execution: Execution }
+  /** It has not ended. */
+  | { readonly outcome: 'running' }
+  /** Every task of it has succeeded. */
+  | { readonly outcome: 'nothing' };
 export interface CancelResult {
   readonly execution: Execution;
   /** false where it had already ended. */
@@ -249,8 +324,11 @@ export interface QueryStore {
   listTasks(execution: string, page: PageParams): Promise<Page<Task>>;
   /** By attempt number. */
   listAttempts(execution: string, index: number): Promise<Attempt[]>;
+  /** Every attempt of all its tasks, by index, then number: when each was. */
+  listSpans(execution: string, page: PageParams): Promise<Page<AttemptSpan>>;
   counts(): Promise<StoreCounts>;
 }
+export type AttemptSpan = Pick<Attempt, 'index' | 'attempt' | 'state' | 'createTime' | 'endTime'>;
 export interface EventFilter {
   readonly origin?: string;
   /** Events that came for this trigger alone, decided or not, and all others that it has a decision on. */
@@ -281,8 +359,37 @@ export interface MaintenanceStore {
   deleteExecution(name: string): Promise<'deleted' | 'running' | undefined>;
   /** Ended executions that are deleted or past their retention, at most `limit` names. Their logs go first. */
   expiredExecutions(limit: number): Promise<string[]>;
-  /** Removes these executions with tasks and attempts. */
-  pruneExecutions(names: readonly string[]): Promise<number>;
+  /** Ended executions of the job beyond the newest `keep`, at most `limit` names, as in `expiredExecutions`. */
+  surplusExecutions(job: string, keep: number, limit: number): Promise<string[]>;
+  /**
+   * Removes these executions with tasks and attempts, as much of it as a short transaction can: called again until
+   * there is no `more`. Readers see each as a whole or not at all.
+   */
+  pruneExecutions(names: readonly string[]): Promise<PruneResult>;
+  /** Images of this engine that Tappet pulled and that no attempt has used for so long, at most `limit`, longest first. */
+  unusedImages(engine: string, unusedForMs: number, limit: number): Promise<UnusedImage[]>;
+  /** What executions that have not ended run, `limit` of them at a time, after `after` (null = from the beginning). */
+  imagesInUse(after: string | null, limit: number): Promise<ImagesInUse>;
+  /** It is needed now: for as long as that, pruning leaves it alone. */
+  imageUsed(engine: string, digest: string): Promise<void>;
+  /** It is no longer on the engine. */
+  imageRemoved(engine: string, digest: string): Promise<void>;
   /** Decided events older than `olderThanMs` that no kept execution names; expired identities and state rows. At most `limit` of each. */
   pruneEvents(olderThanMs: number, limit: number): Promise<number>;
+}
+export interface UnusedImage {
+  readonly digest: string;
+  /** By which it was pulled. */
+  readonly name: string;
+}
+export interface ImagesInUse {
+  /** `digest` is null until the first container has started: then any image of the name may be it. */
+  readonly images: readonly { readonly name: string; readonly digest: string | null }[];
+  /** For the next call; null = there are no more. */
+  readonly next: string | null;
+}
+export interface PruneResult {
+  /** Executions that are gone. */
+  readonly removed: number;
+  readonly more: boolean;
 }

@@ -1,17 +1,24 @@
-import type { Attempt, AttemptKey, AttemptResult, Execution } from '../core/execution.ts';
+import type { Attempt, AttemptKey, AttemptResult, Execution, LogBytes } from '../core/execution.ts';
 import type { Claim } from '../core/store.ts';
-import type { ContainerStatus } from '../core/runner.ts';
+import type { ContainerStatus, PreparedImage } from '../core/runner.ts';
+import { chargeOf } from '../core/admission.ts';
+import type { Charge } from '../core/admission.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
+import { JOB_DEFAULTS } from '../core/job.ts';
 import { isTerminal } from '../core/states.ts';
+import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
+import type { ImageHold } from './execution-images.ts';
 import type { LifeContext } from './life-context.ts';
 import { LogCapture } from './log-capture.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Ended } from './outcome.ts';
 import { storeOutputs } from './outputs.ts';
 import { Stopper } from './stopper.ts';
+import { usageAtEnd } from './usage-meter.ts';
+import type { Gauge } from './usage-meter.ts';
 
 /**
  * After the output has ended the exit is usually seen within milliseconds: looks at these distances, in ms. Where
@@ -51,25 +58,26 @@ export class AttemptLife {
   readonly #context: LifeContext;
   readonly #execution: Execution;
   readonly #resumed: boolean;
-  readonly #onFinished: (executionEnded: boolean) => void;
+  readonly #onFinished: (nothingFollows: boolean) => void;
   readonly #bell = new Bell();
   readonly #stopAsked = deferred<void>();
   readonly #stopper: Stopper;
   readonly #endOfSession: () => void;
   #attempt: Attempt;
   #capture: LogCapture | undefined;
+  #gauge: Gauge | undefined;
   #looks = 0;
   #ranAfterStopRequest = false;
   #refusal: string | undefined;
   #cancelDeadline: () => void = () => undefined;
   #cancelLook: () => void = () => undefined;
 
-  /** `resumed`: it may have been begun before, by this or another process. `onFinished`: its end is stored. */
+  /** `resumed`: it may have been begun before, by this or another process. `onFinished`: its end is stored; whether nothing can follow but what waits for room. */
   constructor(
     context: LifeContext,
     claim: Claim,
     resumed: boolean,
-    onFinished: (executionEnded: boolean) => void,
+    onFinished: (nothingFollows: boolean) => void,
   ) {
     this.#context = context;
     this.#attempt = claim.attempt;
@@ -86,6 +94,11 @@ export class AttemptLife {
 
   get name(): string {
     return this.#attempt.containerName;
+  }
+
+  /** What it holds of the host. */
+  get charge(): Charge {
+    return chargeOf(this.#attempt, this.#execution.spec);
   }
 
   /** Something may have happened to the container. */
@@ -106,12 +119,15 @@ export class AttemptLife {
   async run(): Promise<void> {
     const { signal } = this.#context.session;
     signal.addEventListener('abort', this.#endOfSession, { once: true });
+    const held = this.#context.images.hold(this.#execution.name, this.#resumed);
     try {
-      await this.#live();
+      await this.#live(held);
     } finally {
+      held.end();
       signal.removeEventListener('abort', this.#endOfSession);
       this.#stopper.cancel();
       this.#clearTimers();
+      this.#gauge?.end();
       await this.#capture?.close();
     }
   }
@@ -127,11 +143,13 @@ export class AttemptLife {
     );
   }
 
-  async #live(): Promise<void> {
+  async #live(held: ImageHold): Promise<void> {
     const status = this.#resumed ? await this.#inspect() : ({ state: 'missing' } as const);
+    if (hasStarted(status)) this.#context.images.runs(this.#execution.name, adoptedImage(status));
+    held.seen();
     if (this.#attempt.state === 'STARTING' && !hasStarted(status)) return this.#start(status);
     if (!hasStarted(status)) return this.#end({ state: 'missing' });
-    await this.#started(status.startTime, null);
+    await this.#started(status.startTime, adoptedImage(status));
     if (status.state === 'exited') return this.#end(status);
     const capture = await this.#openLog();
     await capture.resume();
@@ -154,25 +172,34 @@ export class AttemptLife {
       if (status.state === 'created') await this.#remove();
       return;
     }
-    const { ensured, imageDigest } = started;
+    const { ensured } = started;
+    const image = { ...started.image, pulledBytes: started.image.pulledBytes ?? 0 };
     if (ensured.outcome === 'started') {
       capture.attached(ensured.captured);
-      await this.#started(ensured.startTime, imageDigest);
+      await this.#started(ensured.startTime, image);
       return this.#end(await this.#untilEnded());
     }
     if (!hasStarted(ensured.status))
       throw new Error(`${this.name} was to be started but is ${ensured.status.state}`);
-    await this.#started(ensured.status.startTime, imageDigest);
+    await this.#started(ensured.status.startTime, image);
     if (ensured.status.state === 'exited') return this.#end(ensured.status);
     await capture.resume();
     await this.#end(await this.#untilEnded());
   }
 
   /** Stores that the process runs; the row that comes back has the deadline, and a request to stop if there is one. */
-  async #started(startTime: number, imageDigest: string | null): Promise<void> {
+  async #started(startTime: number, image: PreparedImage | null): Promise<void> {
     if (this.#attempt.state === 'RUNNING') return;
-    const { session, store } = this.#context;
-    const params = { key: this.#key(), epoch: session.epoch, startTime, imageDigest };
+    const { images, session, store } = this.#context;
+    images.runs(this.#execution.name, image);
+    const params = {
+      key: this.#key(),
+      epoch: session.epoch,
+      startTime,
+      imageDigest: image?.digest ?? null,
+      imageRepoDigest: image?.repoDigest ?? null,
+      pulledBytes: image?.pulledBytes ?? null,
+    };
     const row = await session.write(() => store.attemptStarted(params));
     // A request that was heard of meanwhile is not in the row that was read before.
     const seen = this.#attempt;
@@ -181,6 +208,7 @@ export class AttemptLife {
   }
 
   async #untilEnded(): Promise<Ended> {
+    this.#gauge = this.#context.meter.watch(this.#attempt);
     for (;;) {
       await this.#stopWhereDue();
       await this.#bell.wait();
@@ -206,6 +234,8 @@ export class AttemptLife {
     if (this.#attempt.stopReason === null) return;
     // Seen, not reckoned: the engine's clock may be another than the store's.
     this.#ranAfterStopRequest = (await this.#ask())?.state === 'running';
+    // What it used before it was told to end; nobody waits for it.
+    void this.#gauge?.measure();
     this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
   }
 
@@ -228,6 +258,7 @@ export class AttemptLife {
   async #end(ended: Ended): Promise<void> {
     this.#stopper.cancel();
     this.#clearTimers();
+    this.#gauge?.end();
     const capture = this.#capture ?? (await this.#openLog());
     const complete = ended.state === 'missing' || (await capture.complete());
     const bytes = await capture.close();
@@ -235,6 +266,7 @@ export class AttemptLife {
     const outcome = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
       ranAfterStopRequest: this.#ranAfterStopRequest,
       engineWasAway: ended.state === 'exited' && gate.wasAwayAround(ended.endTime),
+      lastMemoryBytes: this.#gauge?.lastMemoryBytes ?? null,
     });
     const result = await storeOutputs(
       {
@@ -246,22 +278,30 @@ export class AttemptLife {
       outcome,
     );
     const note = complete ? '' : ' The end of its output could not be read from the engine.';
-    await this.#store({ ...result, message: result.message + note }, bytes);
+    const usage = usageAtEnd(this.#gauge?.usage ?? this.#attempt.usage, ended, this.#execution.spec);
+    await this.#store({ ...result, message: result.message + note }, bytes, usage);
     await this.#remove();
   }
 
-  async #store(result: AttemptResult, logBytes: { stdout: number; stderr: number } | null): Promise<void> {
+  async #store(
+    result: AttemptResult,
+    logBytes: LogBytes | null,
+    usage: AttemptUsage | null = null,
+  ): Promise<void> {
     const { session, store } = this.#context;
-    const { execution } = await session.write(() =>
-      store.finishAttempt({ key: this.#key(), epoch: session.epoch, result, logBytes }),
+    // Drawn once: a write that is tried again must not move the next attempt.
+    const random = this.#context.random.next();
+    const { execution, turnPassedOn } = await session.write(() =>
+      store.finishAttempt({ key: this.#key(), epoch: session.epoch, result, logBytes, usage, random }),
     );
-    this.#onFinished(isTerminal(execution.state));
+    this.#onFinished(isTerminal(execution.state) && !turnPassedOn);
   }
 
   async #openLog(): Promise<LogCapture> {
     const { logs, session } = this.#context;
     // Waits where the log cannot be opened now (disk full, no file handles left): the container is not to blame.
-    const writer = await session.write(() => logs.open(this.#key()));
+    const maxBytes = this.#execution.spec.maxLogBytes ?? JOB_DEFAULTS.maxLogBytes;
+    const writer = await session.write(() => logs.open(this.#key(), { maxBytes }));
     this.#capture = new LogCapture({
       ...this.#context,
       name: this.name,
@@ -332,4 +372,11 @@ function hasStarted(
   status: ContainerStatus,
 ): status is Extract<ContainerStatus, { state: 'running' | 'exited' }> {
   return status.state === 'running' || status.state === 'exited';
+}
+
+/** Whoever started it did not get to store what it runs: the engine knows. */
+function adoptedImage({
+  imageDigest,
+}: Extract<ContainerStatus, { state: 'running' | 'exited' }>): PreparedImage | null {
+  return imageDigest === undefined ? null : { digest: imageDigest, repoDigest: null, pulledBytes: null };
 }

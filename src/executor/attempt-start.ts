@@ -1,5 +1,5 @@
 import { envTotalProblem, envValueProblem } from '../core/env.ts';
-import { errorText, isTappetError } from '../core/errors.ts';
+import { errorText, errorWithFix, isTappetError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type {
   Attempt,
@@ -15,7 +15,7 @@ import { taskEnvironment } from './environment.ts';
 import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
 import type { LogCapture } from './log-capture.ts';
-import { neverRan } from './outcome.ts';
+import { neverRan, stopWords } from './outcome.ts';
 import { missingConnection } from './outputs.ts';
 import { renderSpec } from './render.ts';
 import { Inputs, secretEnvironment } from './staging.ts';
@@ -34,7 +34,7 @@ export interface StartParams {
   readonly stopAsked: Promise<void>;
 }
 export type Started =
-  { readonly outcome: 'runs'; readonly ensured: Ensured; readonly imageDigest: string } | Never;
+  { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage } | Never;
 /** The container did not run and never will. */
 interface Never {
   readonly outcome: 'never';
@@ -81,7 +81,7 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
   const { context, execution } = params;
   for (let tries = 1; ; tries++) {
     try {
-      const image = await Promise.race([prepare(context, execution.spec.image), params.stopAsked]);
+      const image = await Promise.race([context.images.prepare(execution), params.stopAsked]);
       if (image === undefined) return cancelled(params);
       // Inputs may take hours: nothing that could start at once waits for them.
       const turns = made.inputs.large ? context.transfers : context.starts;
@@ -113,11 +113,17 @@ function failureOf(error: unknown, inputs: Inputs): { reason: AttemptReason; mes
   if (failure !== undefined) {
     const reason = isTappetError(failure) ? INPUT_FAILURES[failure.code] : undefined;
     // What the machine says of a file (no permission, a bad disk) is of no code.
-    return { reason: reason ?? 'INPUT_FAILED', message: errorText(failure) };
+    return { reason: reason ?? 'INPUT_FAILED', message: sentence(failure) };
   }
   const reason = isTappetError(error) ? START_FAILURES[error.code] : undefined;
   if (reason === undefined) throw error;
-  return { reason, message: errorText(error) };
+  return { reason, message: sentence(error) };
+}
+
+/** Errors of some parts begin in the middle of a sentence. */
+function sentence(error: unknown): string {
+  const text = errorWithFix(error);
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** false = somebody asked to stop meanwhile. Nobody waits for a permit to start meanwhile. Errors: SessionOver. */
@@ -148,6 +154,10 @@ const START_FAILURES: { readonly [C in ErrorCode]?: AttemptReason } = {
   IMAGE_NOT_FOUND: 'IMAGE_NOT_FOUND',
   IMAGE_UNAUTHORIZED: 'IMAGE_UNAUTHORIZED',
   IMAGE_PULL_FAILED: 'IMAGE_PULL_FAILED',
+  IMAGE_RATE_LIMITED: 'IMAGE_RATE_LIMITED',
+  IMAGE_DISK_FULL: 'IMAGE_DISK_FULL',
+  // The account of its registry; secrets of the job itself are read elsewhere.
+  SECRET_UNREADABLE: 'SECRET_UNREADABLE',
   CONTAINER_START_FAILED: 'CONTAINER_START_FAILED',
   CONTAINER_CONFLICT: 'CONTAINER_START_FAILED',
   ENGINE_REFUSED: 'ENGINE_REFUSED',
@@ -167,8 +177,9 @@ const never = ({ context }: StartParams, reason: AttemptReason, message: string)
   result: neverRan('FAILED', reason, message, context.clock.now()),
 });
 
-function cancelled({ context }: StartParams): Never {
-  const result = neverRan('CANCELLED', 'CANCELLED', 'Cancelled before it started.', context.clock.now());
+function cancelled(params: StartParams): Never {
+  const message = `${stopWords(params.attempt().stopReason)} before it started.`;
+  const result = neverRan('CANCELLED', 'CANCELLED', message, params.context.clock.now());
   return { outcome: 'never', result };
 }
 
@@ -204,7 +215,7 @@ async function environment(
     return never(params, 'RENDER_FAILED', `The task could not be prepared: ${problem}`);
   } catch (error) {
     if (!isTappetError(error, 'SECRET_UNREADABLE')) throw error;
-    return never(params, 'SECRET_UNREADABLE', errorText(error));
+    return never(params, 'SECRET_UNREADABLE', sentence(error));
   }
 }
 
@@ -216,26 +227,22 @@ function secretProblem(secrets: Readonly<Record<string, string>>): string | null
   return null;
 }
 
-const prepare = (context: LifeContext, image: string): Promise<PreparedImage> =>
-  context.gate.through(() => context.runner.prepare(image));
-
 async function create(params: StartParams, made: Made, image: PreparedImage): Promise<Started> {
   const { context } = params;
   // It may have waited long for its turn.
   if (params.attempt().stopReason !== null) return cancelled(params);
   try {
-    return await ensure(params, made, image.digest);
+    return await ensure(params, made, image);
   } catch (error) {
     if (!isTappetError(error, 'IMAGE_NOT_FOUND')) throw error;
     // Somebody removed the image since: once more, and then it is a failure.
-    const again = await prepare(context, params.execution.spec.image);
-    return await ensure(params, made, again.digest);
+    return await ensure(params, made, await context.images.again(params.execution, image));
   }
 }
 
-async function ensure(params: StartParams, made: Made, digest: string): Promise<Started> {
+async function ensure(params: StartParams, made: Made, image: PreparedImage): Promise<Started> {
   const { context, capture } = params;
-  const spec = containerSpec(params, made, digest);
+  const spec = containerSpec(params, made, image.digest);
   const { gate, runner, session } = context;
   const { inputs, signal } = made;
   const mayAct = (): void => session.throwIfOver();
@@ -245,7 +252,7 @@ async function ensure(params: StartParams, made: Made, digest: string): Promise<
     async () => runner.ensure(spec, await capture.prepareAttach(), options),
     1,
   );
-  return { outcome: 'runs', ensured, imageDigest: digest };
+  return { outcome: 'runs', ensured, image };
 }
 
 function containerSpec(params: StartParams, { rendered, env }: Made, digest: string): ContainerSpec {

@@ -1,7 +1,8 @@
+import type { AdmissionSettings, Host, Reservation } from '../core/admission.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import type { ExecutorStore } from '../core/store.ts';
+import type { ExecutorStore, Room } from '../core/store.ts';
 import { pause } from '../lib/service.ts';
 import type { LiveAttempts } from './live-attempts.ts';
 import type { Session } from './session.ts';
@@ -11,13 +12,22 @@ const POLL_MS = 1_000;
 /** Claimed by one call: bounds the transaction. */
 const MAX_BATCH = 50;
 
+export interface ClaimSettings {
+  /** Containers at the same time, on this engine; Infinity = as many as its host has room for. */
+  readonly maxRunningTasks: number;
+  /** Upper bound for one execution whose parallelism is 0. */
+  readonly maxParallelism: number;
+  readonly admission: AdmissionSettings;
+}
 export interface ClaimLoopOptions {
   readonly store: ExecutorStore;
   readonly engine: string;
   readonly session: Session;
   readonly live: LiveAttempts;
   /** As they are now. */
-  settings(): { readonly maxRunningTasks: number; readonly maxParallelism: number };
+  settings(): ClaimSettings;
+  /** The engine's, as last heard; null before it has told. */
+  host(): Host | null;
   readonly clock: Clock;
   readonly log: Log;
   /** Nothing is claimed while the engine is away: it would only wait with a slot taken. */
@@ -29,8 +39,9 @@ export class ClaimLoop {
   readonly #options: ClaimLoopOptions;
   #claiming = false;
   #claimAgain = false;
-  /** The last claim took as many as there was room for: more may wait. */
+  /** The last claim took as many as there was room for, or something waits for more: who ends makes room. */
   #short = true;
+  #reserved: Reservation | null = null;
   /** A claim failed that may have been stored: what it took lives in the store alone. */
   #unsure = false;
   #looking = false;
@@ -56,22 +67,31 @@ export class ClaimLoop {
     if (!this.#looking) void this.#lookForStops();
   }
 
-  /** A slot is free again. Where its execution has ended with it, only what waited for the slot can follow. */
-  freed(executionEnded: boolean): void {
-    if (this.#short || !executionEnded) this.wake();
+  /** What waits for room on the engine's host, before all others. */
+  get reserved(): Reservation | null {
+    return this.#reserved;
+  }
+
+  /**
+   * A slot is free again, and what it held of the host. Where nothing else can follow, only who waited for that is looked
+   * for; a claim under way still counts it as taken, and what that leaves waiting is not known yet.
+   */
+  freed(nothingFollows: boolean): void {
+    if (this.#claiming || this.#short || !nothingFollows) this.wake();
   }
 
   /** Polls until the session is over. */
   async run(): Promise<void> {
     const { clock, session } = this.#options;
     while (!session.signal.aborted) {
-      this.wake();
+      this.#claimAgain = true;
+      if (!this.#claiming) void this.#claim(true);
       this.wakeStops();
       await pause(clock, POLL_MS, session.signal);
     }
   }
 
-  async #claim(): Promise<void> {
+  async #claim(polled = false): Promise<void> {
     const { store, engine, session, live, engineUp } = this.#options;
     this.#claiming = true;
     try {
@@ -79,18 +99,23 @@ export class ClaimLoop {
         this.#claimAgain = false;
         if (this.#unsure) await this.#takeUp();
         const { maxRunningTasks, maxParallelism } = this.#options.settings();
-        const limit = Math.min(MAX_BATCH, maxRunningTasks - live.size);
-        this.#short = limit <= 0;
-        if (limit <= 0) return;
+        const limit = Math.max(0, Math.min(MAX_BATCH, maxRunningTasks - live.size));
+        this.#short = limit === 0;
+        // Without a slot only the poll looks, for what can never run here.
+        if (limit === 0 && !polled) return;
+        polled = false;
         this.#unsure = true;
-        const claims = await store.claimAttempts({ engine, epoch: session.epoch, limit, maxParallelism });
+        const room = this.#room();
+        const params = { engine, epoch: session.epoch, limit, maxParallelism };
+        const result = await store.claimAttempts(room === undefined ? params : { ...params, room });
         this.#unsure = false;
         // What was claimed too late is found by the next owner.
         if (session.signal.aborted) return;
-        for (const claim of claims) live.add(claim, false);
+        for (const claim of result.claims) live.add(claim, false);
+        if (limit > 0) this.#reserved = result.reserved;
         // Whatever becomes free meanwhile is seen by the next round.
-        this.#short = claims.length === limit;
-        if (this.#short) this.#claimAgain = true;
+        this.#short = limit === 0 || result.more || result.reserved !== null;
+        if (result.more && limit > 0) this.#claimAgain = true;
       }
       this.#problem = null;
     } catch (error) {
@@ -98,6 +123,14 @@ export class ClaimLoop {
     } finally {
       this.#claiming = false;
     }
+  }
+
+  /** Nothing is charged twice: what is claimed lives before the next claim is made. */
+  #room(): Room | undefined {
+    const host = this.#options.host();
+    const { admission: settings } = this.#options.settings();
+    if (host === null) return undefined;
+    return { host, settings, charges: this.#options.live.charges(), reserved: this.#reserved };
   }
 
   async #takeUp(): Promise<void> {

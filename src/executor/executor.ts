@@ -1,3 +1,4 @@
+import { capacityOf, Ledger } from '../core/admission.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import type { Expressions } from '../core/expression.ts';
@@ -6,34 +7,36 @@ import type { Log } from '../core/log.ts';
 import type { LogSink } from '../core/log-sink.ts';
 import type { LocalFiles } from '../core/local-files.ts';
 import type { Objects } from '../core/objects.ts';
-import type { Runner } from '../core/runner.ts';
+import type { Random } from '../core/random.ts';
+import type { PullProgress, Runner } from '../core/runner.ts';
 import type { Secrets } from '../core/secrets.ts';
 import type { EngineStore, ExecutorStore } from '../core/store.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import { onAbort, pause, Service } from '../lib/service.ts';
 import { adopt } from './adopt.ts';
 import { ClaimLoop } from './claim-loop.ts';
+import type { ClaimSettings } from './claim-loop.ts';
 import { EngineGate } from './engine-gate.ts';
+import { ExecutionImages } from './execution-images.ts';
 import { followHints, sweep } from './engine-watch.ts';
 import { Lease } from './lease.ts';
 import type { LifeContext } from './life-context.ts';
 import { LiveAttempts } from './live-attempts.ts';
 import { Session, SessionOver } from './session.ts';
+import { UsageMeter } from './usage-meter.ts';
+import type { AdmissionView } from './waiting.ts';
 
 /** What a life does not finish within this time at the end of a session is left to the next one. */
 const LEAVE_MS = 3_500;
 
 const AGAIN_MS = 1_000;
+/** Before the engine has told. */
+const UNKNOWN_HOST = { cpus: 0, memoryBytes: 0 };
 
 /** Inputs and outputs on their way at the same time: an upload in parts keeps some 20 MiB of it in memory. */
 const MAX_TRANSFERS = 8;
 
-export interface ExecutorSettings {
-  /** Containers at the same time, on this engine. */
-  readonly maxRunningTasks: number;
-  /** Upper bound for one execution whose parallelism is 0. */
-  readonly maxParallelism: number;
-}
+export type ExecutorSettings = ClaimSettings;
 export interface ExecutorOptions {
   readonly store: ExecutorStore & EngineStore;
   readonly runner: Runner;
@@ -42,6 +45,7 @@ export interface ExecutorOptions {
   readonly secrets: Secrets;
   readonly localFiles: LocalFiles;
   readonly clock: Clock;
+  readonly random: Random;
   readonly ids: Ids;
   /** As they are now: a reload of the configuration changes them. */
   settings(): ExecutorSettings;
@@ -57,8 +61,17 @@ export interface ExecutorStatus {
   /** The engine's own description, once it has answered. */
   readonly engine: string | null;
   readonly warnings: readonly string[];
+  /** Images on their way to the engine. */
+  readonly pulls: readonly PullProgress[];
   readonly runningTasks: number;
-  readonly maxRunningTasks: number;
+  /** null = as many as there is room for. */
+  readonly maxRunningTasks: number | null;
+  /** What may be given out on the engine's host, and what of it is free; null before it has told, or where it does not tell. */
+  readonly memory: { readonly total: number; readonly free: number } | null;
+  /** In cores, as many times as `cpuOvercommit` says. */
+  readonly cpu: { readonly total: number; readonly free: number } | null;
+  /** The execution that the next room is kept for. */
+  readonly reservedFor: string | null;
 }
 
 /** What belongs to one session. */
@@ -93,18 +106,49 @@ export class Executor extends Service {
     if (this.#adopted) this.#serving?.claims.wake();
   }
 
-  /** A hint: there may be something to stop. Never throws. */
+  /** A hint: there may be something to stop, or a turn that what was stopped before its start has passed on. Never throws. */
   wakeStops(): void {
-    if (this.#adopted) this.#serving?.claims.wakeStops();
+    if (!this.#adopted) return;
+    this.#serving?.claims.wakeStops();
+    this.#serving?.claims.wake();
   }
 
   status(): ExecutorStatus {
-    const { maxRunningTasks } = this.#options.settings();
     const capabilities = this.#serving?.gate.capabilities ?? null;
+    const { host, settings, free, reserved, maxRunningTasks } = this.admission();
+    const all = capacityOf(host ?? UNKNOWN_HOST, settings);
+    const share = (total: number, left: number) => (total === Infinity ? null : { total, free: left });
     return {
       ...this.#stateNow(),
       engine: capabilities?.description ?? null,
       warnings: capabilities?.warnings ?? [],
+      pulls: this.#options.runner.pulls(),
+      runningTasks: this.#serving?.live.size ?? 0,
+      maxRunningTasks: maxRunningTasks === Infinity ? null : maxRunningTasks,
+      memory: share(all.memoryBytes, free.memoryBytes),
+      cpu: share(all.cpuMillis / 1000, free.cpuMillis / 1000),
+      reservedFor: reserved?.execution ?? null,
+    };
+  }
+
+  /** What there is to give out, for who has to say what a task waits for. */
+  admission(): AdmissionView {
+    const { admission: settings, maxRunningTasks } = this.#options.settings();
+    const host = this.#serving?.gate.capabilities ?? null;
+    const charges = this.#serving?.live.charges() ?? [];
+    const { free } = new Ledger(
+      capacityOf(host ?? UNKNOWN_HOST, settings),
+      charges,
+      this.#options.clock.now(),
+    );
+    const { state, message } = this.#stateNow();
+    return {
+      ready: state === 'ready',
+      message,
+      host,
+      settings,
+      free,
+      reserved: this.#serving?.claims.reserved ?? null,
       runningTasks: this.#serving?.live.size ?? 0,
       maxRunningTasks,
     };
@@ -154,16 +198,18 @@ export class Executor extends Service {
   }
 
   #open(runner: Runner, epoch: number): Serving {
-    const { store, logs, objects, secrets, localFiles, clock, expressions, log } = this.#options;
+    const { store, logs, objects, secrets, localFiles, clock, random, expressions, log } = this.#options;
     const session = new Session({ epoch, clock, log });
     const gate = new EngineGate({ runner, session, clock, log, onUp: () => this.#engineUp() });
     // Widened when the engine has told its cores; nothing starts before.
     const starts = new Semaphore(2);
     const transfers = new Semaphore(MAX_TRANSFERS);
-    const ports = { store, runner, logs, objects, secrets, localFiles, clock, expressions, log };
-    const context: LifeContext = { ...ports, session, gate, starts, transfers };
-    const live = new LiveAttempts(context, (executionEnded) => {
-      if (this.#adopted) this.#serving?.claims.freed(executionEnded);
+    const ports = { store, runner, logs, objects, secrets, localFiles, clock, random, expressions, log };
+    const meter = new UsageMeter({ runner, gate, store, session, clock });
+    const images = new ExecutionImages({ runner, gate, session, store });
+    const context: LifeContext = { ...ports, session, gate, images, starts, transfers, meter };
+    const live = new LiveAttempts(context, (nothingFollows) => {
+      if (this.#adopted) this.#serving?.claims.freed(nothingFollows);
     });
     const engine = runner.engine;
     const claims = new ClaimLoop({
@@ -172,6 +218,7 @@ export class Executor extends Service {
       session,
       live,
       settings: () => this.#options.settings(),
+      host: () => gate.capabilities,
       clock,
       log,
       engineUp: () => gate.up,
@@ -190,7 +237,13 @@ export class Executor extends Service {
       const { adopted, removing } = await adopt(context, live);
       if (adopted > 0) this.#options.log.info(`Took over ${adopted} running tasks.`);
       this.#adopted = true;
-      await Promise.all([claims.run(), followHints(context, live), sweep(context, live), removing]);
+      await Promise.all([
+        claims.run(),
+        followHints(context, live),
+        sweep(context, live),
+        context.meter.run(),
+        removing,
+      ]);
     } catch (error) {
       if (!(error instanceof SessionOver)) throw error;
     } finally {
@@ -210,7 +263,6 @@ export class Executor extends Service {
 
   #engineUp(): void {
     this.#serving?.live.ringAll();
-    this.wake();
     this.wakeStops();
   }
 }

@@ -1,3 +1,4 @@
+import type { Charge } from '../core/admission.ts';
 import { errorText } from '../core/errors.ts';
 import type { Attempt } from '../core/execution.ts';
 import type { Claim } from '../core/store.ts';
@@ -10,8 +11,8 @@ import { SessionOver } from './session.ts';
 const MAX_CRASHES = 3;
 const CRASH_PAUSE_MS = 5_000;
 
-/** A slot has become free; whether the execution that held it is known to have ended. */
-type OnFree = (executionEnded: boolean) => void;
+/** A slot has become free; whether it is known that only what waits for room can follow. */
+type OnFree = (nothingFollows: boolean) => void;
 
 /**
  * The attempts that live in this session, each in its own supervised promise: nothing that one does ends another.
@@ -32,6 +33,11 @@ export class LiveAttempts {
   /** Slots in use. */
   get size(): number {
     return this.#lives.size;
+  }
+
+  /** What they hold of the engine's host. */
+  charges(): Charge[] {
+    return Array.from(this.#lives.values(), (life) => life.charge);
   }
 
   has(name: string): boolean {
@@ -71,8 +77,8 @@ export class LiveAttempts {
     const name = first.attempt.containerName;
     let claim: Claim | undefined = first;
     for (let crashes = 0; claim !== undefined;) {
-      const life = new AttemptLife(this.#context, claim, resumed || crashes > 0, (ended) =>
-        this.#free(name, ended),
+      const life = new AttemptLife(this.#context, claim, resumed || crashes > 0, (nothingFollows) =>
+        this.#free(name, nothingFollows),
       );
       this.#lives.set(name, life);
       try {
@@ -105,7 +111,7 @@ export class LiveAttempts {
     }
   }
 
-  #free(name: string, executionEnded: boolean): void {
-    if (this.#lives.delete(name)) this.#onFree(executionEnded);
+  #free(name: string, nothingFollows: boolean): void {
+    if (this.#lives.delete(name)) this.#onFree(nothingFollows);
   }
 }

@@ -1,7 +1,8 @@
-import type { Attempt, AttemptReason, AttemptResult } from '../core/execution.ts';
+import type { Attempt, AttemptReason, AttemptResult, StopReason } from '../core/execution.ts';
 import type { JobSpec } from '../core/job.ts';
 import type { ContainerStatus, Exit } from '../core/runner.ts';
 import { formatDuration } from '../lib/duration.ts';
+import { formatSize } from '../lib/size.ts';
 
 export type Ended = Extract<ContainerStatus, { state: 'exited' | 'missing' }>;
 type StopFields = Pick<Attempt, 'stopReason' | 'stopRequestTime'>;
@@ -11,11 +12,15 @@ export interface Seen {
   readonly ranAfterStopRequest: boolean;
   /** The engine was away, or restarted, around the end. */
   readonly engineWasAway: boolean;
+  /** What it had in use when it was last measured; null = not known. */
+  readonly lastMemoryBytes: number | null;
 }
-const NOTHING_SEEN: Seen = { ranAfterStopRequest: false, engineWasAway: false };
+const NOTHING_SEEN: Seen = { ranAfterStopRequest: false, engineWasAway: false, lastMemoryBytes: null };
+/** Of its memory: whoever had so much in use and was killed from outside was most likely killed for it. */
+const NEARLY_FULL = 0.95;
 /** SIGKILL and SIGTERM by an engine that ends; 255 is what it writes for one that ended while it was not there. */
 const KILLED_WITH_ENGINE: ReadonlySet<number | null> = new Set([137, 143, 255]);
-const RESTARTED = 'It was ended from outside while the container engine was restarted.';
+const RESTARTED = 'The container engine was restarted while it ran, and ended it.';
 type SpecFields = Pick<JobSpec, 'timeoutMs' | 'gracePeriodMs' | 'memoryBytes'>;
 
 /**
@@ -26,7 +31,8 @@ type SpecFields = Pick<JobSpec, 'timeoutMs' | 'gracePeriodMs' | 'memoryBytes'>;
  * | missing   | TIMED_OUT / CANCELLED         | CONTAINER_LOST                                          |
  * | exited    | FAILED TIMED_OUT / CANCELLED  | 0 → SUCCEEDED; killed for memory → OOM_KILLED; code →   |
  * |           | (with its code)               | NON_ZERO_EXIT_CODE; signal → SIGNALLED; unknown → LOST; |
- * |           |                               | killed with the engine → CONTAINER_LOST                 |
+ * |           |                               | killed with the engine → ENGINE_RESTARTED; killed by    |
+ * |           |                               | nobody known, its memory nearly full → OOM_SUSPECTED    |
  */
 export function outcomeOf(
   attempt: StopFields,
@@ -43,19 +49,24 @@ export function outcomeOf(
     return stopped(stopReason, spec, exit, endTime);
   if (exit === null) return failed('CONTAINER_LOST', LOST, null, endTime);
   if (seen.engineWasAway && !exit.oomKilled && KILLED_WITH_ENGINE.has(exit.exitCode))
-    return failed('CONTAINER_LOST', withWords(RESTARTED, exit), exit, endTime);
-  return byExit(exit, spec, endTime);
+    return failed('ENGINE_RESTARTED', withWords(RESTARTED, exit), exit, endTime);
+  return byExit(exit, spec, endTime, seen);
 }
 
 const LOST = 'The container is gone, and nobody here removed it; its exit code is not known.';
 const UNKNOWN = 'The container ended, but the engine does not know how.';
 
-function stopped(
-  reason: 'timeout' | 'cancel',
-  spec: SpecFields,
-  exit: Exit | null,
-  endTime: number,
-): AttemptResult {
+const STOP_WORDS: Readonly<Record<Exclude<StopReason, 'timeout'>, string>> = {
+  cancel: 'Cancelled',
+  deadline: 'Stopped at the deadline of its execution',
+  failures: 'Stopped because too many other tasks had failed',
+};
+
+/** Who or what stopped it, as the beginning of a sentence. */
+export const stopWords = (reason: StopReason | null): string =>
+  reason === null || reason === 'timeout' ? STOP_WORDS.cancel : STOP_WORDS[reason];
+
+function stopped(reason: StopReason, spec: SpecFields, exit: Exit | null, endTime: number): AttemptResult {
   const how = exit === null ? 'removed after SIGKILL' : howStopped(exit, spec);
   if (reason === 'timeout') {
     return failed(
@@ -65,27 +76,36 @@ function stopped(
       endTime,
     );
   }
-  return { state: 'CANCELLED', reason: 'CANCELLED', message: `Cancelled; ${how}.`, ...codes(exit), endTime };
+  return {
+    state: 'CANCELLED',
+    reason: 'CANCELLED',
+    message: `${stopWords(reason)}; ${how}.`,
+    ...codes(exit),
+    endTime,
+  };
 }
 
 function howStopped(exit: Exit, spec: SpecFields): string {
   const grace = formatDuration(spec.gracePeriodMs);
-  if (exit.exitCode === 137 || exit.signal === 'SIGKILL') return `SIGTERM, then SIGKILL after ${grace}`;
+  if (wasKilled(exit)) return `SIGTERM did not end it within ${grace}, so it was killed`;
   if (exit.exitCode === 143 || exit.signal === 'SIGTERM') return 'ended by SIGTERM';
   return `after SIGTERM it ended with ${exit.signal ?? `exit code ${exit.exitCode ?? 'unknown'}`}`;
 }
 
-function byExit(exit: Exit, spec: SpecFields, endTime: number): AttemptResult {
-  const memory = formatMemory(spec.memoryBytes);
+const wasKilled = ({ exitCode, signal }: Exit): boolean => exitCode === 137 || signal === 'SIGKILL';
+
+function byExit(exit: Exit, spec: SpecFields, endTime: number, { lastMemoryBytes }: Seen): AttemptResult {
+  const memory = formatSize(spec.memoryBytes);
   if (exit.exitCode === 0) {
     const message = exit.oomKilled
       ? `Succeeded; but the kernel killed one of its processes at ${memory} of memory.`
       : 'Succeeded.';
     return { state: 'SUCCEEDED', reason: 'EXITED_ZERO', message, exitCode: 0, signal: null, endTime };
   }
-  if (exit.oomKilled) {
-    const message = `Killed by the kernel: it used more than its ${memory} of memory; raise "memory" of the job.`;
-    return failed('OOM_KILLED', message, exit, endTime);
+  if (exit.oomKilled) return failed('OOM_KILLED', outOfMemory(exit, memory), exit, endTime);
+  if (wasKilled(exit) && lastMemoryBytes !== null && lastMemoryBytes >= NEARLY_FULL * spec.memoryBytes) {
+    const message = `Killed from outside when nearly all of its ${memory} of memory was in use, most likely by the kernel; raise "memory" of the job.`;
+    return failed('OOM_SUSPECTED', message, exit, endTime);
   }
   if (exit.signal !== null)
     return failed('SIGNALLED', withWords(`Ended by ${exit.signal}.`, exit), exit, endTime);
@@ -95,6 +115,13 @@ function byExit(exit: Exit, spec: SpecFields, endTime: number): AttemptResult {
   return failed('NON_ZERO_EXIT_CODE', withWords(message, exit), exit, endTime);
 }
 
+function outOfMemory(exit: Exit, memory: string): string {
+  if (wasKilled(exit))
+    return `Killed by the kernel: it used more than its ${memory} of memory; raise "memory" of the job.`;
+  // A child was killed, and whoever waited for it gave up.
+  return `The kernel killed one of its processes, which used more than its ${memory} of memory, and it ended with exit code ${exit.exitCode ?? 'unknown'}; raise "memory" of the job.`;
+}
+
 /** What shells and the kernel mean by these. */
 const EXIT_HINTS: Readonly<Record<number, string>> = {
   125: 'the engine could not run the container',
@@ -102,7 +129,7 @@ const EXIT_HINTS: Readonly<Record<number, string>> = {
   127: 'the command was not found in the image; check "command" and the PATH',
   130: 'ended by SIGINT',
   134: 'ended by SIGABRT, as after a failed assertion',
-  137: 'ended by SIGKILL; nobody here sent it, so the host may be short of memory',
+  137: 'ended by SIGKILL; nobody here sent it, so it may have been the kernel, short of memory',
   139: 'ended by SIGSEGV (it crashed)',
   143: 'ended by SIGTERM; nobody here sent it',
 };
@@ -131,15 +158,4 @@ export function neverRan(
   now: number,
 ): AttemptResult {
   return { state, reason, message, exitCode: null, signal: null, endTime: now };
-}
-
-function formatMemory(bytes: number): string {
-  const units = ['', 'Ki', 'Mi', 'Gi', 'Ti'];
-  let value = bytes;
-  let unit = 0;
-  while (unit < units.length - 1 && value >= 1024 && value % 1024 === 0) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${value}${units[unit] ?? ''}`;
 }

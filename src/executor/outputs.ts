@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { errorText, isTappetError } from '../core/errors.ts';
+import { errorText, errorWithFix, isTappetError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import type { Attempt, AttemptReason, AttemptResult, Execution, RenderedSpec } from '../core/execution.ts';
 import type { Objects, ObjectStore } from '../core/objects.ts';
@@ -11,6 +11,7 @@ import { contentTypeOf } from './content-type.ts';
 import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
 import { noting } from './noting.ts';
+import { stopWords } from './outcome.ts';
 import { renderSpec } from './render.ts';
 
 /**
@@ -80,7 +81,7 @@ export async function storeOutputs(params: OutputsParams, result: AttemptResult)
     return { ...result, message: `${result.message} ${stored}` };
   } catch (error) {
     params.context.session.throwIfOver();
-    if (ended.signal.aborted) return cancelled(result, upload.stored);
+    if (ended.signal.aborted) return cancelled(params, result, upload.stored);
     if (!(error instanceof OutputProblem)) throw error;
     return { ...result, state: 'FAILED', reason: error.reason, message: error.message };
   } finally {
@@ -89,8 +90,8 @@ export async function storeOutputs(params: OutputsParams, result: AttemptResult)
   }
 }
 
-function cancelled(result: AttemptResult, stored: number): AttemptResult {
-  const message = `Cancelled while its outputs were being stored; ${stored} of its files are stored.`;
+function cancelled(params: OutputsParams, result: AttemptResult, stored: number): AttemptResult {
+  const message = `${stopWords(params.attempt().stopReason)} while its outputs were being stored; ${stored} of its files are stored.`;
   return { ...result, state: 'CANCELLED', reason: 'CANCELLED', message };
 }
 
@@ -101,7 +102,7 @@ async function endAfterGrace(params: OutputsParams, settled: AbortSignal): Promi
   if (params.attempt().stopReason === null) await Promise.race([params.stopAsked, done]);
   const { stopReason, stopRequestTime } = params.attempt();
   // A timeout is of the container, which has ended in time.
-  if (stopReason !== 'cancel') return done;
+  if (stopReason === null || stopReason === 'timeout') return done;
   const graceMs = params.execution.spec.gracePeriodMs;
   const asked = stopRequestTime ?? clock.now();
   await pause(clock, Math.min(graceMs, Math.max(0, asked + graceMs - clock.now())), settled);
@@ -234,7 +235,7 @@ const REFUSED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 function problemOf(error: unknown): OutputProblem {
   const reason = isTappetError(error) && REFUSED.has(error.code) ? 'OUTPUT_REFUSED' : 'OUTPUT_FAILED';
-  return new OutputProblem(reason, `Its outputs could not be stored: ${errorText(error)}`);
+  return new OutputProblem(reason, `Its outputs could not be stored: ${errorWithFix(error)}`);
 }
 
 async function drain(body: AsyncIterable<Uint8Array>): Promise<void> {

@@ -3,6 +3,7 @@ import type { HttpDeps } from './deps.ts';
 import { Routes } from './permissions.ts';
 import type { DeclaredRoute } from './permissions.ts';
 import { eventRoutes } from './routes/events.ts';
+import { executionLogRoutes } from './routes/execution-logs.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
 import { hookRoutes } from './routes/hooks.ts';
@@ -36,6 +37,7 @@ export function createApp(deps: HttpDeps): App {
   jobRoutes(routes);
   executionRoutes(routes);
   taskRoutes(routes);
+  executionLogRoutes(routes, closing.signal);
   logRoutes(routes, closing.signal);
   triggerRoutes(routes);
   eventRoutes(routes);

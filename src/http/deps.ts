@@ -1,4 +1,5 @@
 import type { Auth, Principal } from '../core/auth.ts';
+import type { AdmissionView } from '../executor/waiting.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Config, JobDefinition, TriggerDefinition } from '../core/config.ts';
 import type { Cause, NewExecution } from '../core/execution.ts';
@@ -39,6 +40,8 @@ export interface HttpDeps {
   triggerStatus(trigger: TriggerDefinition): TriggerStatus | undefined;
   fire(trigger: string, params: FireParams): Promise<FireResult>;
   status(): Promise<JsonObject>;
+  /** What the executor has to give out, for what is said of executions that wait. */
+  admission(): AdmissionView;
   ready(): boolean;
   /** An execution was created: the executor should look. */
   onWork(): void;
@@ -49,7 +52,7 @@ export interface HttpDeps {
 }
 
 export type HttpStore = QueryStore &
-  Pick<ExecutorStore, 'createExecution' | 'cancelExecution'> &
+  Pick<ExecutorStore, 'createExecution' | 'cancelExecution' | 'rerunExecution'> &
   Pick<MaintenanceStore, 'deleteExecution'>;
 
 interface HookHandler {

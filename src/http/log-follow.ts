@@ -1,4 +1,4 @@
-import type { Attempt, Task } from '../core/execution.ts';
+import type { Attempt, AttemptKey, Task } from '../core/execution.ts';
 import type { LogChunk, LogSink, LogStream } from '../core/log-sink.ts';
 import type { Clock } from '../core/clock.ts';
 import { isTerminal } from '../core/states.ts';
@@ -41,9 +41,10 @@ export async function* followTask(params: FollowParams): AsyncGenerator<Followed
   }
 }
 
-async function* followAttempt(
+/** The output of one attempt as it comes, until its end is stored or `signal` aborts. */
+export async function* followAttempt(
   params: FollowParams,
-  row: Attempt,
+  row: Pick<Attempt, 'execution' | 'index' | 'attempt' | 'state'>,
   after: number | undefined,
 ): AsyncGenerator<LogChunk> {
   let position = after;
@@ -70,7 +71,7 @@ async function* followAttempt(
 
 function read(
   { logs, stream }: FollowParams,
-  key: Attempt,
+  key: AttemptKey,
   position: number | undefined,
   more: { readonly follow?: true; readonly signal?: AbortSignal },
 ): AsyncIterable<LogChunk> {
@@ -113,14 +114,15 @@ async function findAttempt(params: FollowParams, attempt: number): Promise<Attem
 
 const hasEnded = (task: Task | undefined): boolean => task === undefined || isTerminal(task.state);
 
-function pause(clock: Clock, signal: AbortSignal): Promise<void> {
+/** Until the next look, or the abort. */
+export function pause(clock: Clock, signal: AbortSignal, ms = POLL_MS): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       cancel();
       signal.removeEventListener('abort', done);
       resolve();
     };
-    const cancel = clock.setTimer(POLL_MS, done);
+    const cancel = clock.setTimer(ms, done);
     if (signal.aborted) done();
     else signal.addEventListener('abort', done);
   });

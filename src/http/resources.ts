@@ -10,6 +10,7 @@ import type {
   InputResource,
   JobResource,
   ResourceMeta,
+  RetryResource,
   TaskResource,
   TemplateResource,
   TriggerResource,
@@ -20,14 +21,19 @@ import type { Decision } from '../core/decision.ts';
 import { flattenEvent } from '../core/event.ts';
 import type { StoredEvent } from '../core/event.ts';
 import type { Attempt, Cause, Execution, NewExecution, Task } from '../core/execution.ts';
-import type { JobSpec } from '../core/job.ts';
+import { JOB_DEFAULTS } from '../core/job.ts';
+import type { JobSpec, RetryPolicy } from '../core/job.ts';
 import type { TriggerStatus } from '../core/source.ts';
 import type { InputSpec } from '../core/staging.ts';
 import { isTerminal } from '../core/states.ts';
 import type { DefinitionRow } from '../core/store.ts';
+import { NO_USAGE } from '../core/usage.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { formatSize } from '../lib/size.ts';
+import { waitText } from '../executor/waiting.ts';
+import type { AdmissionView } from '../executor/waiting.ts';
 import type { FireResult } from './deps.ts';
+import { attemptUsageResource, executionUsageResource } from './usage-resource.ts';
 
 /** Rows as the API shows them. Pure. */
 
@@ -35,16 +41,24 @@ const time = (ms: number): string => new Date(ms).toISOString();
 const optionalTime = (ms: number | null): string | null => (ms === null ? null : time(ms));
 
 function templateResource(spec: JobSpec): TemplateResource {
-  const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, binds, inputs, ...same } = spec;
+  const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, binds, inputs, retry, deadlineMs, ...same } =
+    spec;
   return {
     ...same,
     memory: formatSize(memoryBytes),
+    ...(retry === undefined ? {} : { retry: retryResource(retry) }),
     timeout: formatDuration(timeoutMs),
+    ...(deadlineMs === undefined ? {} : { deadline: formatDuration(deadlineMs) }),
     gracePeriod: formatDuration(gracePeriodMs),
     retention: formatDuration(retentionMs),
+    maxLogBytes: formatSize(spec.maxLogBytes ?? JOB_DEFAULTS.maxLogBytes),
     volumes: binds.map(({ from, to, readOnly }) => ({ bind: from, to, readOnly })),
     ...(inputs === undefined ? {} : { inputs: inputs.map(inputResource) }),
   };
+}
+
+function retryResource({ initialMs, maxMs, ...same }: RetryPolicy): RetryResource {
+  return { ...same, initial: formatDuration(initialMs), max: formatDuration(maxMs) };
 }
 
 function inputResource({ mode, ...same }: InputSpec): InputResource {
@@ -96,7 +110,8 @@ function causeResource(cause: Cause): CauseResource {
   return { event: cause.event, trigger: cause.trigger };
 }
 
-export function executionResource(execution: Execution): ExecutionResource {
+/** `view`: absent where nothing is to be said of what it waits for. */
+export function executionResource(execution: Execution, view?: AdmissionView): ExecutionResource {
   const { cause, counters, spec } = execution;
   return {
     name: execution.name,
@@ -107,23 +122,30 @@ export function executionResource(execution: Execution): ExecutionResource {
     annotations: {},
     createTime: time(execution.createTime),
     updateTime: time(execution.updateTime),
-    creator: cause.kind === 'api' ? cause.principal : `trigger/${cause.trigger}`,
+    creator: execution.rerunBy ?? (cause.kind === 'api' ? cause.principal : `trigger/${cause.trigger}`),
     job: execution.job,
     state: execution.state,
     reason: execution.reason,
     message: execution.message,
+    waitsFor: view === undefined ? null : waitText(execution, view),
     taskCount: spec.taskCount,
+    tasksToRun: execution.toRun,
     parallelism: spec.parallelism,
     runningCount: counters.running,
     succeededCount: counters.succeeded,
     failedCount: counters.failed,
     cancelledCount: counters.cancelled,
     retriedCount: counters.retried,
+    usage: executionUsageResource(execution.usage, spec),
     cause: causeResource(cause),
+    rerunOf: execution.rerunOf,
     spec: templateResource(spec),
+    imageDigest: execution.image?.digest ?? null,
+    imageRepoDigest: execution.image?.repoDigest ?? null,
     startTime: optionalTime(execution.startTime),
     completionTime: optionalTime(execution.completionTime),
     cancelRequestTime: optionalTime(execution.cancelRequestTime),
+    deadline: optionalTime(execution.deadline),
   };
 }
 
@@ -139,17 +161,25 @@ export function plannedExecution(planned: NewExecution, now: number): Execution 
     reason: null,
     message: null,
     counters: { running: 0, succeeded: 0, failed: 0, cancelled: 0, retried: 0 },
+    usage: NO_USAGE,
     createTime: now,
     updateTime: now,
     startTime: null,
     completionTime: null,
     cancelRequestTime: null,
     deleteTime: null,
+    image: null,
+    toRun: planned.spec.taskCount,
+    rerunOf: null,
+    rerunBy: null,
+    deadline: planned.spec.deadlineMs === undefined ? null : now + planned.spec.deadlineMs,
+    haltReason: null,
     etag: '',
   };
 }
 
-export function taskResource(task: Task): TaskResource {
+/** `waitsFor`: from `taskWaitText`. */
+export function taskResource(task: Task, waitsFor: string | null): TaskResource {
   return {
     execution: task.execution,
     index: task.index,
@@ -158,15 +188,23 @@ export function taskResource(task: Task): TaskResource {
     attempts: task.attempts,
     infraFailures: task.infraFailures,
     message: task.message,
+    waitsFor,
     notBefore: optionalTime(task.notBefore),
     startTime: optionalTime(task.startTime),
     completionTime: optionalTime(task.completionTime),
   };
 }
 
-export function taskDetailResource(task: Task, attempts: readonly Attempt[]): TaskResource {
+export function taskDetailResource(
+  task: Task,
+  attempts: readonly Attempt[],
+  waitsFor: string | null,
+): TaskResource {
   const last = attempts.findLast((attempt) => isTerminal(attempt.state));
-  return { ...taskResource(task), lastAttemptResult: last === undefined ? null : resultResource(last) };
+  return {
+    ...taskResource(task, waitsFor),
+    lastAttemptResult: last === undefined ? null : resultResource(last),
+  };
 }
 
 function resultResource({ exitCode, signal, reason, message }: Attempt): AttemptResultResource {
@@ -178,7 +216,8 @@ function resultResource({ exitCode, signal, reason, message }: Attempt): Attempt
   };
 }
 
-export function attemptResource(attempt: Attempt): AttemptResource {
+/** `spec`: of its execution. */
+export function attemptResource(attempt: Attempt, spec: JobSpec): AttemptResource {
   return {
     execution: attempt.execution,
     index: attempt.index,
@@ -193,6 +232,7 @@ export function attemptResource(attempt: Attempt): AttemptResource {
     engine: attempt.engine,
     imageDigest: attempt.imageDigest,
     logBytes: attempt.logBytes,
+    usage: attempt.usage === null ? null : attemptUsageResource(attempt.usage, spec),
     createTime: time(attempt.createTime),
     startTime: optionalTime(attempt.startTime),
     deadline: optionalTime(attempt.deadline),

@@ -6,7 +6,7 @@ const IDLE = Symbol('idle');
 
 /** Bytes as the body of an answer, pulled as the reader takes them. `stop` runs when the reader goes away. */
 export function byteStream(
-  chunks: AsyncIterator<Uint8Array<ArrayBuffer>>,
+  chunks: AsyncGenerator<Uint8Array<ArrayBuffer>>,
   stop: () => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   return new ReadableStream<Uint8Array<ArrayBuffer>>(
@@ -16,7 +16,11 @@ export function byteStream(
         if (done === true) controller.close();
         else controller.enqueue(value);
       },
-      cancel: stop,
+      async cancel() {
+        stop();
+        // Else what it holds (an open file) would be held until it is collected.
+        await chunks.return(undefined);
+      },
     },
     // Nothing is read before somebody reads the answer: a HEAD request never does.
     { highWaterMark: 0 },
@@ -24,20 +28,24 @@ export function byteStream(
 }
 
 /** Server-sent events as the body of an answer: the texts as they come, a comment where none came for 15 s. */
-export function eventStream(texts: AsyncIterator<string>, clock: Clock, stop: () => void): ReadableStream {
+export function eventStream(texts: AsyncGenerator<string>, clock: Clock, stop: () => void): ReadableStream {
   const encoder = new TextEncoder();
   let pending: Promise<IteratorResult<string>> | undefined;
   async function* withComments(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    for (;;) {
-      pending ??= texts.next();
-      const result = await orIdle(pending, clock);
-      if (result === IDLE) {
-        yield encoder.encode(': keep-alive\n\n');
-        continue;
+    try {
+      for (;;) {
+        pending ??= texts.next();
+        const result = await orIdle(pending, clock);
+        if (result === IDLE) {
+          yield encoder.encode(': keep-alive\n\n');
+          continue;
+        }
+        pending = undefined;
+        if (result.done === true) return;
+        yield encoder.encode(result.value);
       }
-      pending = undefined;
-      if (result.done === true) return;
-      yield encoder.encode(result.value);
+    } finally {
+      await texts.return(undefined);
     }
   }
   return byteStream(withComments(), stop);

@@ -45,3 +45,18 @@ export function formatSize(bytes: number): string {
   }
   return String(bytes);
 }
+
+/** For people, in about three digits: `512 MiB`, `1.2 GiB`, `900 bytes`. */
+export function sizeText(bytes: number): string {
+  for (const [unit, factor] of [
+    ['TiB', 1024 ** 4],
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+  ] as const) {
+    if (bytes < factor) continue;
+    const value = bytes / factor;
+    return `${value < 10 ? Math.floor(value * 10) / 10 : Math.floor(value)} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}

@@ -2,10 +2,11 @@ import { rm } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import { errorText, TappetError } from '../core/errors.ts';
 import type { AttemptKey } from '../core/execution.ts';
-import type { LogChunk, LogReadParams, LogSink, LogWriter } from '../core/log-sink.ts';
+import type { LogChunk, LogOptions, LogReadParams, LogSink, LogWriter } from '../core/log-sink.ts';
 import { FileLogWriter } from './file-log-writer.ts';
 import { LogReader } from './log-reader.ts';
-import { attemptDir, executionDir, recover } from './segments.ts';
+import { LogSpace } from './log-space.ts';
+import { attemptDir, endOf, executionDir, recover } from './segments.ts';
 
 export interface FileLogSinkOptions {
   /** Holds `<execution>/<index>-<attempt>/<first position>.log`; made when first needed. */
@@ -33,10 +34,10 @@ export class FileLogSink implements LogSink {
   }
 
   /** Errors: also STORE_UNAVAILABLE where the file system refuses (disk, file handles); it may work later. */
-  async open(key: AttemptKey): Promise<LogWriter> {
+  async open(key: AttemptKey, options: LogOptions = {}): Promise<LogWriter> {
     const dir = attemptDir(this.#dir, key);
     const before = this.#opening.get(dir);
-    const opening = this.#open(dir, before);
+    const opening = this.#open(dir, before, options.maxBytes ?? Infinity);
     this.#opening.set(dir, opening);
     try {
       return await opening;
@@ -59,6 +60,11 @@ export class FileLogSink implements LogSink {
     yield* reader.chunks();
   }
 
+  async end(key: AttemptKey): Promise<number> {
+    const dir = attemptDir(this.#dir, key);
+    return this.#writers.get(dir)?.position ?? (await endOf(dir));
+  }
+
   async remove(execution: string): Promise<void> {
     const dir = executionDir(this.#dir, execution);
     const writers = [...this.#writers].filter(([path]) => path.startsWith(`${dir}/`));
@@ -66,11 +72,22 @@ export class FileLogSink implements LogSink {
     await rm(dir, { recursive: true, force: true });
   }
 
-  async #open(dir: string, before: Promise<FileLogWriter> | undefined): Promise<FileLogWriter> {
+  async #open(
+    dir: string,
+    before: Promise<FileLogWriter> | undefined,
+    maxBytes: number,
+  ): Promise<FileLogWriter> {
     await before?.catch(() => undefined);
     await this.#writers.get(dir)?.giveUp();
-    const writer: FileLogWriter = new FileLogWriter(dir, this.#clock, await recover(dir), () => {
-      if (this.#writers.get(dir) === writer) this.#writers.delete(dir);
+    const recovered = await recover(dir);
+    const writer: FileLogWriter = new FileLogWriter({
+      dir,
+      clock: this.#clock,
+      recovered,
+      space: new LogSpace(dir, maxBytes, recovered.segments),
+      onEnd: () => {
+        if (this.#writers.get(dir) === writer) this.#writers.delete(dir);
+      },
     });
     this.#writers.set(dir, writer);
     for (const fn of this.#onOpen.get(dir) ?? []) fn();

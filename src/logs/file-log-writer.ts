@@ -7,12 +7,20 @@ import type { LogBytes } from '../core/execution.ts';
 import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
-import { CHECKPOINT, encodeCheckpoint, encodeHeader, END, kindOf, MAX_PAYLOAD_BYTES } from './frame.ts';
+import {
+  CHECKPOINT,
+  encodeCheckpoint,
+  encodeHeader,
+  END,
+  HEADER_BYTES,
+  kindOf,
+  MAX_PAYLOAD_BYTES,
+} from './frame.ts';
 import type { Kind } from './frame.ts';
+import type { LogSpace } from './log-space.ts';
 import { segmentPath } from './segments.ts';
 import type { Recovered } from './segments.ts';
 
-export const SEGMENT_BYTES = 8 * 1024 * 1024;
 /** Written at once: more gains nothing, and a reader that follows waits for the whole of it. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
@@ -20,6 +28,15 @@ interface Pending {
   readonly stream: LogStream;
   readonly data: Uint8Array;
   readonly done: Deferred<void>;
+}
+
+export interface FileLogWriterOptions {
+  readonly dir: string;
+  readonly clock: Clock;
+  readonly recovered: Recovered;
+  readonly space: LogSpace;
+  /** It was closed or given up. */
+  readonly onEnd: () => void;
 }
 
 /**
@@ -30,6 +47,7 @@ export class FileLogWriter implements LogWriter {
   readonly #dir: string;
   readonly #clock: Clock;
   readonly #streams: Pick<Recovered, 'stdout' | 'stderr'>;
+  readonly #space: LogSpace;
   readonly #onEnd: () => void;
   readonly #listeners = new Set<() => void>();
   #position: number;
@@ -43,8 +61,9 @@ export class FileLogWriter implements LogWriter {
   #closing: Promise<LogBytes> | undefined;
   #givenUp = false;
 
-  constructor(dir: string, clock: Clock, recovered: Recovered, onEnd: () => void) {
+  constructor({ dir, clock, recovered, space, onEnd }: FileLogWriterOptions) {
     this.#dir = dir;
+    this.#space = space;
     this.#clock = clock;
     this.#streams = recovered;
     this.#position = recovered.position;
@@ -80,9 +99,11 @@ export class FileLogWriter implements LogWriter {
   async write(stream: LogStream, data: Uint8Array): Promise<void> {
     if (this.#closing !== undefined || this.#givenUp) throw new TypeError('this log writer has ended');
     const pieces: Promise<void>[] = [];
-    for (let at = 0; at < data.length; at += MAX_PAYLOAD_BYTES) {
+    // A frame must fit into a file.
+    const size = Math.min(MAX_PAYLOAD_BYTES, this.#space.segmentBytes - HEADER_BYTES);
+    for (let at = 0; at < data.length; at += size) {
       const done = deferred<void>();
-      this.#pending.push({ stream, data: data.subarray(at, at + MAX_PAYLOAD_BYTES), done });
+      this.#pending.push({ stream, data: data.subarray(at, at + size), done });
       pieces.push(done.promise);
     }
     if (pieces.length > 0) this.#flushing ??= this.#flush();
@@ -119,11 +140,12 @@ export class FileLogWriter implements LogWriter {
   }
 
   #takeBatch(): Pending[] {
+    const most = Math.min(BATCH_BYTES, this.#space.segmentBytes);
     let bytes = 0;
     let count = 0;
     for (const { data } of this.#pending) {
-      if (count > 0 && bytes + data.length > BATCH_BYTES) break;
-      bytes += data.length;
+      bytes += HEADER_BYTES + data.length;
+      if (count > 0 && bytes > most) break;
       count += 1;
     }
     return this.#pending.splice(0, count);
@@ -149,8 +171,10 @@ export class FileLogWriter implements LogWriter {
   async #put(buffers: Uint8Array[]): Promise<void> {
     const bytes = sizeOf(buffers);
     const used = this.#position - this.#fileFirst;
-    if (this.#file !== undefined && used + bytes > SEGMENT_BYTES) await this.#release();
-    const file = this.#file ?? (await this.#newSegment());
+    const most = this.#space.segmentBytes;
+    if (this.#file !== undefined && used + bytes > most) await this.#release();
+    // The mark of the end needs no room beside itself.
+    const file = this.#file ?? (await this.#newSegment(this.#closing === undefined ? most : bytes));
     const at = this.#position - this.#fileFirst;
     // An earlier segment ended here: the new one starts with what opening would otherwise have to look for there.
     const head =
@@ -159,7 +183,8 @@ export class FileLogWriter implements LogWriter {
     this.#position += sizeOf(head) + bytes;
   }
 
-  async #newSegment(): Promise<FileHandle> {
+  async #newSegment(bytes: number): Promise<FileHandle> {
+    await this.#space.makeRoom(bytes);
     // What tasks print is for the gateway's user alone, whoever made the data folder.
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const path = segmentPath(this.#dir, this.#position);
@@ -192,6 +217,8 @@ export class FileLogWriter implements LogWriter {
     this.#file = undefined;
     try {
       await file?.sync();
+      if (file !== undefined)
+        this.#space.ended({ first: this.#fileFirst, bytes: this.#position - this.#fileFirst });
       if (this.#newFiles) await syncDirs(this.#dir);
       this.#newFiles = false;
     } finally {

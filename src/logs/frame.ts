@@ -23,6 +23,9 @@ export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 /** The longest end of a stream that a checkpoint repeats: what a resume compares. */
 export const TAIL_BYTES = 4096;
 
+/** The largest checkpoint with its header. */
+export const MAX_CHECKPOINT_BYTES = HEADER_BYTES + 16 + 2 * TAIL_BYTES;
+
 const MAGIC = 0x54;
 export const STDOUT = 1;
 export const STDERR = 2;

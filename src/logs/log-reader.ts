@@ -1,15 +1,17 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
-import type { LogChunk, LogReadParams } from '../core/log-sink.ts';
+import type { LogChunk, LogReadParams, LogStream } from '../core/log-sink.ts';
 import type { FileLogWriter } from './file-log-writer.ts';
 import { onAbort } from '../lib/service.ts';
-import { END, streamOf } from './frame.ts';
+import { CHECKPOINT, decodeCheckpoint, END, streamOf } from './frame.ts';
+import type { Frame } from './frame.ts';
 import { isMissing, listSegments, readFrames } from './segments.ts';
 import type { PlacedFrame } from './segments.ts';
 
 /** How often a follower looks where no writer of this process tells it: another process may write. */
 const LOOK_MS = 1_000;
+const LINE_FEED = 0x0a;
 
 export interface LogReaderOptions {
   readonly dir: string;
@@ -29,6 +31,10 @@ export class LogReader {
   #ended = false;
   #file: FileHandle | undefined;
   #fileFirst = -1;
+  /** Where the next bytes of each stream belong; undefined while the first checkpoint is still to be read. */
+  #expected: Record<LogStream, number> | undefined;
+  /** The byte before these. */
+  readonly #last: Record<LogStream, number | undefined> = { stdout: undefined, stderr: undefined };
 
   constructor(options: LogReaderOptions) {
     this.#options = options;
@@ -67,6 +73,7 @@ export class LogReader {
       if (end <= from || segment.first >= limit) continue;
       if (!(await this.#enter(segment))) continue;
       if (this.#file === undefined) continue;
+      if (segment.first === 0) this.#expected ??= { stdout: 0, stderr: 0 };
       const at = Math.max(0, this.#position - segment.first);
       for await (const frames of readFrames(this.#file, at, end - segment.first)) {
         yield* this.#wanted(frames, segment.first);
@@ -83,9 +90,42 @@ export class LogReader {
       if (!this.#ended) this.#position = first + end;
       const stream = streamOf(frame.kind);
       const position = first + at;
-      if (stream === undefined || position <= after || (only !== undefined && stream !== only)) continue;
-      yield { stream, offset: frame.offset, position, time: frame.time, data: frame.payload };
+      if (frame.kind === CHECKPOINT) {
+        for (const gap of this.#gapsAt(frame, position)) {
+          if (gap.position > after && (only === undefined || gap.stream === only)) yield gap;
+        }
+      }
+      if (stream === undefined) continue;
+      const startsLine = this.#startsLine(stream, frame);
+      if (position <= after || (only !== undefined && stream !== only)) continue;
+      yield { stream, offset: frame.offset, position, time: frame.time, data: frame.payload, startsLine };
     }
+  }
+
+  #startsLine(stream: LogStream, { offset, payload }: Frame): boolean {
+    const before = this.#last[stream];
+    this.#last[stream] = payload.at(-1) ?? before;
+    if (this.#expected !== undefined) this.#expected[stream] = offset + payload.length;
+    return offset === 0 || before === LINE_FEED;
+  }
+
+  /** A checkpoint that is further on than what was read: files between were dropped. */
+  #gapsAt(frame: Frame, position: number): LogChunk[] {
+    const { stdout, stderr } = decodeCheckpoint(frame.payload);
+    const before = this.#expected;
+    this.#expected = { stdout: stdout.bytes, stderr: stderr.bytes };
+    this.#last.stdout = stdout.tail.at(-1);
+    this.#last.stderr = stderr.tail.at(-1);
+    if (before === undefined) return [];
+    const { time } = frame;
+    return (['stdout', 'stderr'] as const).flatMap((stream, i) => {
+      const offset = stream === 'stdout' ? stdout.bytes : stderr.bytes;
+      const missing = offset - before[stream];
+      // Two chunks of one frame need two positions; no other frame begins within this one.
+      return missing > 0
+        ? [{ stream, offset, position: position + i, time, data: new Uint8Array(), missing }]
+        : [];
+    });
   }
 
   /** false where the file has gone since it was listed. */

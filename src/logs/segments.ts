@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { open, readdir, unlink } from 'node:fs/promises';
+import { open, readdir, stat, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TappetError } from '../core/errors.ts';
@@ -14,6 +14,12 @@ export interface Segment {
   readonly path: string;
 }
 
+/** A file of a log, with what it takes on disk. */
+export interface KeptSegment {
+  readonly first: number;
+  readonly bytes: number;
+}
+
 /** What a log holds: where the next frame goes, and how far each stream has come. */
 export interface Recovered {
   readonly position: number;
@@ -21,6 +27,8 @@ export interface Recovered {
   readonly stderr: StreamTail;
   /** It was closed, and nothing was added since. */
   readonly ended: boolean;
+  /** In order. */
+  readonly segments: readonly KeptSegment[];
 }
 
 /** Read at once; a multiple of a page, several frames of a busy stream. */
@@ -124,15 +132,32 @@ export async function recover(dir: string): Promise<Recovered> {
   // answered in the same turn (measured: 3 ms).
   const isThere = statSync(dir, { throwIfNoEntry: false }) !== undefined;
   const segments = isThere ? await listSegments(dir) : [];
-  for (const segment of segments.reverse()) {
-    const found = await scanSegment(segment);
-    if (found !== undefined) return found;
-    await unlink(segment.path);
+  for (let last = segments.pop(); last !== undefined; last = segments.pop()) {
+    const found = await scanSegment(last);
+    if (found !== undefined) return { ...found, segments: await sizesOf([...segments, last]) };
+    await unlink(last.path);
   }
-  return { position: 0, stdout: new StreamTail(), stderr: new StreamTail(), ended: false };
+  return { position: 0, stdout: new StreamTail(), stderr: new StreamTail(), ended: false, segments: [] };
 }
 
-async function scanSegment(segment: Segment): Promise<Recovered | undefined> {
+const sizesOf = (segments: readonly Segment[]): Promise<KeptSegment[]> =>
+  Promise.all(segments.map(async ({ first, path }) => ({ first, bytes: (await stat(path)).size })));
+
+/** Where a log ends, the torn end of its last file included; 0 where there is none. */
+export async function endOf(dir: string): Promise<number> {
+  const last = (await listSegments(dir)).at(-1);
+  if (last === undefined) return 0;
+  const size = await stat(last.path).then(
+    (found) => found.size,
+    (error: unknown) => {
+      if (isMissing(error)) return 0;
+      throw error;
+    },
+  );
+  return last.first + size;
+}
+
+async function scanSegment(segment: Segment): Promise<Omit<Recovered, 'segments'> | undefined> {
   const file = await open(segment.path, 'r');
   try {
     const streams = { stdout: new StreamTail(), stderr: new StreamTail() };

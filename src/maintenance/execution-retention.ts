@@ -3,20 +3,26 @@ import type { Log } from '../core/log.ts';
 import type { LogSink } from '../core/log-sink.ts';
 import type { MaintenanceStore } from '../core/store.ts';
 
-/** Pruned by one transaction: small enough that other writers do not notice. */
+/** Looked for at a time. */
 const BATCH = 500;
 /** Folders removed at the same time. */
 const PARALLEL_REMOVALS = 8;
 
 export interface ExecutionRetentionOptions {
-  readonly store: Pick<MaintenanceStore, 'expiredExecutions' | 'pruneExecutions'>;
+  readonly store: Pick<MaintenanceStore, 'expiredExecutions' | 'surplusExecutions' | 'pruneExecutions'>;
   readonly logs: Pick<LogSink, 'remove'>;
   readonly log: Log;
+  /** By job, how many ended executions are kept beside the ages; absent = any number. */
+  retentionCounts?(): ReadonlyMap<string, number>;
 }
 
+/** Names of what may go, at most `limit`; called again after those have gone. */
+type Find = (limit: number) => Promise<readonly string[]>;
+
 /**
- * Removes executions that were deleted or are past their retention. Logs go first: a crash in between leaves a row
- * that is found again, never files that nobody knows of. A log that cannot be removed holds up its own row only.
+ * Removes executions that were deleted, are past their retention, or are more than their job keeps. Logs go first: a
+ * crash in between leaves a row that is found again, never files that nobody knows of. A log that cannot be removed
+ * holds up its own row only.
  */
 export class ExecutionRetention {
   readonly #options: ExecutionRetentionOptions;
@@ -30,19 +36,39 @@ export class ExecutionRetention {
     const { store } = this.#options;
     /** By name, why its log is still there: left alone until the next run. */
     const stuck = new Map<string, unknown>();
+    let removed = await this.#removeAll((limit) => store.expiredExecutions(limit), stuck, signal);
+    for (const [job, keep] of this.#options.retentionCounts?.() ?? []) {
+      const find: Find = (limit) => store.surplusExecutions(job, keep, limit);
+      removed += await this.#removeAll(find, stuck, signal);
+    }
+    this.#report(stuck);
+    return removed;
+  }
+
+  async #removeAll(find: Find, stuck: Map<string, unknown>, signal?: AbortSignal): Promise<number> {
     let removed = 0;
     while (signal?.aborted !== true) {
-      const expired = await store.expiredExecutions(BATCH + stuck.size);
-      const names = expired.filter((name) => !stuck.has(name));
+      const found = await find(BATCH + stuck.size);
+      const names = found.filter((name) => !stuck.has(name));
       if (names.length === 0) break;
       const gone = await this.#removeLogs(names, stuck);
       if (gone.length === 0) continue;
-      const pruned = await store.pruneExecutions(gone);
+      const pruned = await this.#prune(gone, signal);
       removed += pruned;
       // Nothing gone although something was named: the same names would come for ever.
       if (pruned === 0) break;
     }
-    this.#report(stuck);
+    return removed;
+  }
+
+  /** Piece by piece: whoever else writes has its turn in between. */
+  async #prune(names: readonly string[], signal?: AbortSignal): Promise<number> {
+    let removed = 0;
+    for (let more = true; more && signal?.aborted !== true;) {
+      const result = await this.#options.store.pruneExecutions(names);
+      removed += result.removed;
+      more = result.more;
+    }
     return removed;
   }
 

@@ -7,6 +7,7 @@ import type { MaintenanceStore, QueryStore } from '../core/store.ts';
 import { pause, Service } from '../lib/service.ts';
 import { EventRetention } from './event-retention.ts';
 import { ExecutionRetention } from './execution-retention.ts';
+import { ImagePrune } from './image-prune.ts';
 import { OrphanContainers } from './orphan-containers.ts';
 
 const MINUTE = 60_000;
@@ -20,6 +21,12 @@ export interface MaintenanceOptions {
   readonly log: Log;
   /** How long decided events are kept, in ms. */
   eventRetentionMs(): number;
+  /** By job, how many ended executions are kept; a job that is not there keeps them by their age alone. */
+  retentionCounts(): ReadonlyMap<string, number>;
+  /** null = images are never removed. */
+  imagePrune(): { readonly unusedForMs: number } | null;
+  /** Images of jobs that never pull. */
+  neverPulled(): readonly string[];
   /** The engine, while this process is in charge of it. */
   runner(): Runner | undefined;
 }
@@ -41,9 +48,18 @@ export class Maintenance extends Service {
     const { store, logs, clock, log } = options;
     this.#clock = clock;
     this.#log = log;
-    const executions = new ExecutionRetention({ store, logs, log });
+    const retentionCounts = () => options.retentionCounts();
+    const executions = new ExecutionRetention({ store, logs, log, retentionCounts });
     const events = new EventRetention({ store, retentionMs: () => options.eventRetentionMs() });
     const orphans = new OrphanContainers({ store, clock, log, runner: () => options.runner() });
+    const settings = () => options.imagePrune();
+    const images = new ImagePrune({
+      store,
+      log,
+      settings,
+      neverPulled: () => options.neverPulled(),
+      runner: () => options.runner(),
+    });
     this.#duties = [
       {
         what: 'remove old executions',
@@ -55,6 +71,11 @@ export class Maintenance extends Service {
         what: 'remove orphaned containers',
         everyMs: 5 * MINUTE,
         runOnce: (signal) => orphans.runOnce(signal),
+      },
+      {
+        what: 'remove unused images',
+        everyMs: 60 * MINUTE,
+        runOnce: (signal) => images.runOnce(signal),
       },
     ];
   }

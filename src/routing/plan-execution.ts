@@ -7,6 +7,7 @@ import { JOB_RANGES } from '../core/job.ts';
 import type { EnvValue, JobSpec, Limits } from '../core/job.ts';
 import type { JsonObject } from '../core/json.ts';
 import { formatDuration } from '../lib/duration.ts';
+import { imageRefused, isAllowedImage } from '../lib/image-pattern.ts';
 import { freezeStaging, StagingError } from './freeze-staging.ts';
 import type { FrozenStaging } from './freeze-staging.ts';
 import { literal } from './literal.ts';
@@ -47,10 +48,11 @@ const NAME_DIGITS = 10;
  */
 export function planExecution(params: PlanParams): NewExecution {
   const { job, overrides = {}, ids } = params;
+  checkImage(job, params.limits);
   checkOverrides(overrides, params.limits);
   return {
     uid: ids.uid(),
-    name: `${job.name}-${ids.suffix(NAME_DIGITS)}`,
+    name: executionName(job.name, ids),
     job: job.name,
     jobGeneration: params.generation,
     spec: { ...applyOverrides(job.spec, overrides), ...(params.staging ?? stagingAlone(params)) },
@@ -58,6 +60,15 @@ export function planExecution(params: PlanParams): NewExecution {
     cause: params.cause,
     labels: job.labels,
   };
+}
+
+/** A name that no other execution has. */
+export const executionName = (job: string, ids: Ids): string => `${job}-${ids.suffix(NAME_DIGITS)}`;
+
+/** The configuration was checked with its own settings; a plan is made with those of now. */
+function checkImage({ name, spec: { image } }: PlanParams['job'], { allowedImages }: Limits): void {
+  if (allowedImages === undefined || isAllowedImage(image, allowedImages)) return;
+  throw invalid(`jobs.${name}.image`, `image of job "${name}": ${imageRefused(image, allowedImages)}.`);
 }
 
 /** Whether the path of an error of `planExecution` stands in the job, not among the overrides. */

@@ -44,6 +44,8 @@ describe('what a job becomes', () => {
           timeout: '168h',
           gracePeriod: '0s',
           retention: '365d',
+          retentionCount: 10,
+          maxConcurrentExecutions: 2,
           labels: { team: 'x' },
           annotations: { note: 'y' },
         },
@@ -63,6 +65,8 @@ describe('what a job becomes', () => {
         parallelism: 0,
         timeoutMs: 604_800_000,
         gracePeriodMs: 0,
+        retentionCount: 10,
+        maxConcurrentExecutions: 2,
       },
     });
   });
@@ -191,10 +195,15 @@ describe('the server', () => {
       port: 8080,
       dataDir: `${folder.path}/.tappet`,
       maxBodyBytes: 1_048_576,
-      maxRunningTasks: 100,
+      maxRunningTasks: null,
+      admission: { cpuOvercommit: 8, memoryReserveBytes: 256 * 1_048_576 },
       limits: { maxTasks: 10_000, maxParallelism: 100 },
       allowedBinds: [],
       eventRetentionMs: 30 * 86_400_000,
+      pulls: { timeoutMs: 600_000, idleMs: 120_000 },
+      registries: {},
+      allowedImages: null,
+      imagePrune: null,
     });
     expect((await folder.load({ server: { dataDir: '/var/lib/t' } })).server.dataDir).toBe('/var/lib/t');
   });

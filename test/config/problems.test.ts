@@ -86,6 +86,10 @@ describe('jobs', () => {
     [{ args: [['x']] }, 'jobs.a.args[0]: must be a text, a number or true or false, not a list'],
     [{ image: 'UPPER:1' }, 'jobs.a.image: must be the name of an image'],
     [{ retention: '366d' }, 'jobs.a.retention: must be between 1d and 365d, not 366d'],
+    [{ retentionCount: 0 }, 'jobs.a.retentionCount: must be at least 1'],
+    [{ maxConcurrentExecutions: 0 }, 'jobs.a.maxConcurrentExecutions: must be at least 1'],
+    [{ maxConcurrentExecutions: '2' }, 'jobs.a.maxConcurrentExecutions: must be a number, not a text'],
+    [{ maxLogBytes: '64Ki' }, 'jobs.a.maxLogBytes: must be between 1Mi and 1Ti, not 64Ki'],
     [{ image: 'a b' }, 'jobs.a.image: must be the name of an image'],
     [{ image: undefined }, 'jobs.a.image: is missing; it must be a text'],
     [{ command: [] }, 'jobs.a.command: must not be empty'],
@@ -214,6 +218,15 @@ describe('volumes', () => {
       { allowedBinds: allowed },
     );
     expect(lines).toEqual(['jobs.a.volumes[1].to: another volume stands at "/in" already']);
+  });
+
+  it.each([
+    [{ cpuOvercommit: 0 }, 'server.admission.cpuOvercommit: must be at least 0.1'],
+    [{ memoryReserve: 5 }, 'server.admission.memoryReserve: '],
+    [{ memory: '1Gi' }, 'server.admission.memory: unknown key "memory"'],
+  ])('admission %j', async (admission, line) => {
+    const lines = await found({ server: { admission, maxRunningTasks: 5 } });
+    expect(lines).toEqual(line.endsWith(': ') ? [] : [expect.stringContaining(line)]);
   });
 
   it('need absolute folders in allowedBinds', async () => {

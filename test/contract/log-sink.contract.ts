@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AttemptKey } from '../../src/core/execution.ts';
-import type { LogChunk, LogCursor, LogReadParams, LogSink, LogWriter } from '../../src/core/log-sink.ts';
+import type {
+  LogChunk,
+  LogCursor,
+  LogReadParams,
+  LogSink,
+  LogStream,
+  LogWriter,
+} from '../../src/core/log-sink.ts';
 
 export interface LogSinkHarness {
   /** A sink over the same lasting place each time: a second one is what a new process would have. */
@@ -9,6 +16,7 @@ export interface LogSinkHarness {
 }
 
 const KEY: AttemptKey = { execution: 'report-0123456789', index: 0, attempt: 0 };
+const MIB = 1024 * 1024;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 export async function collect(
@@ -68,6 +76,79 @@ export function logSinkContract(name: string, make: () => Promise<LogSinkHarness
         expect(textOf(rest)).toBe('abcd'.slice(i + 1));
         expect(textOf(await collect(sink, KEY, { after: chunk.position + 1 }))).toBe('abcd'.slice(i + 1));
       }
+    });
+
+    it('tells which chunks begin a line, wherever the reading begins', async () => {
+      const writer = await openToLeave(sink);
+      for (const text of ['a\n', 'b', 'c\n', 'd']) await writer.write('stdout', bytes(text));
+      await writer.write('stderr', bytes('e'));
+      const again = await openToLeave(harness.open());
+      for (const text of ['f\n', 'g']) await again.write('stdout', bytes(text));
+      await again.write('stderr', bytes('h'));
+      const expected = [
+        'a\n true',
+        'b true',
+        'c\n false',
+        'd true',
+        'e true',
+        'f\n false',
+        'g true',
+        'h false',
+      ];
+      const shown = (chunks: readonly LogChunk[]): string[] =>
+        chunks.map((chunk) => `${textOf([chunk])} ${chunk.startsLine}`);
+      const all = await collect(harness.open(), KEY);
+      expect(shown(all)).toEqual(expected);
+      for (const [i, { position }] of all.entries()) {
+        expect(shown(await collect(harness.open(), KEY, { after: position }))).toEqual(expected.slice(i + 1));
+      }
+    });
+
+    it('tells where the end is, so that the last chunks are read without the rest', async () => {
+      expect(await sink.end(KEY)).toBe(0);
+      const writer = await openToLeave(sink);
+      for (const text of ['a', 'b', 'c', 'd']) await writer.write('stdout', bytes(text));
+      const chunks = await collect(sink, KEY);
+      const last = chunks.at(-1)?.position ?? Infinity;
+      for (const from of [sink, harness.open()]) {
+        const end = await from.end(KEY);
+        expect(end).toBeGreaterThan(last);
+        expect(textOf(await collect(from, KEY, { after: end - 1 }))).toBe('');
+        expect(textOf(await collect(from, KEY, { after: end - (end - last) - 1 }))).toBe('d');
+      }
+    });
+
+    it('keeps beginning and end of a log that is longer than its room, and tells what is missing', async () => {
+      const truth: Record<LogStream, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+      const writer = await sink.open(KEY, { maxBytes: MIB });
+      left.push(writer);
+      for (let i = 0; i < 150; i++) {
+        const stream = i % 3 === 0 ? 'stderr' : 'stdout';
+        const line = Buffer.from(`${String(i).padStart(9)}\n`.repeat(2000));
+        await writer.write(stream, line);
+        truth[stream] = Buffer.concat([truth[stream], line]);
+      }
+      const { stdout, stderr } = truth;
+      expect(readable(writer.cursor())).toEqual({
+        stdout: [stdout.length, stdout.subarray(-4096).toString()],
+        stderr: [stderr.length, stderr.subarray(-4096).toString()],
+      });
+      const chunks = await collect(harness.open(), KEY);
+      const kept = chunks.reduce((sum, { data }) => sum + data.length, 0);
+      expect([kept > 0.7 * MIB, kept <= MIB]).toEqual([true, true]);
+      for (const stream of ['stdout', 'stderr'] as const) {
+        const own = chunks.filter((chunk) => chunk.stream === stream);
+        expect(own.filter(({ missing }) => missing !== undefined)).toHaveLength(1);
+        const rebuilt = own.map(({ offset, data, missing = 0 }) =>
+          missing > 0 ? truth[stream].subarray(offset - missing, offset) : Buffer.from(data),
+        );
+        expect(Buffer.concat(rebuilt).equals(truth[stream])).toBe(true);
+        const alone = await collect(harness.open(), KEY, { stream });
+        expect(alone.map(({ position }) => position)).toEqual(own.map(({ position }) => position));
+      }
+      const ordered = chunks.map(({ position }) => position);
+      expect(new Set(ordered).size).toBe(chunks.length);
+      expect(ordered).toEqual([...ordered].sort((a, b) => a - b));
     });
 
     it('is empty where nothing was written', async () => {

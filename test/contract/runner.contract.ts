@@ -4,6 +4,7 @@ import { MIB } from '../../src/core/job.ts';
 import { scriptSpec } from '../support/container-specs.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
 import { filesContract } from './runner-files.contract.ts';
+import { usageContract } from './runner-usage.contract.ts';
 
 export interface RunnerHarness {
   readonly instance: string;
@@ -256,6 +257,8 @@ export function runnerContract(name: string, open: () => Promise<RunnerHarness>)
         return log.text('stdout');
       },
     }));
+
+    usageContract(() => ({ runner: harness.runner, specOf }));
 
     describe('the log', () => {
       const HALF = 10_000_000;

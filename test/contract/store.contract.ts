@@ -1,14 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { Bench, ENGINE, DAY, expectCode } from './store/fixture.ts';
 import type { MakeStore } from './store/fixture.ts';
+import { roomContract } from './store/admission.ts';
 import { claimsContract } from './store/claims.ts';
 import { enginesContract } from './store/engines.ts';
 import { finishContract } from './store/finish.ts';
 import { historiesContract } from './store/histories.ts';
+import { imagesContract } from './store/images.ts';
 import { inboxContract } from './store/inbox.ts';
 import { maintenanceContract } from './store/maintenance.ts';
 import { queryContract } from './store/query.ts';
+import { rerunsContract } from './store/reruns.ts';
+import { retriesContract } from './store/retries.ts';
 import { routingContract } from './store/routing.ts';
+import { turnsContract } from './store/turns.ts';
+import { usageContract } from './store/usage.ts';
 
 /** What every store must do, as callers rely on it; each implementation runs this whole suite. */
 export function storeContract(name: string, makeStore: MakeStore): void {
@@ -19,8 +25,14 @@ export function storeContract(name: string, makeStore: MakeStore): void {
     routingContract(bench);
     enginesContract(bench);
     claimsContract(bench);
+    roomContract(bench);
+    turnsContract(bench);
     finishContract(bench);
+    retriesContract(bench);
+    rerunsContract(bench);
     queryContract(bench);
+    imagesContract(bench);
+    usageContract(bench);
     maintenanceContract(bench);
     historiesContract(bench);
   });

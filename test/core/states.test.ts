@@ -6,6 +6,7 @@ import { ATTEMPT_MOVES, EXECUTION_MOVES, TASK_MOVES, assertMove, isTerminal } fr
 const MOVES = {
   execution: [
     'PENDING RUNNING',
+    'PENDING FAILED',
     'PENDING CANCELLED',
     'RUNNING SUCCEEDED',
     'RUNNING FAILED',

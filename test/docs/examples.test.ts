@@ -31,7 +31,7 @@ describe('configurations in the docs', () => {
     for (const name of ['S3_KEY', 'NOTIFY_TOKEN']) process.env[name] = SECRET;
     for (const name of ['s3.secret', 'signing.key']) writeFileSync(join(dir, name), SECRET, { mode: 0o600 });
     const secrets = new SecretStore({ dataDir: join(dir, '.tappet'), env: {} });
-    for (const name of ['api-key', 'notify-token', 'ffmpeg-license'])
+    for (const name of ['api-key', 'notify-token', 'ffmpeg-license', 'registry-token'])
       await secrets.add(name, Buffer.from(SECRET), '2026-01-01T00:00:00.000Z');
     mkdirSync(join(dir, 'inbox'));
   });

@@ -120,7 +120,7 @@ describe('an engine', () => {
     rig.runner.exit(rig.container(name), { exitCode: 137 });
     await rig.clock.advance(2000);
     rig.runner.goUp();
-    await rig.until(async () => (await rig.store.listAttempts(name, 0))[0]?.reason === 'CONTAINER_LOST');
+    await rig.until(async () => (await rig.store.listAttempts(name, 0))[0]?.reason === 'ENGINE_RESTARTED');
     expect((await rig.store.listAttempts(name, 0))[0]).toMatchObject({
       exitCode: 137,
       message: expect.stringMatching(/engine was restarted/),

@@ -81,10 +81,10 @@ describe('an attempt', () => {
   });
 
   it('starts at most two per core of the engine at a time', async () => {
-    await rig.started({}, { maxRunningTasks: 20 });
+    const executor = await rig.started({}, { maxRunningTasks: 20 });
     const release = rig.runner.hold('ensure');
     await rig.create({ taskCount: 15, parallelism: 0 });
-    await rig.until(() => rig.runner.countOf('prepare') === 15);
+    await rig.until(() => executor.status().runningTasks === 15 && rig.runner.countOf('ensure') > 3);
     expect(rig.runner.maxStarting).toBe(4);
     release();
     await rig.until(() => rig.runner.maxRunning === 15);

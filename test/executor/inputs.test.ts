@@ -166,7 +166,7 @@ describe('inputs', () => {
     const never = await rig.create(spec);
     expect(await rig.ended(never)).toMatchObject({
       state: 'FAILED',
-      message: 'Task 0 failed: The object store of connection "store" does not answer.',
+      message: 'Task 0 failed: the object store of connection "store" does not answer.',
     });
     expect(await reasons(never)).toHaveLength(8);
   });

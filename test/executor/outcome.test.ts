@@ -12,6 +12,7 @@ const exited = (exit: Partial<Exit>, endTime = 5000): Ended => ({
   endTime,
   exit: { exitCode: null, signal: null, oomKilled: false, error: null, ...exit },
 });
+const NOTHING = { ranAfterStopRequest: false, engineWasAway: false, lastMemoryBytes: null };
 const MISSING: Ended = { state: 'missing' };
 const asked = (stopReason: 'timeout' | 'cancel', stopRequestTime = 4000) => ({ stopReason, stopRequestTime });
 
@@ -77,7 +78,7 @@ describe('outcome of an attempt', () => {
       'FAILED',
       'TIMED_OUT',
       137,
-      /SIGTERM, then SIGKILL after 30s/,
+      /longer than 10m; SIGTERM did not end it within 30s, so it was killed\.$/,
     ],
     ['timeout, exit 0', asked('timeout'), exited({ exitCode: 0 }), 'FAILED', 'TIMED_OUT', 0, /exit code 0/],
     [
@@ -101,7 +102,15 @@ describe('outcome of an attempt', () => {
     ['timeout, removed', asked('timeout'), MISSING, 'FAILED', 'TIMED_OUT', null, /removed/],
     ['cancel', asked('cancel'), exited({ exitCode: 143 }), 'CANCELLED', 'CANCELLED', 143, /^Cancelled/],
     ['cancel, exit 0', asked('cancel'), exited({ exitCode: 0 }), 'CANCELLED', 'CANCELLED', 0, /exit code 0/],
-    ['cancel, killed', asked('cancel'), exited({ exitCode: 137 }), 'CANCELLED', 'CANCELLED', 137, /SIGKILL/],
+    [
+      'cancel, killed',
+      asked('cancel'),
+      exited({ exitCode: 137 }),
+      'CANCELLED',
+      'CANCELLED',
+      137,
+      /so it was killed\.$/,
+    ],
     [
       'failed before the cancel',
       asked('cancel', 6000),
@@ -124,20 +133,44 @@ describe('outcome of an attempt', () => {
   });
 
   it.each([
-    ['killed with the engine', RAN, exited({ exitCode: 137 }), 'CONTAINER_LOST'],
-    ['ended with the engine', RAN, exited({ exitCode: 143 }), 'CONTAINER_LOST'],
-    ['gone when the engine came back', RAN, exited({ exitCode: 255 }), 'CONTAINER_LOST'],
+    ['killed with the engine', RAN, exited({ exitCode: 137 }), 'ENGINE_RESTARTED'],
+    ['ended with the engine', RAN, exited({ exitCode: 143 }), 'ENGINE_RESTARTED'],
+    ['gone when the engine came back', RAN, exited({ exitCode: 255 }), 'ENGINE_RESTARTED'],
     ['an end of its own meanwhile', RAN, exited({ exitCode: 7 }), 'NON_ZERO_EXIT_CODE'],
     ['out of memory meanwhile', RAN, exited({ exitCode: 137, oomKilled: true }), 'OOM_KILLED'],
     ['asked to stop before', asked('cancel'), exited({ exitCode: 137 }), 'CANCELLED'],
   ] as const)('around a restart of the engine: %s', (_, attempt, ended, reason) => {
-    const seen = { ranAfterStopRequest: false, engineWasAway: true };
+    const seen = { ...NOTHING, engineWasAway: true };
     expect(outcomeOf(attempt, SPEC, ended, 9000, seen).reason).toBe(reason);
   });
 
   it('is a stop where it ran when it was asked, though the clock of the engine says otherwise', () => {
-    const seen = { ranAfterStopRequest: true, engineWasAway: false };
+    const seen = { ...NOTHING, ranAfterStopRequest: true };
     const ended = exited({ exitCode: 0 }, 5000);
     expect(outcomeOf(asked('timeout', 6000), SPEC, ended, 9000, seen).reason).toBe('TIMED_OUT');
+  });
+
+  it.each([
+    ['95 % in use when it was killed', 487 * MIB, { exitCode: 137 }, 'OOM_SUSPECTED'],
+    ['less in use', 486 * MIB, { exitCode: 137 }, 'NON_ZERO_EXIT_CODE'],
+    ['not measured', null, { exitCode: 137 }, 'NON_ZERO_EXIT_CODE'],
+    ['an end of its own', 512 * MIB, { exitCode: 1 }, 'NON_ZERO_EXIT_CODE'],
+    ['the engine knows it', 512 * MIB, { exitCode: 137, oomKilled: true }, 'OOM_KILLED'],
+  ] as const)('memory: %s', (_, lastMemoryBytes, exit, reason) => {
+    const result = outcomeOf(RAN, SPEC, exited(exit), 9000, { ...NOTHING, lastMemoryBytes });
+    expect(result.reason).toBe(reason);
+    if (reason === 'OOM_SUSPECTED') expect(result.message).toMatch(/512Mi.*raise "memory"/);
+  });
+
+  it('tells of a killed child from a killed program', () => {
+    const message = (exitCode: number): string =>
+      outcomeOf(RAN, SPEC, exited({ exitCode, oomKilled: true }), 9000).message;
+    expect(message(137)).toMatch(/^Killed by the kernel/);
+    expect(message(1)).toMatch(/^The kernel killed one of its processes.*exit code 1/);
+  });
+
+  it('is the memory’s where it was killed around a restart of the engine only if the kernel says so', () => {
+    const seen = { ...NOTHING, engineWasAway: true, lastMemoryBytes: 512 * MIB };
+    expect(outcomeOf(RAN, SPEC, exited({ exitCode: 137 }), 9000, seen).reason).toBe('ENGINE_RESTARTED');
   });
 });

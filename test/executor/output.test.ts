@@ -28,6 +28,27 @@ describe('output', () => {
     expect((await rig.attempt(name)).message).toBe('Succeeded.');
   });
 
+  it('has the room that its job says, 100 MiB unless it says', async () => {
+    const rooms: (number | undefined)[] = [];
+    const logs: LogSink = {
+      open: (key, options) => {
+        rooms.push(options?.maxBytes);
+        return rig.logs.open(key);
+      },
+      read: (key, params) => rig.logs.read(key, params),
+      end: (key) => rig.logs.end(key),
+      remove: (execution) => rig.logs.remove(execution),
+    };
+    await rig.started({ logs });
+    for (const spec of [{}, { maxLogBytes: 5 * 1024 * 1024 }]) {
+      const name = await rig.create(spec);
+      await rig.running(name);
+      rig.runner.exit(rig.container(name));
+      await rig.ended(name);
+    }
+    expect(rooms).toEqual([100 * 1024 * 1024, 5 * 1024 * 1024]);
+  });
+
   it('whose log cannot be opened for a while leaves the container alone', async () => {
     const first = rig.mortal();
     await first.start();
@@ -42,6 +63,7 @@ describe('output', () => {
           ? Promise.reject(new TappetError('STORE_UNAVAILABLE', 'no file handles left'))
           : rig.logs.open(key),
       read: (key, params) => rig.logs.read(key, params),
+      end: (key) => rig.logs.end(key),
       remove: (execution) => rig.logs.remove(execution),
     };
     await rig.started({ logs });

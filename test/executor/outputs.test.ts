@@ -81,7 +81,7 @@ describe('outputs', () => {
     const name = await rig.create({ outputs: FILM });
     expect(await rig.ended(name)).toMatchObject({
       state: 'FAILED',
-      message: 'Task 0 failed: Its outputs could not be stored: Connection "store" may not use bucket "b".',
+      message: 'Task 0 failed: its outputs could not be stored: Connection "store" may not use bucket "b".',
     });
     expect(await reasons(name)).toEqual(['OUTPUT_REFUSED']);
   });

@@ -49,6 +49,7 @@ test('shows a job in the words it was written in', async () => {
       timeout: '10m',
       gracePeriod: '30s',
       retention: '30d',
+      maxLogBytes: '100Mi',
     },
   });
 });

@@ -3,8 +3,7 @@ import { expect, test } from 'vitest';
 import type { LogChunk, LogSink, LogStream } from '../../src/core/log-sink.ts';
 import { readFrom, readTail } from '../../src/http/page/log-tail.ts';
 
-const KEY = { execution: 'e', index: 0, attempt: 0, logBytes: null };
-const SCAN = 1_000_000;
+const KEY = { execution: 'e', index: 0, attempt: 0 };
 
 /** A log of these chunks. Positions have gaps, as those of a real one. */
 function logOf(chunks: readonly (readonly [LogStream, Uint8Array | string])[], repeat = 1): LogSink {
@@ -19,6 +18,7 @@ function logOf(chunks: readonly (readonly [LogStream, Uint8Array | string])[], r
         }
       }
     },
+    end: async () => repeat * chunks.length * 7,
     open: () => Promise.reject(new Error('not used here')),
     remove: async () => undefined,
   };
@@ -41,10 +41,7 @@ test('a short log is whole, in its order, with characters that were cut between 
             (_, i) => [name, bytes.subarray(i * step, (i + 1) * step)] as const,
           );
         });
-        const { parts, cut } = (await readTail(logOf(pieces), KEY, { bytes: 10_000, scan: SCAN })) as Exclude<
-          Awaited<ReturnType<typeof readTail>>,
-          'tooLong'
-        >;
+        const { parts, cut } = await readTail(logOf(pieces), KEY, { bytes: 10_000 });
         expect(cut).toBe(false);
         expect(parts.map(({ text }) => text).join('')).toBe(writes.map(([, text]) => text).join(''));
         for (const name of ['stdout', 'stderr'] as const) {
@@ -74,8 +71,7 @@ test('the end of a long log is its last lines, the first of them whole', async (
           { length: Math.ceil(all.length / size) },
           (_, i) => ['stdout', all.subarray(i * size, (i + 1) * size)] as const,
         );
-        const tail = await readTail(logOf(pieces), KEY, { bytes, scan: SCAN });
-        if (tail === 'tooLong') throw new Error('it is short');
+        const tail = await readTail(logOf(pieces), KEY, { bytes });
         const shown = tail.parts.map((part) => part.text).join('');
         expect(tail.cut).toBe(true);
         expect(text.endsWith(shown)).toBe(true);
@@ -87,9 +83,9 @@ test('the end of a long log is its last lines, the first of them whole', async (
   );
 });
 
-test('a log that is longer than what may be read is not read to its end; one that is closed not at all', async () => {
+test('of a long log only the end is read', async () => {
   let read = 0;
-  const log = logOf([['stdout', new Uint8Array(1024)]], 100);
+  const log = logOf([['stdout', new Uint8Array(1024).fill(97)]], 100_000);
   const counted: LogSink = {
     ...log,
     async *read(key, params) {
@@ -99,30 +95,49 @@ test('a log that is longer than what may be read is not read to its end; one tha
       }
     },
   };
-  const params = { bytes: 100, scan: 50 * 1024 };
-  expect(await readTail(counted, KEY, params)).toBe('tooLong');
-  expect(read).toBeLessThan(51);
-  read = 0;
-  expect(await readTail(counted, { ...KEY, logBytes: { stdout: 60_000, stderr: 0 } }, params)).toBe(
-    'tooLong',
-  );
-  expect(read).toBe(0);
-  expect(await readTail(log, KEY, { bytes: 100, scan: 200 * 1024 })).not.toBe('tooLong');
+  expect(await readTail(counted, KEY, { bytes: 100 })).toMatchObject({ cut: true });
+  expect(read).toBeLessThan(100);
 });
 
-test('a log of many small chunks keeps its end, and is bounded by their number too', async () => {
+test('a log of many small chunks keeps its end', async () => {
   const log = logOf(
     [
       ['stdout', 'a'],
       ['stderr', 'b'],
     ],
-    50_000,
+    5_000,
   );
-  const tail = await readTail(log, KEY, { bytes: 10, scan: 100_000 * 65 });
-  expect(tail).toMatchObject({ cut: true, cost: 100_000 * 65 });
-  if (tail === 'tooLong') throw new Error('it is not');
+  const tail = await readTail(log, KEY, { bytes: 10 });
+  expect(tail.cut).toBe(true);
   expect(tail.parts.map(({ text }) => text).join('')).toBe('ababababab');
-  expect(await readTail(log, KEY, { bytes: 10, scan: 100_000 })).toBe('tooLong');
+});
+
+test('a gap is told of, also where the rest of its stream is not shown', async () => {
+  const log = logOf([
+    ['stdout', 'begin\n'],
+    ['stdout', 'end\n'],
+  ]);
+  const gap = {
+    stream: 'stdout',
+    offset: 1_000_006,
+    position: 3,
+    time: 0,
+    data: new Uint8Array(),
+    missing: 1_000_000,
+  } as const;
+  const withGap: LogSink = {
+    ...log,
+    async *read(key, params) {
+      for await (const chunk of log.read(key, params)) {
+        yield chunk;
+        if (chunk.position === 0) yield gap;
+      }
+    },
+  };
+  const { parts } = await readTail(withGap, KEY, { bytes: 1000 });
+  expect(parts.map(({ text }) => text).join('')).toBe(
+    'begin\n\n[tappet] 1000000 bytes are missing here: the log was longer than maxLogBytes of its job.\nend\n',
+  );
 });
 
 test('pieces from a position on follow one another without a gap, and the last one says so', async () => {
@@ -144,6 +159,6 @@ test.each([
   ['10%\r20%\r\n', '10%\n20%\n'],
   ['a\u001b', 'a\u001b'],
 ])('%j is read as %j', async (written, read) => {
-  const tail = await readTail(logOf([['stdout', written]]), KEY, { bytes: 100, scan: SCAN });
+  const tail = await readTail(logOf([['stdout', written]]), KEY, { bytes: 100 });
   expect(tail).toMatchObject({ parts: [{ text: read }] });
 });

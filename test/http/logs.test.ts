@@ -101,7 +101,7 @@ test('following goes on with the next attempt and ends with the task', async () 
 
   const rest = stream.rest();
   t.logs.push(key(1), 'stdout', 'last');
-  t.logs.end(key(1));
+  t.logs.finish(key(1));
   t.store.setAttempt(key(1), { state: 'SUCCEEDED' });
   t.store.setTask(EXECUTION, 0, { state: 'SUCCEEDED' });
   await t.clock.advance(1000);

@@ -41,7 +41,8 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const claim = () => store.claimAttempts({ engine: 'docker', epoch, limit: 1, maxParallelism: 10 });
+const claim = async () =>
+  (await store.claimAttempts({ engine: 'docker', epoch, limit: 1, maxParallelism: 10 })).claims;
 
 test('pages through executions; a token of nowhere is refused with its field', async () => {
   for (let i = 0; i < 3; i++) await client.jobs.run('hello');

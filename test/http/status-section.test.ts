@@ -18,3 +18,26 @@ it('says nothing of one that is', () => {
   expect(page).not.toContain('configuration');
   expect(page).toContain('hidden');
 });
+
+it('tells of images that are being pulled, and how far', () => {
+  const pull = {
+    image: 'team/<x>:2',
+    startTime: 0,
+    layers: 7,
+    layersDone: 3,
+    bytes: 12 * 1024 ** 2,
+    totalBytes: 80 * 1024 ** 2,
+  };
+  const page = (pulls: object[]) =>
+    statusSection(
+      { engine: { state: 'ready', message: '', warnings: [], pulls: pulls.map((one) => ({ ...one })) } },
+      20_000,
+    )
+      .toString()
+      .replace(/\s+/g, ' ');
+  expect(page([pull])).toContain('pulling <code>team/&lt;x&gt;:2</code>: 12 MiB of 80 MiB, 3 of 7 layers');
+  expect(page([{ ...pull, layers: 0, totalBytes: 0 }])).toContain(
+    'pulling <code>team/&lt;x&gt;:2</code> <span',
+  );
+  expect(page([])).not.toContain('pulling');
+});

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { DockerRunner } from '../../src/runners/docker/docker-runner.ts';
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
-import { engineRequest, importImage, testEngine } from '../support/engine.ts';
+import { engineRequest, importImage, pushImage, testEngine } from '../support/engine.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { fakeRegistry, testRegistry } from '../support/registry.ts';
 import type { TestRegistry } from '../support/registry.ts';
@@ -32,37 +32,19 @@ beforeAll(async () => {
   image = `${registry.host}/team/job:v1`;
   await importImage(endpoint, image, { 'etc/mark': randomBytes(8).toString('hex') });
   ({ digest } = await newRunner().prepare(image));
-  await push(image);
+  await pushImage(endpoint, image);
 });
 afterAll(async () => {
   await forget(image);
   await registry.close();
 });
 
-async function push(name: string): Promise<void> {
-  const colon = name.lastIndexOf(':');
-  const path = `/v1.41/images/${name.slice(0, colon)}/push?tag=${name.slice(colon + 1)}`;
-  const where =
-    endpoint.kind === 'unix' ? { socketPath: endpoint.path } : { host: endpoint.host, port: endpoint.port };
-  // The engine wants the header even where the registry wants no account.
-  const headers = { 'x-registry-auth': Buffer.from('{}').toString('base64') };
-  const text = await new Promise<string>((resolve, reject) => {
-    const call = request({ ...where, method: 'POST', path, headers, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (part: string) => (body += part));
-      response.on('end', () => resolve(body));
-    });
-    call.on('error', reject).end();
-  });
-  if (text.includes('"error"')) throw new Error(`push: ${text}`);
-}
-
 describe('an image that the engine does not have', () => {
   it('is pulled, once for all that ask at the same time, and is the same image', async () => {
     await forget(image);
     const runner = newRunner();
     const all = await Promise.all([runner.prepare(image), runner.prepare(image), runner.prepare(image)]);
-    expect(all).toEqual([{ digest }, { digest }, { digest }]);
+    expect(all).toMatchObject([{ digest }, { digest }, { digest }]);
   });
 
   it('is pulled by its digest too', async () => {
@@ -71,7 +53,7 @@ describe('an image that the engine does not have', () => {
     expect(byDigest).toContain('@sha256:');
     await forget(image);
     await forget(byDigest);
-    expect(await newRunner().prepare(byDigest)).toEqual({ digest });
+    expect(await newRunner().prepare(byDigest)).toMatchObject({ digest, repoDigest: byDigest });
     await forget(byDigest);
   });
 

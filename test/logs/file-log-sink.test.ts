@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LogStream, LogWriter } from '../../src/core/log-sink.ts';
-import { SEGMENT_BYTES } from '../../src/logs/file-log-writer.ts';
+import { SEGMENT_BYTES } from '../../src/logs/log-space.ts';
 import { FileLogSink } from '../../src/logs/file-log-sink.ts';
 import { collect, textOf } from '../contract/log-sink.contract.ts';
 import { ManualClock } from '../support/manual-clock.ts';

@@ -39,10 +39,11 @@ describe('execution retention', () => {
     const steps: string[] = [];
     const store = {
       expiredExecutions: (limit: number) => Promise.resolve(left.slice(0, limit)),
+      surplusExecutions: () => Promise.resolve([]),
       pruneExecutions: (names: readonly string[]) => {
         steps.push(`rows ${names.length}`);
         left.splice(0, names.length);
-        return Promise.resolve(names.length);
+        return Promise.resolve({ removed: names.length, more: false });
       },
     };
     let logs = 0;
@@ -52,13 +53,47 @@ describe('execution retention', () => {
     expect(steps).toEqual(['rows 500', 'rows 500', 'rows 201']);
   });
 
+  it('keeps as many as the job says now, the newest, and removes large ones piece by piece', async () => {
+    rig.runner.script = () => ({ exitAt: 10 });
+    await rig.started();
+    const names: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      names.push(await rig.create());
+      await rig.ended(names[i] ?? '');
+    }
+    const counts = new Map([['work', 2]]);
+    const pieces: number[] = [];
+    const store = {
+      expiredExecutions: (limit: number) => rig.store.expiredExecutions(limit),
+      surplusExecutions: (job: string, keep: number, limit: number) =>
+        rig.store.surplusExecutions(job, keep, limit),
+      pruneExecutions: async (gone: readonly string[]) => {
+        // As of a store that needs a call for each.
+        const next = gone.find((name) => !pruned.has(name)) ?? '';
+        pruned.add(next);
+        const { removed } = await rig.store.pruneExecutions([next]);
+        pieces.push(removed);
+        return { removed, more: pruned.size < gone.length };
+      },
+    };
+    const pruned = new Set<string>();
+    const duty = new ExecutionRetention({ store, logs: rig.logs, log, retentionCounts: () => counts });
+    expect(await duty.runOnce()).toBe(2);
+    expect(pieces).toEqual([1, 1]);
+    const { items } = await rig.store.listExecutions({}, { size: 10 });
+    expect(items.map(({ name }) => name)).toEqual([names[3], names[2]]);
+    counts.clear();
+    expect(await duty.runOnce()).toBe(0);
+  });
+
   it('keeps only the rows whose log cannot be removed, and says so once', async () => {
     let left = Array.from({ length: 1200 }, (_, i) => `e-${i}`);
     const store = {
       expiredExecutions: (limit: number) => Promise.resolve(left.slice(0, limit)),
+      surplusExecutions: () => Promise.resolve([]),
       pruneExecutions: (names: readonly string[]) => {
         left = left.filter((name) => !names.includes(name));
-        return Promise.resolve(names.length);
+        return Promise.resolve({ removed: names.length, more: false });
       },
     };
     const warnings: string[] = [];
@@ -152,7 +187,10 @@ describe('maintenance', () => {
       logs: rig.logs,
       clock: rig.clock,
       runner,
+      retentionCounts: () => new Map<string, number>(),
       eventRetentionMs: () => 1000,
+      imagePrune: () => null,
+      neverPulled: () => [],
       log: { ...log, warn: (message: string) => void warnings.push(message) },
     });
     await maintenance.start();

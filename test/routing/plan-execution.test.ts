@@ -67,3 +67,37 @@ describe('planExecution', () => {
     }
   });
 });
+
+describe('allowedImages', () => {
+  const planned = (allowedImages: readonly string[]) => {
+    const definition = job('report', { image: 'r.example/team/x:1' });
+    return planExecution({
+      job: definition,
+      generation: 1,
+      cause,
+      ids: new SeededIds(),
+      limits: { ...limits, allowedImages },
+    });
+  };
+
+  it('lets an image run that a pattern names', () => {
+    expect(planned(['r.example/team/*']).spec.image).toBe('r.example/team/x:1');
+  });
+
+  it('refuses every other, and says which setting does', () => {
+    const refused = (() => {
+      try {
+        return planned(['r.example/other/*']);
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(refused).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringMatching(
+        /^image of job "report": "r\.example\/team\/x:1" is not.*server\.allowedImages/,
+      ) as unknown,
+      fields: { path: 'jobs.report.image' },
+    });
+  });
+});

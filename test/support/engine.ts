@@ -49,6 +49,20 @@ export async function importImage(
   }
 }
 
+/** Sends an image to the registry that its name begins with. */
+export async function pushImage(endpoint: EngineEndpoint, name: string, account: object = {}): Promise<void> {
+  const colon = name.lastIndexOf(':');
+  const path = `/v1.41/images/${name.slice(0, colon)}/push?tag=${name.slice(colon + 1)}`;
+  // The engine wants the header even where the registry wants no account.
+  const auth = Buffer.from(JSON.stringify(account))
+    .toString('base64')
+    .replace(/\+/g, '-')
+    .replace(/\//g, '_');
+  const headers = { 'x-registry-auth': auth };
+  const { body } = await engineRequest(endpoint, 'POST', path, undefined, undefined, headers);
+  if (body.includes('"error"')) throw new Error(`push: ${body}`);
+}
+
 /** One call to the engine without product code. */
 export function engineRequest(
   endpoint: EngineEndpoint,
@@ -56,11 +70,14 @@ export function engineRequest(
   path: string,
   body?: Buffer | string,
   contentType = 'application/json',
+  more: Readonly<Record<string, string>> = {},
 ): Promise<{ status: number; body: string }> {
   const where =
     endpoint.kind === 'unix' ? { socketPath: endpoint.path } : { host: endpoint.host, port: endpoint.port };
   const headers =
-    body === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
+    body === undefined
+      ? more
+      : { ...more, 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
   return new Promise((resolve, reject) => {
     const call = request({ ...where, method, path, headers, agent: false }, (response) => {
       let text = '';

@@ -1,3 +1,4 @@
+import { ADMISSION_DEFAULTS } from '../../src/core/admission.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Attempt, Execution } from '../../src/core/execution.ts';
 import { JOB_DEFAULTS } from '../../src/core/job.ts';
@@ -11,6 +12,7 @@ import type { Secrets } from '../../src/core/secrets.ts';
 import type { EngineStore, ExecutorStore } from '../../src/core/store.ts';
 import { Executor } from '../../src/executor/executor.ts';
 import type { ExecutorSettings } from '../../src/executor/executor.ts';
+import type { AdmissionView } from '../../src/executor/waiting.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { FakeRunner } from './fake-runner.ts';
@@ -40,6 +42,8 @@ export class Rig {
   readonly secrets = new HeldSecrets();
   readonly localFiles = new FakeLocalFiles();
   readonly logLines: string[] = [];
+  /** What the random port draws. */
+  random = 0.5;
   readonly #executors: Executor[] = [];
 
   async open(): Promise<this> {
@@ -62,6 +66,13 @@ export class Rig {
     return executor;
   }
 
+  /** What the newest executor has to give out. */
+  executorView(): AdmissionView {
+    const executor = this.#executors.at(-1);
+    if (executor === undefined) throw new Error('there is no executor');
+    return executor.admission();
+  }
+
   /** An executor that the test ends itself, or lets die. */
   mortal(ports: Partial<Ports> = {}, settings: Partial<ExecutorSettings> = {}): Executor {
     const { store, runner, logs, objects, secrets, localFiles, clock, ids } = this;
@@ -74,11 +85,17 @@ export class Rig {
       secrets,
       localFiles,
       clock,
+      random: { next: () => this.random },
       ids,
       expressions,
       log: this.#log(),
       ...ports,
-      settings: () => ({ maxRunningTasks: 10, maxParallelism: 100, ...settings }),
+      settings: () => ({
+        maxRunningTasks: 10,
+        maxParallelism: 100,
+        admission: ADMISSION_DEFAULTS,
+        ...settings,
+      }),
     });
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/core/clock.ts';
+import type { Registries } from '../../src/core/registry.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { DockerRunner } from '../../src/runners/docker/docker-runner.ts';
 import { scriptSpec } from './container-specs.ts';
@@ -23,6 +24,7 @@ export const EXITED = { StartedAt: '2026-01-01T00:00:00Z', FinishedAt: '2026-01-
 export async function runnerOn(
   handlers: Readonly<Record<string, EngineHandler>>,
   clock: Clock = new SystemClock(),
+  registries?: Registries,
 ) {
   const engine = await fakeEngine({
     'GET /networks/net': answer(200, {
@@ -45,6 +47,7 @@ export async function runnerOn(
     network: 'net',
     clock,
     log,
+    ...(registries === undefined ? {} : { registries }),
   });
   open.push(engine);
   return { runner, log, engine };

@@ -11,17 +11,22 @@ import type {
   Hint,
   ListedContainer,
   OutputFile,
+  PrepareOptions,
   PreparedImage,
+  PullProgress,
   Runner,
 } from '../../src/core/runner.ts';
+import type { Measurement } from '../../src/core/usage.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import type { Deferred } from '../../src/lib/deferred.ts';
 import { newContainer } from './fake-container.ts';
 import type { Attachment, Container, Script } from './fake-container.ts';
 import { readFiles, scriptedOutputs } from './fake-files.ts';
 import type { ReceivedFile } from './fake-files.ts';
+import { FakeHints } from './fake-hints.ts';
+import { FakeImages } from './fake-images.ts';
 
-export type Method = Exclude<keyof Runner, 'engine' | 'hints'>;
+export type Method = Exclude<keyof Runner, 'engine' | 'hints' | 'pulls'>;
 
 export type { Script } from './fake-container.ts';
 
@@ -40,13 +45,18 @@ export class FakeRunner implements Runner {
   maxRunning = 0;
   /** Highest number of `ensure` calls at the same time. */
   maxStarting = 0;
+  /** Large enough for what tests run, unless they say otherwise. */
+  host = { cpus: 2, memoryBytes: 64 * 1024 ** 3 };
   missingImages = new Set<string>();
+  readonly images = new FakeImages();
   /** Sends no hints where false: the sweep must do. */
   hinting = true;
   script: (spec: ContainerSpec) => Script = () => ({});
+  /** What a running container is found to use. */
+  measure: (name: string) => Measurement | null = () => null;
   readonly #clock: Clock;
   readonly #containers = new Map<string, Container>();
-  readonly #listeners = new Set<(hint: Hint) => void>();
+  readonly #hints = new FakeHints();
   readonly #faults: { method: Method; error: TappetError; after: boolean; times: number }[] = [];
   readonly #holds = new Map<Method, Deferred<void>>();
   #down = false;
@@ -118,16 +128,23 @@ export class FakeRunner implements Runner {
   // ---- the port -----------------------------------------------------------------------------------------------
 
   capabilities(): Promise<Capabilities> {
-    const answer = { cpus: 2, memoryBytes: 8e9, description: 'Fake engine', warnings: [] };
-    return this.#call('capabilities', '', () => answer);
+    return this.#call('capabilities', '', () => ({ ...this.host, description: 'Fake engine', warnings: [] }));
   }
 
-  prepare(image: string): Promise<PreparedImage> {
+  prepare(image: string, options: PrepareOptions = {}): Promise<PreparedImage> {
     return this.#call('prepare', image, () => {
       if (this.missingImages.has(image))
         throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${image}.`);
-      return { digest: `sha256:${image}` };
+      return this.images.prepare(image, options);
     });
+  }
+
+  pulls(): readonly PullProgress[] {
+    return [];
+  }
+
+  removeImage(digest: string): Promise<'removed' | 'kept' | 'missing'> {
+    return this.#call('removeImage', digest, () => this.images.removals.get(digest) ?? 'removed');
   }
 
   async ensure(spec: ContainerSpec, log: LogWriter, options: EnsureOptions = {}): Promise<Ensured> {
@@ -168,7 +185,15 @@ export class FakeRunner implements Runner {
   }
 
   inspect(name: string): Promise<ContainerStatus> {
-    return this.#call('inspect', name, () => this.statusOf(name));
+    return this.#call('inspect', name, () => {
+      const status = this.statusOf(name);
+      const known = status.state === 'running' || status.state === 'exited';
+      return known ? { ...status, imageDigest: this.#get(name).spec.digest } : status;
+    });
+  }
+
+  usage(name: string): Promise<Measurement | null> {
+    return this.#call('usage', name, () => this.measure(name));
   }
 
   stop(name: string, graceMs: number): Promise<void> {
@@ -205,26 +230,8 @@ export class FakeRunner implements Runner {
     );
   }
 
-  async *hints(signal: AbortSignal): AsyncGenerator<Hint> {
-    const queue: Hint[] = [];
-    let wake = deferred<void>();
-    const listener = (hint: Hint): void => {
-      queue.push(hint);
-      wake.resolve();
-    };
-    const end = (): void => wake.resolve();
-    this.#listeners.add(listener);
-    signal.addEventListener('abort', end);
-    try {
-      while (!signal.aborted) {
-        yield* queue.splice(0);
-        await wake.promise;
-        wake = deferred();
-      }
-    } finally {
-      this.#listeners.delete(listener);
-      signal.removeEventListener('abort', end);
-    }
+  hints(signal: AbortSignal): AsyncGenerator<Hint> {
+    return this.#hints.listen(signal);
   }
 
   // ---- inside -------------------------------------------------------------------------------------------------
@@ -378,7 +385,7 @@ export class FakeRunner implements Runner {
   }
 
   #hint(hint: Hint): void {
-    if (this.hinting) for (const listener of this.#listeners) listener(hint);
+    if (this.hinting) this.#hints.tell(hint);
   }
 
   #get(name: string): Container {

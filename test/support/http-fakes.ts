@@ -1,21 +1,31 @@
+import { ADMISSION_DEFAULTS } from '../../src/core/admission.ts';
+import type { AdmissionView } from '../../src/executor/waiting.ts';
 import type { Principal } from '../../src/core/auth.ts';
 import type { Config, JobDefinition, TriggerDefinition } from '../../src/core/config.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import type { StoredEvent } from '../../src/core/event.ts';
 import type { Attempt, AttemptKey, Execution, NewExecution, Task } from '../../src/core/execution.ts';
 import { JOB_DEFAULTS, LIMIT_DEFAULTS } from '../../src/core/job.ts';
-import type { LogChunk, LogReadParams, LogSink, LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import { PULL_DEFAULTS } from '../../src/core/registry.ts';
 import { PERMISSIONS } from '../../src/core/permissions.ts';
 import type { Permission } from '../../src/core/permissions.ts';
 import { isTerminal } from '../../src/core/states.ts';
-import type { CancelResult, ExecutionFilter, Page, PageParams } from '../../src/core/store.ts';
+import type {
+  AttemptSpan,
+  CancelResult,
+  ExecutionFilter,
+  Page,
+  PageParams,
+  RerunParams,
+  RerunResult,
+} from '../../src/core/store.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { App } from '../../src/http/app.ts';
 import type { HttpDeps, HttpStore } from '../../src/http/deps.ts';
 import { plannedExecution } from '../../src/http/resources.ts';
 import { Sessions } from '../../src/http/session.ts';
 import { planExecution } from '../../src/routing/plan-execution.ts';
-import { deferred } from '../../src/lib/deferred.ts';
+import { FakeLogs } from './http-fake-logs.ts';
 import { ManualClock } from './manual-clock.ts';
 import { SeededIds } from './seeded-ids.ts';
 
@@ -42,6 +52,18 @@ function triggerDefinition(name: string): TriggerDefinition {
   };
 }
 
+/** An engine of two cores and 8 GiB with nothing on it. */
+export const ADMISSION_VIEW: AdmissionView = {
+  ready: true,
+  message: 'Tasks run.',
+  host: { cpus: 2, memoryBytes: 8 * 1024 ** 3 },
+  settings: ADMISSION_DEFAULTS,
+  free: { memoryBytes: 8 * 1024 ** 3 - ADMISSION_DEFAULTS.memoryReserveBytes, cpuMillis: 16_000 },
+  reserved: null,
+  runningTasks: 0,
+  maxRunningTasks: Infinity,
+};
+
 export function testConfig(over: Partial<Config['server']> = {}): Config {
   const jobs = [jobDefinition('hello'), jobDefinition('other', { taskCount: 3 })];
   const triggers = [triggerDefinition('nightly')];
@@ -52,9 +74,14 @@ export function testConfig(over: Partial<Config['server']> = {}): Config {
       dataDir: '/nowhere',
       maxBodyBytes: 4096,
       maxRunningTasks: 4,
+      admission: ADMISSION_DEFAULTS,
       limits: LIMIT_DEFAULTS,
       allowedBinds: [],
       eventRetentionMs: 1,
+      pulls: PULL_DEFAULTS,
+      registries: {},
+      allowedImages: null,
+      imagePrune: null,
       ...over,
     },
     issuers: new Map(),
@@ -99,6 +126,18 @@ class FakeHttpStore implements HttpStore {
       message: `Cancelled by ${by}.`,
     });
     return { execution: changed, changed: true };
+  }
+
+  /** What a store really makes of it is in its contract. */
+  async rerunExecution({ of, uid, name, by }: RerunParams): Promise<RerunResult | undefined> {
+    const old = this.#find(of);
+    if (old === undefined) return undefined;
+    if (!isTerminal(old.state)) return { outcome: 'running' };
+    if (old.state === 'SUCCEEDED') return { outcome: 'nothing' };
+    const planned = plannedExecution({ ...old, uid, name }, this.#clock.now());
+    const execution = { ...planned, toRun: 1, rerunOf: of, rerunBy: by, etag: '1' };
+    this.executions.unshift(execution);
+    return { outcome: 'created', execution };
   }
 
   async deleteExecution(name: string): Promise<'deleted' | 'running' | undefined> {
@@ -153,6 +192,13 @@ class FakeHttpStore implements HttpStore {
   }
   async listAttempts(execution: string, index: number): Promise<Attempt[]> {
     return this.attempts.filter((row) => row.execution === execution && row.index === index);
+  }
+  async listSpans(execution: string, page: PageParams): Promise<Page<AttemptSpan>> {
+    const rows = this.attempts.filter((row) => row.execution === execution);
+    return paged(
+      rows.sort((a, b) => a.index - b.index || a.attempt - b.attempt),
+      page,
+    );
   }
   async getEvent(uid: string): Promise<StoredEvent | undefined> {
     return this.events.find((event) => event.uid === uid);
@@ -215,59 +261,8 @@ function newAttempt(key: AttemptKey, now: number): Attempt {
     imageDigest: null,
     rendered: null,
     logBytes: null,
+    usage: null,
   };
-}
-
-/** Logs in memory; a reader that follows is woken by `push` and `end`. */
-class FakeLogs implements LogSink {
-  readonly #chunks = new Map<string, LogChunk[]>();
-  readonly #ended = new Set<string>();
-  #wake = deferred<void>();
-
-  push(key: AttemptKey, stream: LogStream, data: string | Uint8Array): void {
-    const chunks = this.#of(key);
-    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
-    const offset = chunks.filter((c) => c.stream === stream).reduce((sum, c) => sum + c.data.byteLength, 0);
-    chunks.push({ stream, offset, position: chunks.length + 1, time: 0, data: bytes });
-    this.#changed();
-  }
-  end(key: AttemptKey): void {
-    this.#ended.add(JSON.stringify(key));
-    this.#changed();
-  }
-
-  async *read(key: AttemptKey, params: LogReadParams): AsyncGenerator<LogChunk> {
-    let position = params.after ?? 0;
-    for (;;) {
-      const changed = this.#wake.promise;
-      for (const chunk of this.#of(key).slice(position)) {
-        position = chunk.position;
-        if (params.stream === undefined || params.stream === chunk.stream) yield chunk;
-      }
-      if (params.follow !== true || params.signal?.aborted === true || this.#ended.has(JSON.stringify(key)))
-        return;
-      const aborted = new Promise<void>((resolve) => {
-        params.signal?.addEventListener('abort', () => resolve(), { once: true });
-      });
-      await Promise.race([changed, aborted]);
-    }
-  }
-  async open(): Promise<LogWriter> {
-    throw new Error('not used here');
-  }
-  async remove(): Promise<void> {}
-
-  #of({ execution, index, attempt }: AttemptKey): LogChunk[] {
-    const id = JSON.stringify({ execution, index, attempt });
-    const chunks = this.#chunks.get(id) ?? [];
-    this.#chunks.set(id, chunks);
-    return chunks;
-  }
-  #changed(): void {
-    const before = this.#wake;
-    this.#wake = deferred<void>();
-    before.resolve();
-  }
 }
 
 export interface TestApp {
@@ -345,6 +340,7 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
       outcome: { decided: true, decisions: [], executions: { 'hello-1': 'PENDING' } },
     }),
     status: async () => ({ version: '0.0.0' }),
+    admission: () => ADMISSION_VIEW,
     ready: () => true,
     onWork: () => works++,
     onStop: () => stops++,

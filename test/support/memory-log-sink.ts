@@ -39,6 +39,10 @@ export class MemoryLogSink implements LogSink {
     }
   }
 
+  end(key: AttemptKey): Promise<number> {
+    return Promise.resolve(this.#entry(key).parts.length);
+  }
+
   remove(execution: string): Promise<void> {
     for (const key of this.#entries.keys()) if (key.startsWith(`${execution}/`)) this.#entries.delete(key);
     return Promise.resolve();

@@ -11,7 +11,7 @@ class NoOpRunner {
     this.engine = engine;
   }
   async capabilities() {
-    return { cpus: 2, memoryBytes: 2 ** 32, description: 'nothing', warnings: [] };
+    return { cpus: 2, memoryBytes: 2 ** 40, description: 'nothing', warnings: [] };
   }
   async prepare() {
     return { digest: DIGEST };
@@ -30,6 +30,9 @@ class NoOpRunner {
     if (startTime === undefined) return { state: 'missing' };
     const exit = { exitCode: 0, signal: null, oomKilled: false, error: null };
     return { state: 'exited', startTime, endTime: startTime, exit };
+  }
+  async usage() {
+    return null;
   }
   async stop() {}
   async kill() {}

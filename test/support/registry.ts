@@ -13,13 +13,21 @@ export interface TestRegistry {
   close(): Promise<void>;
 }
 
-/** Debian's docker-registry on a free port of the loopback, empty. */
-export async function testRegistry(): Promise<TestRegistry> {
+/** The one account of a registry with `account: true`. */
+export const ACCOUNT = { username: 'ann', password: 'letmein' } as const;
+/** Of that password; bcrypt is all that the registry reads. */
+const HASH = '$2b$04$8BHR2sJ79WD12hHg68vEj.KBsUrdbJBT345WdTV3kO.t107HHceNu';
+
+/** Debian's docker-registry on a free port of the loopback, empty. With `account` it lets nobody else in. */
+export async function testRegistry({ account = false } = {}): Promise<TestRegistry> {
   const dir = await mkdtemp(join(tmpdir(), 'tpt-registry-'));
   const host = `127.0.0.1:${await freePort()}`;
   const config = join(dir, 'config.yml');
   const storage = `storage:\n  filesystem:\n    rootdirectory: ${join(dir, 'data')}\n`;
-  await writeFile(config, `version: 0.1\nlog:\n  level: error\n${storage}http:\n  addr: ${host}\n`);
+  const htpasswd = join(dir, 'htpasswd');
+  await writeFile(htpasswd, `${ACCOUNT.username}:${HASH}\n`);
+  const auth = account ? `auth:\n  htpasswd:\n    realm: test\n    path: ${htpasswd}\n` : '';
+  await writeFile(config, `version: 0.1\nlog:\n  level: error\n${storage}http:\n  addr: ${host}\n${auth}`);
   const daemon = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
   const failed = once(daemon, 'error').then(([error]) => {
     throw new Error('These tests need Debian’s package docker-registry', { cause: error });
@@ -66,7 +74,7 @@ function reached(url: string): Promise<boolean> {
   return new Promise((resolve) => {
     const call = request(url, { agent: false }, (response) => {
       response.resume();
-      resolve(response.statusCode === 200);
+      resolve(response.statusCode === 200 || response.statusCode === 401);
     });
     call.on('error', () => resolve(false));
     call.end();

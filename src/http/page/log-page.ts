@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Attempt } from '../../core/execution.ts';
+import type { AttemptKey } from '../../core/execution.ts';
 import type { HttpDeps } from '../deps.ts';
 import { parseQuery, wholeNumber } from '../params.ts';
 import type { AppContext } from '../permissions.ts';
@@ -8,7 +8,7 @@ import { findTask } from '../routes/tasks.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { pageResponse } from './layout.ts';
-import { MAX_SCAN_BYTES, readFrom, readTail } from './log-tail.ts';
+import { readFrom, readTail } from './log-tail.ts';
 import type { LogExcerpt } from './log-tail.ts';
 import { executionPath, stateMark } from './words.ts';
 
@@ -31,7 +31,7 @@ export async function logPage(c: AppContext, deps: HttpDeps): Promise<Response> 
   const pieces = from === 'start' || after !== undefined;
   const excerpt = pieces
     ? await readFrom(deps.logs, attempt, { after, bytes: PAGE_BYTES })
-    : await readTail(deps.logs, attempt, { bytes: PAGE_BYTES, scan: MAX_SCAN_BYTES });
+    : await readTail(deps.logs, attempt, { bytes: PAGE_BYTES });
   const title = `Log of ${task.execution}, task ${task.index}, attempt ${number}`;
   const body = html`<h1>Log of task ${task.index}, attempt ${attempt.attempt}</h1>
     <p>of <a href="${executionPath(task.execution)}">${task.execution}</a> ${stateMark(attempt.state)}</p>
@@ -42,8 +42,7 @@ export async function logPage(c: AppContext, deps: HttpDeps): Promise<Response> 
   return pageResponse({ title, body });
 }
 
-function links(path: string, excerpt: LogExcerpt | 'tooLong', pieces: boolean): Html {
-  const next = excerpt === 'tooLong' ? null : excerpt.next;
+function links(path: string, { next }: LogExcerpt, pieces: boolean): Html {
   const start = html`<a href="${path}?from=start">From the start</a>`;
   if (!pieces) return start;
   const end = html`<a href="${path}">The end</a>`;
@@ -52,18 +51,12 @@ function links(path: string, excerpt: LogExcerpt | 'tooLong', pieces: boolean): 
     : html`${start} · <a href="${path}?after=${next}">Go on</a> · ${end}`;
 }
 
-export function logPath({ execution, index, attempt }: Attempt): string {
+export function logPath({ execution, index, attempt }: AttemptKey): string {
   return `${executionPath(execution)}/tasks/${index}/attempts/${attempt}/log`;
 }
 
 /** An excerpt as text, standard error in a colour of its own; and in words what is not there. */
-export function logText(excerpt: LogExcerpt | 'tooLong', { execution, index, attempt }: Attempt): Html {
-  if (excerpt === 'tooLong') {
-    return html`<p>
-      This log is too long to look for its end here. This prints it:
-      <code>tappet logs ${execution} --task ${index} --attempt ${attempt}</code>
-    </p>`;
-  }
+export function logText(excerpt: LogExcerpt, { index, attempt }: AttemptKey): Html {
   const parts = excerpt.parts.filter(({ text }) => text !== '');
   if (parts.length === 0)
     return html`<p class="faint">It ${excerpt.cut ? 'ends here' : 'wrote nothing'}.</p>`;

@@ -1,10 +1,13 @@
-import type { Attempt, AttemptKey } from '../../core/execution.ts';
+import type { AttemptKey } from '../../core/execution.ts';
+import { gapText } from '../../core/log-gap.ts';
 import type { LogChunk, LogSink, LogStream } from '../../core/log-sink.ts';
 
-/** A log is read from its start on; beyond this, looking for its end would keep the disk busy for one reader. */
-export const MAX_SCAN_BYTES = 64 * 1024 * 1024;
-/** What a chunk costs beside its bytes: a million chunks of one byte are no small log. */
-const CHUNK_COST = 64;
+/** Reading begins at the beginning of one of the log's files: what that may cost beside what is shown. */
+const SCAN_BYTES = 8 * 1024 * 1024;
+/** The logs of one page together cost no more than this. */
+export const MAX_SCAN_BYTES = 8 * SCAN_BYTES;
+/** A window that holds too little (many small chunks, the other stream) is followed by one so many times as large. */
+const GROWTH = 8;
 /** Chunks that are no longer needed are let go so many at a time. */
 const FORGET_CHUNKS = 4096;
 
@@ -21,30 +24,41 @@ export interface LogExcerpt {
   readonly next: number | null;
 }
 
-export interface Tail extends LogExcerpt {
-  /** What it took to find it; compare with `scan`. */
-  readonly cost: number;
+/** What reading its end may cost, in bytes; compare with MAX_SCAN_BYTES. */
+export async function tailCost(logs: LogSink, key: AttemptKey): Promise<number> {
+  return Math.min(await logs.end(placeOf(key)), SCAN_BYTES);
 }
 
-/**
- * The last `bytes` bytes or little less, from the beginning of a line on. `tooLong` where the log has more than `scan`
- * bytes, which a log that is closed says before anything of it is read.
- */
+/** The last `bytes` bytes or little less, from the beginning of a line on. What is before them is not read. */
 export async function readTail(
   logs: LogSink,
-  { logBytes, ...key }: AttemptKey & Pick<Attempt, 'logBytes'>,
-  { bytes, scan }: { readonly bytes: number; readonly scan: number },
-): Promise<Tail | 'tooLong'> {
-  if (logBytes !== null && logBytes.stdout + logBytes.stderr > scan) return 'tooLong';
+  attempt: AttemptKey,
+  { bytes }: { readonly bytes: number },
+): Promise<LogExcerpt> {
+  const key = placeOf(attempt);
+  const end = await logs.end(key);
+  for (let window = 2 * bytes; ; window *= GROWTH) {
+    const after = end - window - 1;
+    const last = await lastChunks(logs.read(key, after < 0 ? {} : { after }), bytes);
+    if (after >= 0 && last.size < bytes) continue;
+    const cut = after >= 0 || last.cut;
+    return { parts: partsOf(last.chunks, cut), cut, next: null };
+  }
+}
+
+const placeOf = ({ execution, index, attempt }: AttemptKey): AttemptKey => ({ execution, index, attempt });
+
+/** The last `bytes` bytes of these chunks. */
+async function lastChunks(
+  chunks: AsyncIterable<LogChunk>,
+  bytes: number,
+): Promise<{ readonly chunks: readonly LogChunk[]; readonly size: number; readonly cut: boolean }> {
   const kept: LogChunk[] = [];
   let first = 0;
   let size = 0;
   let seen = 0;
-  let cost = 0;
-  for await (const chunk of logs.read(key, {})) {
+  for await (const chunk of chunks) {
     seen += chunk.data.byteLength;
-    cost += chunk.data.byteLength + CHUNK_COST;
-    if (cost > scan) return 'tooLong';
     kept.push(chunk);
     size += chunk.data.byteLength;
     for (let oldest = lengthAt(kept, first); size - oldest >= bytes; oldest = lengthAt(kept, first)) {
@@ -57,9 +71,8 @@ export async function readTail(
     }
   }
   const surplus = Math.max(0, size - bytes);
-  const cut = seen > Math.min(size, bytes);
   const shown = kept.slice(first).map((chunk, i) => (i === 0 ? without(chunk, surplus) : chunk));
-  return { parts: partsOf(shown, cut), cut, next: null, cost };
+  return { chunks: shown, size, cut: seen > Math.min(size, bytes) };
 }
 
 /** About `bytes` bytes after a position (from the start without one). */
@@ -93,8 +106,9 @@ const without = (chunk: LogChunk, bytes: number): LogChunk => ({
 function partsOf(chunks: readonly LogChunk[], cut: boolean): readonly LogPart[] {
   const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
   const parts: { stream: LogStream; text: string }[] = [];
-  for (const { stream, data } of chunks) {
-    const text = decoders[stream].decode(data, { stream: true });
+  for (const { stream, data, missing } of chunks) {
+    const text =
+      missing === undefined ? decoders[stream].decode(data, { stream: true }) : `\n${gapText(missing)}\n`;
     const last = parts.at(-1);
     if (last?.stream === stream) last.text += text;
     else parts.push({ stream, text });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Decision } from '../../core/decision.ts';
 import type { Execution } from '../../core/execution.ts';
+import { waitText } from '../../executor/waiting.ts';
 import { pageFields, parseQuery, readPage } from '../params.ts';
 import type { AppContext } from '../permissions.ts';
 import type { HttpDeps } from '../deps.ts';
@@ -37,9 +38,10 @@ export async function overviewPage(c: AppContext, deps: HttpDeps): Promise<Respo
   const executions = await readPage({ pageSize: EXECUTIONS_SHOWN, pageToken }, (page) =>
     deps.store.listExecutions({}, page),
   );
+  const view = deps.admission();
   const rows = await Promise.all(
     executions.items.map(async (execution) =>
-      executionRow(execution, await decisionBehind(deps.store, execution), now),
+      executionRow(execution, await decisionBehind(deps.store, execution), waitText(execution, view), now),
     ),
   );
   const list = executionsSection(rows, executions.nextPageToken, pageToken !== undefined);
@@ -77,14 +79,19 @@ function executionsSection(rows: readonly Html[], nextPageToken: string, earlier
   </section>`;
 }
 
-function executionRow(execution: Execution, decision: Decision | undefined, now: number): Html {
+function executionRow(
+  execution: Execution,
+  decision: Decision | undefined,
+  waits: string | null,
+  now: number,
+): Html {
   const { name, job, state, message, startTime } = execution;
   return html`<tr>
     <td data-label="Execution">
       <a href="${executionPath(name)}">${name}</a><span class="sub">job ${job}</span>
     </td>
     <td data-label="State">
-      ${stateMark(state)}${message !== null && html`<span class="sub">${clip(message, TEXT_CHARS)}</span>`}
+      ${stateMark(state)}${message !== null && html`<span class="sub">${clip(message, TEXT_CHARS)}</span>`}${waits !== null && html`<span class="sub">${waits}</span>`}
     </td>
     <td data-label="Why it ran">${whyText(execution, decision)}</td>
     <td data-label="Started" class="tight">${ago(startTime, now)}</td>

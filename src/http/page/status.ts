@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../core/json.ts';
+import { sizeText } from '../../lib/size.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { ago } from './words.ts';
@@ -19,6 +20,7 @@ export function statusSection(status: JsonObject, now: number): Html {
       <span class="mark ${STATES.has(state) ? state : ''}">engine ${state === '' ? 'unknown' : state}</span>
       ${textOf(engine['message'])}
     </p>
+    ${listOf(engine['pulls']).map((pull) => html`<p class="small">${pullText(objectOf(pull), now)}</p>`)}
     <p class="small">${countsText(status, numberOf(sources['running']), failed.length)}</p>
     <ul class="alerts" ${alerts === 0 ? 'hidden' : ''}>
       ${config === '' ? '' : html`<li><strong>The configuration on disk is not applied:</strong> ${config}</li>`}
@@ -26,6 +28,16 @@ export function statusSection(status: JsonObject, now: number): Html {
       ${listOf(engine['warnings']).map((warning) => html`<li class="warning">${textOf(warning)}</li>`)}
     </ul>
   </section>`;
+}
+
+/** `pulling team/report:2: 12 MiB of 80 MiB, 3 of 7 layers, since 20 s ago`; sizes are told as layers begin. */
+function pullText(pull: JsonObject, now: number): Html {
+  const [bytes, total] = [numberOf(pull['bytes']), numberOf(pull['totalBytes'])];
+  const sizes = total === 0 ? '' : `: ${sizeText(bytes)} of ${sizeText(total)}`;
+  const layers = numberOf(pull['layers']);
+  const done = layers === 0 ? '' : `, ${numberOf(pull['layersDone'])} of ${count(layers, 'layer')}`;
+  const since = html`<span class="faint">(begun ${ago(numberOf(pull['startTime']), now)})</span>`;
+  return html`pulling <code>${textOf(pull['image'])}</code>${sizes}${done} ${since}`;
 }
 
 function countsText(status: JsonObject, running: number, failed: number): string {

@@ -62,9 +62,9 @@ export function stateMark(state: ExecutionState | AttemptState): Html {
 }
 
 /** `3 of 4 done, 1 failed`. */
-export function tasksText({ counters, spec }: Execution): string {
+export function tasksText({ counters, toRun }: Execution): string {
   const { running, succeeded, failed, cancelled } = counters;
-  const parts = [`${succeeded} of ${spec.taskCount} done`];
+  const parts = [`${succeeded} of ${toRun} done`];
   if (failed > 0) parts.push(`${failed} failed`);
   if (running > 0) parts.push(`${running} running`);
   if (cancelled > 0) parts.push(`${cancelled} cancelled`);
@@ -94,11 +94,14 @@ function withCode(text: string): Html {
 }
 
 /** The trigger and its event with the decision's reason, or who asked for it. */
-export function whyText({ cause }: Execution, decision: Decision | undefined): Html {
-  if (cause.kind === 'api') return html`${cause.principal} asked for it`;
+export function whyText({ cause, rerunOf }: Execution, decision: Decision | undefined): Html {
+  const again = rerunOf !== null && html`re-run of <a href="${executionPath(rerunOf)}">${rerunOf}</a> · `;
+  if (cause.kind === 'api') return html`${again}${cause.principal} asked for it`;
   const link = html`<a href="${eventPath(cause.event)}">its event</a>`;
-  if (decision === undefined) return html`trigger ${cause.trigger}, ${link}`;
-  return html`trigger ${cause.trigger}, ${link}<span class="sub">${reasonWithValues(decision)}</span>`;
+  if (decision === undefined) return html`${again}trigger ${cause.trigger}, ${link}`;
+  return html`${again}trigger ${cause.trigger}, ${link}<span class="sub"
+      >${reasonWithValues(decision)}</span
+    >`;
 }
 
 const jsonText = (value: Json): string => JSON.stringify(value);

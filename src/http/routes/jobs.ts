@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { limitsOf } from '../../core/config.ts';
 import { isTappetError, TappetError } from '../../core/errors.ts';
 import type { NewExecution } from '../../core/execution.ts';
 import type { Overrides } from '../../core/job.ts';
@@ -54,7 +55,7 @@ async function runJob(c: AppContext, deps: HttpDeps, principal: Principal): Prom
   if (body.validateOnly === true) return c.json(plannedResource(planned, deps.clock.now()));
   const execution = await deps.store.createExecution(planned);
   deps.onWork();
-  return c.json(executionResource(execution));
+  return c.json(executionResource(execution, deps.admission()));
 }
 
 function overridesOf(body: z.output<typeof OVERRIDES> | undefined): Overrides {
@@ -78,7 +79,7 @@ function plan(deps: HttpDeps, name: string, overrides: Overrides, principal: Pri
       overrides,
       cause,
       ids: deps.ids,
-      limits: deps.config().server.limits,
+      limits: limitsOf(deps.config().server),
     });
   } catch (error) {
     // The planner knows the overrides, not where they stood in the body.

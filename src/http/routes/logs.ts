@@ -2,20 +2,26 @@ import { z } from 'zod';
 import type { LogEventResource } from '../../core/api.ts';
 import { TappetError } from '../../core/errors.ts';
 import type { Task } from '../../core/execution.ts';
+import { gapText } from '../../core/log-gap.ts';
 import type { LogChunk, LogStream } from '../../core/log-sink.ts';
 import type { HttpDeps } from '../deps.ts';
+import type { LogEntry } from '../log-entries.ts';
 import { followTask } from '../log-follow.ts';
 import type { FollowParams } from '../log-follow.ts';
+import { readLines } from '../log-view.ts';
+import type { LogViewParams } from '../log-view.ts';
 import { flag, parseQuery, wholeNumber } from '../params.ts';
 import type { AppContext, Routes } from '../permissions.ts';
 import { notFound } from '../problem.ts';
 import { byteStream, eventStream, sseText } from '../streams.ts';
+import { LINE_QUERY } from './execution-logs.ts';
 import { findTask } from './tasks.ts';
 
 const QUERY = {
   attempt: wholeNumber(0, 1_000_000).optional(),
   stream: z.enum(['stdout', 'stderr']).optional(),
   follow: flag.optional(),
+  ...LINE_QUERY,
 };
 
 /**
@@ -32,13 +38,14 @@ export function logRoutes(routes: Routes, closing: AbortSignal): void {
       const query = parseQuery(c, QUERY);
       const task = await findTask(c, deps.store);
       const events = query.follow === true || (c.req.header('accept') ?? '').includes('text/event-stream');
+      checkLineQuery(query, events);
       const resume = events ? lastEventId(c) : undefined;
       const attempt = resume?.attempt ?? query.attempt ?? Math.max(0, task.attempts - 1);
       const existing = await deps.store.listAttempts(task.execution, task.index);
       if (query.attempt !== undefined && query.follow !== true && existing.length <= query.attempt) {
         throw notFound(`attempt of task ${task.index} of "${task.execution}" with number`, query.attempt);
       }
-      if (!events) return rawLog(deps, task, attempt, query.stream);
+      if (!events) return rawLog(deps, { ...query, task, attempt });
       const stopped = new AbortController();
       const params: FollowParams = {
         store: deps.store,
@@ -73,16 +80,65 @@ function lastEventId(c: AppContext): { attempt: number; position: number } | und
   });
 }
 
-function rawLog(deps: HttpDeps, task: Task, attempt: number, stream: LogStream | undefined): Response {
-  const key = { execution: task.execution, index: task.index, attempt };
+type LineQuery = Pick<LogViewParams, 'q' | 'severity' | 'tail'>;
+const ofLines = ({ q, severity, tail }: LineQuery): boolean =>
+  q !== undefined || severity !== undefined || tail !== undefined;
+
+/** Events of this log are chunks, not lines. Errors: INVALID_ARGUMENT. */
+function checkLineQuery(query: LineQuery, events: boolean): void {
+  if (!events || !ofLines(query)) return;
+  throw new TappetError(
+    'INVALID_ARGUMENT',
+    'q, severity and tail choose lines, but the events of this log are chunks.',
+    { fix: 'Ask for GET /api/v1/executions/{name}/logs with task=N: its events are lines.' },
+  );
+}
+
+interface RawParams extends LineQuery {
+  readonly task: Task;
+  readonly attempt: number;
+  readonly stream?: LogStream | undefined;
+}
+
+function rawLog(deps: HttpDeps, { task, attempt, stream, ...lines }: RawParams): Response {
+  const { execution, index } = task;
   const stopped = new AbortController();
-  const chunks = deps.logs.read(key, { signal: stopped.signal, ...(stream === undefined ? {} : { stream }) });
-  const body = byteStream(bytesOf(chunks), () => stopped.abort());
-  return new Response(body, { headers: { 'content-type': 'text/plain; charset=utf-8' } });
+  const { signal } = stopped;
+  const bytes = ofLines(lines)
+    ? bytesOfLines(readLines({ ...deps, ...lines, execution, task: index, attempt, stream, signal }))
+    : bytesOf(
+        deps.logs.read(
+          { execution, index, attempt },
+          { signal, ...(stream === undefined ? {} : { stream }) },
+        ),
+      );
+  return new Response(
+    byteStream(bytes, () => stopped.abort()),
+    {
+      headers: { 'content-type': 'text/plain; charset=utf-8' },
+    },
+  );
 }
 
 async function* bytesOf(chunks: AsyncIterable<LogChunk>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  for await (const { data } of chunks) yield new Uint8Array(data);
+  for await (const { data, missing } of chunks) {
+    yield missing === undefined
+      ? new Uint8Array(data)
+      : new Uint8Array(Buffer.from(`\n${gapText(missing)}\n`));
+  }
+}
+
+async function* bytesOfLines(
+  batches: AsyncIterable<readonly LogEntry[]>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const feed = Buffer.from('\n');
+  for await (const entries of batches) {
+    const parts = entries.flatMap(({ line: { bytes, whole, missing } }) => {
+      if (missing !== undefined) return [Buffer.from(`${gapText(missing)}\n`)];
+      return whole ? [bytes, feed] : [bytes];
+    });
+    if (parts.length > 0) yield new Uint8Array(Buffer.concat(parts));
+  }
 }
 
 async function* once({ logs, execution, index, attempt, after, stream, signal }: FollowParams) {
@@ -112,8 +168,9 @@ function chunkText(attempt: number, chunk: LogChunk): string {
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const lenientUtf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-function logEvent({ stream, time, offset, data }: LogChunk): LogEventResource {
+function logEvent({ stream, time, offset, data, missing }: LogChunk): LogEventResource {
   const common = { stream, time: new Date(time).toISOString(), offset };
+  if (missing !== undefined) return { ...common, text: '', missing };
   try {
     return { ...common, text: strictUtf8.decode(data) };
   } catch {

@@ -3,6 +3,8 @@ import type { Clock } from '../../core/clock.ts';
 import { TappetError, isTappetError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { LogWriter } from '../../core/log-sink.ts';
+import { PULL_DEFAULTS } from '../../core/registry.ts';
+import type { PullLimits, Registries } from '../../core/registry.ts';
 import type {
   Capabilities,
   ContainerSpec,
@@ -12,25 +14,30 @@ import type {
   Hint,
   ListedContainer,
   OutputFile,
+  PrepareOptions,
   PreparedImage,
+  PullProgress,
   Runner,
 } from '../../core/runner.ts';
+import type { Measurement } from '../../core/usage.ts';
 import { capabilitiesOf, traitsOf } from './capabilities.ts';
 import { Capture } from './capture.ts';
 import { LABELS, createBody, graceSeconds, readLabels, refusedBind, strangeLabel } from './container-spec.ts';
 import type { EngineTraits } from './container-spec.ts';
 import { EngineClient, isNetworkMissing } from './engine-client.ts';
 import type { EngineListed } from './engine-shapes.ts';
-import { readStatus } from './exit.ts';
+import { imageOf, readStatus } from './exit.ts';
 import { CommandCheck } from './find-command.ts';
 import type { EngineEndpoint } from './find-engine.ts';
 import { hints } from './hints.ts';
 import { Images } from './images.ts';
+import { removeImage } from './remove-image.ts';
 import { resumeLog } from './log-resume.ts';
 import { JobNetwork } from './network.ts';
 import { outputs } from './outputs.ts';
 import { putFiles } from './put-files.ts';
 import { startFailure } from './start-failure.ts';
+import { containerUsage } from './usage.ts';
 
 /** The engine answers a stop when the container has ended; an order that it refuses is answered within this. */
 const STOP_TAKEN_MS = 250;
@@ -51,6 +58,10 @@ export interface DockerRunnerParams {
   readonly network: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Absent = none has an account. */
+  readonly registries?: Registries;
+  /** As they are now; absent = the defaults. */
+  readonly pullLimits?: () => PullLimits;
 }
 
 /** Runs attempts on Docker, or on Podman's Docker socket. See `core/runner.ts` for what each call promises. */
@@ -67,7 +78,13 @@ export class DockerRunner implements Runner {
     this.engine = params.engine;
     this.#params = params;
     this.#client = new EngineClient(params.endpoint, params.clock);
-    this.#images = new Images(this.#client, params.clock);
+    this.#images = new Images({
+      client: this.#client,
+      clock: params.clock,
+      log: params.log,
+      registries: params.registries ?? { account: () => Promise.resolve(undefined) },
+      limits: params.pullLimits ?? (() => PULL_DEFAULTS),
+    });
     this.#network = new JobNetwork(this.#client, params.instance, params.network);
     this.#commands = new CommandCheck(this.#client);
   }
@@ -77,8 +94,18 @@ export class DockerRunner implements Runner {
     return capabilitiesOf(version, info, this.#params.endpoint);
   }
 
-  prepare(image: string): Promise<PreparedImage> {
-    return this.#images.prepare(image);
+  prepare(image: string, options?: PrepareOptions): Promise<PreparedImage> {
+    return this.#images.prepare(image, options);
+  }
+
+  pulls(): readonly PullProgress[] {
+    return this.#images.progress();
+  }
+
+  async removeImage(digest: string, name: string): Promise<'removed' | 'kept' | 'missing'> {
+    const removed = await removeImage(this.#client, digest, name);
+    if (removed !== 'kept') this.#images.forget(digest);
+    return removed;
   }
 
   async ensure(spec: ContainerSpec, log: LogWriter, options: EnsureOptions = {}): Promise<Ensured> {
@@ -101,7 +128,11 @@ export class DockerRunner implements Runner {
 
   async inspect(name: string): Promise<ContainerStatus> {
     const found = await this.#client.inspectContainer(name);
-    return found === null ? { state: 'missing' } : readStatus(found.State);
+    return found === null ? { state: 'missing' } : readStatus(found.State, imageOf(found));
+  }
+
+  usage(name: string): Promise<Measurement | null> {
+    return containerUsage(this.#client, this.#params.clock, name);
   }
 
   async stop(name: string, graceMs: number): Promise<void> {
@@ -217,7 +248,7 @@ export class DockerRunner implements Runner {
     if (found === null) return { state: 'missing' };
     const strange = strangeLabel(this.#params.instance, spec, found.Config.Labels ?? {});
     const sameImage = found.Image === spec.digest || found.Config.Image === spec.digest;
-    const status = readStatus(found.State);
+    const status = readStatus(found.State, imageOf(found));
     if (strange === null && sameImage) return status;
     if (strange === null && status.state === 'created') {
       // The name of the image stands for another one since: nothing of this has run, so that it can be made anew.

@@ -11,9 +11,16 @@ import {
   listShape,
   networkShape,
   pathStatShape,
+  statsShape,
   versionShape,
 } from './engine-shapes.ts';
-import type { EngineContainer, EngineInfo, EngineListed, EngineNetwork } from './engine-shapes.ts';
+import type {
+  EngineContainer,
+  EngineInfo,
+  EngineListed,
+  EngineNetwork,
+  EngineStats,
+} from './engine-shapes.ts';
 import { OLDEST_API, compareApi } from './find-engine.ts';
 import type { EngineEndpoint } from './find-engine.ts';
 
@@ -29,6 +36,20 @@ export interface EngineVersion {
   /** As in a path: `v1.41`. */
   readonly api: string;
 }
+
+export interface EngineImage {
+  /** `sha256:…`. */
+  readonly id: string;
+  /** `repository:tag`; Docker leaves its hub's own name out, Podman does not. */
+  readonly repoTags: readonly string[];
+  /** `repository@sha256:…` of registries that it came from or went to. */
+  readonly repoDigests: readonly string[];
+}
+
+/** In the engine's words. */
+export type RegistryAuth =
+  | { readonly username: string; readonly password: string; readonly serveraddress: string }
+  | { readonly identitytoken: string; readonly serveraddress: string };
 
 export type Created =
   | { readonly outcome: 'created' }
@@ -69,23 +90,35 @@ export class EngineClient {
   }
 
   /** null = the engine has no such image. */
-  async inspectImage(ref: string): Promise<{ readonly id: string } | null> {
+  async inspectImage(ref: string): Promise<EngineImage | null> {
     const answer = await this.#call({ method: 'GET', path: `/images/${ref}/json` });
     if (answer.status === 404) return null;
-    return { id: this.#read(`inspect image ${ref}`, imageShape, answer).Id };
+    const { Id, RepoTags, RepoDigests } = this.#read(`inspect image ${ref}`, imageShape, answer);
+    return { id: Id, repoTags: RepoTags ?? [], repoDigests: RepoDigests ?? [] };
   }
 
-  /** The progress objects, one a line; or the answer that says why there is no pull. */
-  pullImage(fromImage: string, tag: string, signal: AbortSignal): Promise<IncomingMessage | EngineAnswer> {
-    // The engine sends its first byte when the registry has answered, which may take as long as the registry likes.
-    const deadlineMs = 10 * 60_000;
-    return this.#open({
-      method: 'POST',
-      path: '/images/create',
-      query: { fromImage, tag },
-      deadlineMs,
-      signal,
-    });
+  /**
+   * The progress objects, one a line, until `signal`; or the answer that says why there is no pull. The engine sends its
+   * first byte when the registry has answered, which may take as long as that likes: `deadlineMs`.
+   */
+  pullImage(
+    fromImage: string,
+    tag: string,
+    signal: AbortSignal,
+    deadlineMs: number,
+    auth?: RegistryAuth,
+  ): Promise<IncomingMessage | EngineAnswer> {
+    const request = { path: '/images/create', query: { fromImage, tag }, deadlineMs, signal };
+    return this.#open({ method: 'POST', ...request, ...(auth === undefined ? {} : { auth }) });
+  }
+
+  /** By its id, and never by force: `kept` where the engine refuses, as for one that has a container or a second name. */
+  async removeImage(id: string): Promise<'removed' | 'kept' | 'missing'> {
+    const answer = await this.#call({ method: 'DELETE', path: `/images/${id}`, deadlineMs: HEAVY_MS });
+    if (isSuccess(answer.status)) return 'removed';
+    if (answer.status === 404) return 'missing';
+    if (answer.status === 409 || /in use|being used|must be forced/i.test(answer.message)) return 'kept';
+    throw this.transport.unexpected(`remove image ${id}`, answer);
   }
 
   async createContainer(name: string, body: object): Promise<Created> {
@@ -100,6 +133,18 @@ export class EngineClient {
     const answer = await this.#call({ method: 'GET', path: `/containers/${name}/json` });
     if (answer.status === 404) return null;
     return this.#read(`inspect container ${name}`, containerShape, answer);
+  }
+
+  /** One look, until `signal`, which is the call's only deadline. null = it is not there, or does not run. */
+  async containerStats(name: string, signal: AbortSignal): Promise<EngineStats | null> {
+    // Without `one-shot` (before API 1.41) the engine looks twice, a second apart.
+    const query = { stream: false, 'one-shot': true };
+    const path = `/containers/${name}/stats`;
+    const answer = await this.#call({ method: 'GET', path, query, deadlineMs: null, signal });
+    // Podman has nothing to say of one that does not run, but says 200.
+    if (answer.status === 404 || answer.status === 409 || (isSuccess(answer.status) && answer.body === null))
+      return null;
+    return this.#read(`measure container ${name}`, statsShape, answer);
   }
 
   /**

@@ -22,7 +22,11 @@ export const infoShape = z.object({
 });
 export type EngineInfo = z.infer<typeof infoShape>;
 
-export const imageShape = z.object({ Id: z.string(), RepoDigests: z.array(z.string()).nullish() });
+export const imageShape = z.object({
+  Id: z.string(),
+  RepoTags: z.array(z.string()).nullish(),
+  RepoDigests: z.array(z.string()).nullish(),
+});
 
 export const containerShape = z.object({
   Id: z.string(),
@@ -46,6 +50,17 @@ export const containerShape = z.object({
   }),
 });
 export type EngineContainer = z.infer<typeof containerShape>;
+
+/** One look at a container's use. Engines differ in what is there: Podman has no `stats` of memory. */
+export const statsShape = z.object({
+  /** `0001-01-01T00:00:00Z` = it does not run. */
+  read: z.string(),
+  cpu_stats: z.object({ cpu_usage: z.object({ total_usage: z.number().nullish() }).nullish() }).nullish(),
+  memory_stats: z
+    .object({ usage: z.number().nullish(), stats: z.record(z.string(), z.unknown()).nullish() })
+    .nullish(),
+});
+export type EngineStats = z.infer<typeof statsShape>;
 
 export const listShape = z.array(
   z.object({

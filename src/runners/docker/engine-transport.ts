@@ -19,6 +19,8 @@ export interface EngineRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   readonly body?: object;
+  /** For a registry; the engine passes it on. */
+  readonly auth?: object;
   /** A tar archive, sent as it comes; the call reads it only as fast as the engine does. */
   readonly upload?: NodeJS.ReadableStream;
   /** To the end of the answer; of a stream, to its beginning. null: whoever gives `signal` watches over the call. */
@@ -54,6 +56,8 @@ interface DialOptions {
   readonly abortSignal: AbortSignal;
   /** Beside the options, which the modem writes out. */
   readonly file?: NodeJS.ReadableStream;
+  /** Becomes the header `X-Registry-Auth`. */
+  readonly authconfig?: object;
   readonly options: { readonly _query: object; readonly _body: object };
 }
 
@@ -159,16 +163,19 @@ export class EngineTransport {
   }
 
   #dial(request: EngineRequest, abortSignal: AbortSignal): Promise<IncomingMessage> {
-    const { method, path, query = {}, body = {}, upload } = request;
+    const { method, path, query = {}, body = {}, upload, auth } = request;
     return new Promise((resolve, reject) => {
       // The abort of a call that hangs before its answer is not always told by the modem: whichever comes first.
       abortSignal.addEventListener('abort', () => reject(new Error('the call was ended')), { once: true });
       const options = { _query: query, _body: body };
       // The modem cuts the last character of a path with `?` that has no query.
       const target = `${path}?`;
-      const file = upload === undefined ? {} : { file: upload };
+      const more = {
+        ...(upload === undefined ? {} : { file: upload }),
+        ...(auth === undefined ? {} : { authconfig: auth }),
+      };
       this.#modem.dial(
-        { path: target, method, isStream: true, statusCodes: ANY_STATUS, abortSignal, options, ...file },
+        { path: target, method, isStream: true, statusCodes: ANY_STATUS, abortSignal, options, ...more },
         (error, answer) => {
           if (error !== null) reject(error);
           else if (answer instanceof IncomingMessage) resolve(answer);

@@ -22,13 +22,24 @@ const ENDED = new Set(['exited', 'dead', 'stopped', 'removing']);
  * What the engine's inspect says about a container. It never started while `StartedAt` is the zero time, whatever the
  * exit code: a wait on such a container reports 0, and a failed start leaves 127.
  */
-export function readStatus(state: EngineState): ContainerStatus {
+export function readStatus(state: EngineState, imageDigest?: string): ContainerStatus {
   const startTime = readTime(state.StartedAt);
   if (startTime === null) return { state: 'created' };
   const endTime = readTime(state.FinishedAt);
   const ended = !state.Running && (endTime !== null || ENDED.has(state.Status));
-  if (!ended) return { state: 'running', startTime };
-  return { state: 'exited', startTime, endTime: endTime ?? startTime, exit: readExit(state) };
+  const image = imageDigest === undefined ? {} : { imageDigest };
+  if (!ended) return { state: 'running', startTime, ...image };
+  return { state: 'exited', startTime, endTime: endTime ?? startTime, exit: readExit(state), ...image };
+}
+
+/** What it was made of: the id that its `create` named; Podman may put a name there, and leaves `sha256:` out of its own. */
+export function imageOf(container: {
+  readonly Image: string;
+  readonly Config: { readonly Image?: string | null | undefined };
+}): string {
+  const asked = container.Config.Image ?? '';
+  if (asked.startsWith('sha256:')) return asked;
+  return /^[0-9a-f]{64}$/.test(container.Image) ? `sha256:${container.Image}` : container.Image;
 }
 
 /**

@@ -1,102 +1,128 @@
 import type { Clock } from '../../core/clock.ts';
 import { TappetError } from '../../core/errors.ts';
-import type { ErrorCode } from '../../core/errors.ts';
+import type { PullLimits, Registries, RegistryAccount } from '../../core/registry.ts';
+import type { PullProgress } from '../../core/runner.ts';
+import { formatDuration } from '../../lib/duration.ts';
+import { DOCKER_HUB, registryOf } from '../../lib/image-pattern.ts';
 import type { ImageRef } from '../../lib/image-ref.ts';
-import type { EngineClient } from './engine-client.ts';
+import type { EngineClient, RegistryAuth } from './engine-client.ts';
+import { pullFailure, pullGivenUp } from './pull-failure.ts';
+import type { PullAttempt } from './pull-failure.ts';
+import { PullTally } from './pull-progress.ts';
 
-export const PULL_TOTAL_MS = 10 * 60_000;
-export const PULL_IDLE_MS = 2 * 60_000;
 /** A progress object is some 200 bytes; what has no line end for this long is not the engine. */
 const MAX_LINE = 1024 * 1024;
 
-/**
- * Pulls, and returns when the engine says that it is done; whether the image is there, only an inspect tells. The
- * registry's errors come inside a successful answer, as progress objects.
- * Errors: IMAGE_NOT_FOUND, IMAGE_UNAUTHORIZED, IMAGE_PULL_FAILED, ENGINE_UNAVAILABLE.
- */
-export async function pull(client: EngineClient, clock: Clock, image: string, ref: ImageRef): Promise<void> {
-  const watch = new Watchdog(clock);
-  try {
-    const answer = await client.pullImage(ref.repository, ref.tag, watch.signal);
-    if ('status' in answer) throw pullError(image, answer.message, answer.status);
+export interface PullsDeps {
+  readonly client: EngineClient;
+  readonly clock: Clock;
+  readonly registries: Registries;
+  /** As they are now. */
+  limits(): PullLimits;
+}
+
+interface UnderWay {
+  readonly done: Promise<number>;
+  readonly tally: PullTally;
+}
+
+/** Pulls, each image once at a time: whoever asks meanwhile waits for the same. */
+export class Pulls {
+  readonly #deps: PullsDeps;
+  readonly #underWay = new Map<string, UnderWay>();
+
+  constructor(deps: PullsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Resolves when the engine says that it is done, to the bytes that came; whether the image is there, only an inspect
+   * tells. Errors: IMAGE_*, SECRET_UNREADABLE, ENGINE_UNAVAILABLE.
+   */
+  pull(image: string, ref: ImageRef): Promise<number> {
+    const key = `${ref.repository} ${ref.tag}`;
+    const known = this.#underWay.get(key);
+    if (known !== undefined) return known.done;
+    const tally = new PullTally(image, this.#deps.clock.now());
+    const done = this.#pull(image, ref, tally).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, { done, tally });
+    return done;
+  }
+
+  progress(): PullProgress[] {
+    return [...this.#underWay.values()].map(({ tally }) => tally.snapshot());
+  }
+
+  async #pull(image: string, ref: ImageRef, tally: PullTally): Promise<number> {
+    const { registries, clock } = this.#deps;
+    const host = registryOf(ref.repository);
+    const account = await registries.account(host);
+    const attempt = { image, host, withAccount: account !== undefined };
+    const watch = new Watchdog(clock, this.#deps.limits());
+    try {
+      await this.#read(attempt, ref, tally, watch, authOf(host, account));
+    } catch (error) {
+      if (watch.why !== null) throw pullGivenUp(attempt, watch.why, error);
+      throw error instanceof TappetError
+        ? error
+        : this.#deps.client.transport.cut(`pulling image ${image}`, error);
+    } finally {
+      watch.end();
+    }
+    return tally.snapshot().bytes;
+  }
+
+  /** The registry's errors come inside a successful answer, as progress objects. */
+  async #read(
+    attempt: PullAttempt,
+    ref: ImageRef,
+    tally: PullTally,
+    watch: Watchdog,
+    auth: RegistryAuth | undefined,
+  ): Promise<void> {
+    const { repository, tag } = ref;
+    const answer = await this.#deps.client.pullImage(repository, tag, watch.signal, watch.totalMs, auth);
+    if ('status' in answer) throw pullFailure(attempt, answer.message, answer.status);
+    const take = (line: string): void => {
+      const error = tally.take(line);
+      if (error !== null) throw pullFailure(attempt, error, 0);
+    };
     let rest = '';
     for await (const chunk of answer.setEncoding('utf8')) {
       watch.progress();
       const lines = (rest + String(chunk)).split('\n');
       rest = lines.pop() ?? '';
-      if (rest.length > MAX_LINE) throw pullError(image, 'the engine’s progress cannot be read', 0);
-      for (const line of lines) checkProgress(image, line);
+      if (rest.length > MAX_LINE) throw pullFailure(attempt, 'the engine’s progress cannot be read', 0);
+      for (const line of lines) take(line);
     }
-    checkProgress(image, rest);
-  } catch (error) {
-    if (watch.why !== null) {
-      throw new TappetError(
-        'IMAGE_PULL_FAILED',
-        `Pulling the image "${image}" was given up: ${watch.why}.`,
-        {},
-        error,
-      );
-    }
-    throw error instanceof TappetError ? error : client.transport.cut(`pulling image ${image}`, error);
-  } finally {
-    watch.end();
+    take(rest);
   }
 }
 
-function checkProgress(image: string, line: string): void {
-  if (line.trim() === '') return;
-  const progress: unknown = JSON.parse(line);
-  if (typeof progress !== 'object' || progress === null || !('error' in progress)) return;
-  throw pullError(image, String(progress.error), 0);
-}
-
-/** The class of a failed pull, by what registries and engines are known to say. */
-export function pullError(image: string, words: string, status: number): TappetError {
-  const code = classOf(words, status);
-  const what = {
-    IMAGE_NOT_FOUND: `There is no image "${image}", neither on the engine nor at its registry`,
-    IMAGE_UNAUTHORIZED: `The registry does not let the engine pull "${image}"`,
-    IMAGE_PULL_FAILED: `The image "${image}" is not on the engine and could not be pulled`,
-  }[code];
-  const fix = {
-    IMAGE_NOT_FOUND: 'Check the name and tag, or build it on the engine (docker build -t NAME .).',
-    IMAGE_UNAUTHORIZED:
-      'Pull it on the engine’s machine with an account that may (docker login, docker pull).',
-    IMAGE_PULL_FAILED:
-      'See that the engine’s machine reaches the registry, or load the image there (docker load).',
-  }[code];
-  return new TappetError(code, `${what}: ${words.trim() || `HTTP ${status}`}`, { fix });
-}
-
-type PullCode = Extract<ErrorCode, 'IMAGE_NOT_FOUND' | 'IMAGE_UNAUTHORIZED' | 'IMAGE_PULL_FAILED'>;
-
-function classOf(words: string, status: number): PullCode {
-  if (/toomanyrequests|too many requests|no space left/i.test(words)) return 'IMAGE_PULL_FAILED';
-  // Docker Hub says "access denied, does not exist or may require login" for names that do not exist.
-  if (/manifest unknown|not found|does not exist|no such image|name unknown/i.test(words)) {
-    return /no such host|lookup /i.test(words) ? 'IMAGE_PULL_FAILED' : 'IMAGE_NOT_FOUND';
-  }
-  if (
-    /unauthorized|authentication required|no basic auth|denied|forbidden/i.test(words) ||
-    status === 401 ||
-    status === 403
-  ) {
-    return 'IMAGE_UNAUTHORIZED';
-  }
-  return status === 404 ? 'IMAGE_NOT_FOUND' : 'IMAGE_PULL_FAILED';
+function authOf(host: string, account: RegistryAccount | undefined): RegistryAuth | undefined {
+  if (account === undefined) return undefined;
+  // The name that Docker Hub has had in this place since before it moved.
+  const serveraddress = host === DOCKER_HUB ? 'https://index.docker.io/v1/' : host;
+  if ('identityToken' in account) return { identitytoken: account.identityToken.reveal(), serveraddress };
+  return { username: account.username, password: account.password.reveal(), serveraddress };
 }
 
 /** Ends a pull that takes too long in all, or brings nothing for too long. */
 class Watchdog {
   readonly #clock: Clock;
+  readonly totalMs: number;
+  readonly #idleMs: number;
   readonly #controller = new AbortController();
   readonly #cancelTotal: () => void;
   #cancelIdle: () => void;
   #why: string | null = null;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, { timeoutMs, idleMs }: PullLimits) {
     this.#clock = clock;
-    this.#cancelTotal = clock.setTimer(PULL_TOTAL_MS, () => this.#giveUp('it took more than 10 minutes'));
+    this.totalMs = timeoutMs;
+    this.#idleMs = idleMs;
+    const total = `it took more than ${formatDuration(timeoutMs)}`;
+    this.#cancelTotal = clock.setTimer(timeoutMs, () => this.#giveUp(total));
     this.#cancelIdle = this.#armIdle();
   }
 
@@ -120,7 +146,8 @@ class Watchdog {
   }
 
   #armIdle(): () => void {
-    return this.#clock.setTimer(PULL_IDLE_MS, () => this.#giveUp('there was no progress for 2 minutes'));
+    const idle = `there was no progress for ${formatDuration(this.#idleMs)}`;
+    return this.#clock.setTimer(this.#idleMs, () => this.#giveUp(idle));
   }
 
   #giveUp(why: string): void {

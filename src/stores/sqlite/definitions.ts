@@ -2,6 +2,7 @@ import type { DefinitionKey, DefinitionRow } from '../../core/store.ts';
 import type { Tx } from './db.ts';
 import { toDefinition } from './rows.ts';
 import type { DefinitionRowRow } from './rows.ts';
+import { limitChanged } from './turns.ts';
 
 /** In the order of `definitions`. */
 export function syncDefinitions(tx: Tx, definitions: readonly DefinitionKey[]): DefinitionRow[] {
@@ -14,13 +15,15 @@ export function syncDefinitions(tx: Tx, definitions: readonly DefinitionKey[]): 
   return definitions.map((definition) => syncOne(tx, definition));
 }
 
-function syncOne(tx: Tx, { kind, name, etag }: DefinitionKey): DefinitionRow {
+function syncOne(tx: Tx, { kind, name, etag, maxConcurrentExecutions }: DefinitionKey): DefinitionRow {
+  const limit = maxConcurrentExecutions ?? null;
   const known = tx.db.get<DefinitionRowRow>(
     'SELECT * FROM definitions WHERE kind = ? AND name = ?',
     kind,
     name,
   );
-  if (known?.etag === etag && known.delete_time === null) return toDefinition(known);
+  const isSame = known?.etag === etag && known.max_concurrent === limit && known.delete_time === null;
+  if (isSame) return toDefinition(known);
   const row: DefinitionRowRow = {
     kind,
     name,
@@ -31,9 +34,18 @@ function syncOne(tx: Tx, { kind, name, etag }: DefinitionKey): DefinitionRow {
     create_time: known?.create_time ?? tx.now,
     update_time: tx.now,
     delete_time: null,
+    max_concurrent: limit,
   };
+  save(tx, row);
+  if ((known?.max_concurrent ?? null) !== limit) limitChanged(tx, name, limit);
+  return toDefinition(row);
+}
+
+function save(tx: Tx, row: DefinitionRowRow): void {
   tx.db.run(
-    'INSERT OR REPLACE INTO definitions VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)',
+    `INSERT OR REPLACE INTO definitions
+     (kind, name, etag, uid, generation, creator, create_time, update_time, max_concurrent)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.kind,
     row.name,
     row.etag,
@@ -42,8 +54,8 @@ function syncOne(tx: Tx, { kind, name, etag }: DefinitionKey): DefinitionRow {
     row.creator,
     row.create_time,
     row.update_time,
+    row.max_concurrent,
   );
-  return toDefinition(row);
 }
 
 function nextGeneration(known: DefinitionRowRow | undefined, etag: string): number {

@@ -5,28 +5,21 @@ import { assertMove, isTerminal } from '../../core/states.ts';
 import type { AttemptStarted, Claim, ClaimParams } from '../../core/store.ts';
 import type { Tx } from './db.ts';
 import { requireEpoch } from './engines.ts';
-import { executionBySeq, nextClaimable, saveExecution, wakeExecutions } from './executions.ts';
+import { executionBySeq, saveExecution } from './executions.ts';
+import { imageStarted } from './images.ts';
 import { specOf, toAttempt, toExecution } from './rows.ts';
 import type { AttemptRow, ExecutionRow } from './rows.ts';
 
 export const SELECT_ATTEMPT = `SELECT a.*, e.name AS execution_name
   FROM attempts a JOIN executions e ON e.seq = a.execution`;
 
-export function claimAttempts(tx: Tx, params: ClaimParams): Claim[] {
-  const owner = requireEpoch(tx, params.engine, params.epoch);
-  wakeExecutions(tx);
-  const claims: Claim[] = [];
-  while (claims.length < params.limit) {
-    const execution = nextClaimable(tx, params.maxParallelism);
-    if (execution === undefined) break;
-    const claim = claimOne(tx, execution, params, owner);
-    if (claim !== undefined) claims.push(claim);
-  }
-  return claims;
-}
-
 /** undefined: its retry is not due after all (the clock went back); the execution then sleeps until it is. */
-function claimOne(tx: Tx, execution: ExecutionRow, params: ClaimParams, owner: string): Claim | undefined {
+export function claimOne(
+  tx: Tx,
+  execution: ExecutionRow,
+  params: ClaimParams,
+  owner: string,
+): Claim | undefined {
   const next = startTask(tx, execution);
   let attempt: Attempt | undefined;
   if (next !== undefined) {
@@ -58,8 +51,9 @@ function startTask(tx: Tx, execution: ExecutionRow): TaskAttempt | undefined {
   );
   if (retry !== undefined) {
     tx.db.run(
-      `UPDATE tasks SET state = 'RUNNING', attempts = attempts + 1, not_before = NULL
-       WHERE execution = ? AND idx = ?`,
+      `UPDATE tasks SET state = 'RUNNING', attempts = attempts + 1, not_before = NULL,
+       start_time = coalesce(start_time, ?) WHERE execution = ? AND idx = ?`,
+      tx.now,
       execution.seq,
       retry.idx,
     );
@@ -91,6 +85,7 @@ const NOT_YET = {
   signal: null,
   imageDigest: null,
   rendered: null,
+  usage: null,
   logBytes: null,
 } as const;
 
@@ -180,22 +175,27 @@ export function attemptRendered(tx: Tx, key: AttemptKey, epoch: number, rendered
 }
 
 export function attemptStarted(tx: Tx, params: AttemptStarted): Attempt {
-  const { key, epoch, startTime, imageDigest } = params;
+  const { key, epoch, startTime, imageDigest, imageRepoDigest = null, pulledBytes = null } = params;
   const row = requireAttempt(tx, key, epoch);
   if (row.state === 'RUNNING') return toAttempt(row);
   assertMove('attempt', row.state, 'RUNNING');
   const deadline = startTime + timeoutOf(tx, row.execution);
   tx.db.run(
-    `UPDATE attempts SET state = 'RUNNING', start_time = ?, deadline = ?, image_digest = ?
+    `UPDATE attempts SET state = 'RUNNING', start_time = ?, deadline = ?, image_digest = ?, pulled_bytes = ?
      WHERE execution = ? AND idx = ? AND attempt = ?`,
     startTime,
     deadline,
     imageDigest,
+    pulledBytes,
     row.execution,
     row.idx,
     row.attempt,
   );
-  return toAttempt({ ...row, state: 'RUNNING', start_time: startTime, deadline, image_digest: imageDigest });
+  const { execution, engine } = row;
+  if (imageDigest !== null)
+    imageStarted(tx, { execution, engine, digest: imageDigest, repoDigest: imageRepoDigest });
+  const changed = { start_time: startTime, deadline, image_digest: imageDigest, pulled_bytes: pulledBytes };
+  return toAttempt({ ...row, state: 'RUNNING', ...changed });
 }
 
 function timeoutOf(tx: Tx, execution: number): number {

@@ -1,6 +1,16 @@
 import { isTerminal } from '../../core/states.ts';
+import type { PruneResult } from '../../core/store.ts';
 import type { Tx } from './db.ts';
 import { findExecution, saveExecution } from './executions.ts';
+
+/** Executions and tasks that one transaction removes, each with its attempts: some 5 ms, for which others wait. */
+const TASKS_AT_A_TIME = 200;
+
+interface Prunable {
+  readonly seq: number;
+  readonly next_index: number;
+  readonly event_uid: string | null;
+}
 
 export function deleteExecution(tx: Tx, name: string): 'deleted' | 'running' | undefined {
   const execution = findExecution(tx, name);
@@ -23,21 +33,59 @@ export function expiredExecutions(tx: Tx, limit: number): string[] {
     .map(({ name }) => name);
 }
 
+/** Newest first. */
+export function surplusExecutions(tx: Tx, job: string, keep: number, limit: number): string[] {
+  return tx.db
+    .all<{ name: string }>(
+      `SELECT name FROM executions WHERE job = ? AND expire_time IS NOT NULL AND delete_time IS NULL
+       ORDER BY seq DESC LIMIT ? OFFSET ?`,
+      job,
+      limit,
+      keep,
+    )
+    .map(({ name }) => name);
+}
+
 /** Never one that has not ended. Its event may be pruned afterwards, if no other execution names that. */
-export function pruneExecutions(tx: Tx, names: readonly string[]): number {
+export function pruneExecutions(tx: Tx, names: readonly string[]): PruneResult {
+  let room = TASKS_AT_A_TIME;
   let removed = 0;
   for (const name of names) {
-    const row = tx.db.get<{ event_uid: string | null }>(
-      'DELETE FROM executions WHERE name = ? AND expire_time IS NOT NULL RETURNING event_uid',
+    if (room <= 0) return { removed, more: true };
+    const row = tx.db.get<Prunable>(
+      'SELECT seq, next_index, event_uid FROM executions WHERE name = ? AND expire_time IS NOT NULL',
       name,
     );
     if (row === undefined) continue;
-    removed += 1;
-    if (row.event_uid !== null) {
-      tx.db.run('UPDATE events SET holds = holds - 1 WHERE uid = ? AND holds > 0', row.event_uid);
+    if (row.next_index > room) {
+      const rest = pruneTasks(tx, row.seq, room);
+      room = 0;
+      if (rest) return { removed, more: true };
     }
+    tx.db.run('DELETE FROM executions WHERE seq = ?', row.seq);
+    removed += 1;
+    room -= 1 + row.next_index;
+    if (row.event_uid !== null)
+      tx.db.run('UPDATE events SET holds = holds - 1 WHERE uid = ? AND holds > 0', row.event_uid);
   }
-  return removed;
+  return { removed, more: false };
+}
+
+/** Some tasks of a large execution, with their attempts; true = there are more. Nobody sees it any more. */
+function pruneTasks(tx: Tx, execution: number, count: number): boolean {
+  const next = tx.db.get<{ idx: number }>(
+    'SELECT idx FROM tasks WHERE execution = ? ORDER BY idx LIMIT 1 OFFSET ?',
+    execution,
+    count,
+  );
+  if (next === undefined) return false;
+  tx.db.run('DELETE FROM tasks WHERE execution = ? AND idx < ?', execution, next.idx);
+  tx.db.run(
+    'UPDATE executions SET delete_time = coalesce(delete_time, ?), expire_time = 0 WHERE seq = ?',
+    tx.now,
+    execution,
+  );
+  return true;
 }
 
 /** Rows removed, of all three tables. */

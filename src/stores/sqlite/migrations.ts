@@ -187,11 +187,93 @@ CREATE TABLE attempts (
 CREATE UNIQUE INDEX attempts_open ON attempts (execution, idx) WHERE end_time IS NULL;
 `;
 
+/**
+ * `to_run`: how many tasks an execution runs. One that runs again what did not succeed in `rerun_of` has rows of those
+ * tasks from the start, and `next_index` as that one had it, so that nothing else knows of re-runs.
+ */
+const RETRIES = `
+ALTER TABLE executions ADD COLUMN to_run INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN rerun_of TEXT;
+ALTER TABLE executions ADD COLUMN rerun_by TEXT;
+ALTER TABLE executions ADD COLUMN deadline INTEGER;
+ALTER TABLE executions ADD COLUMN halt_reason TEXT;
+UPDATE executions SET to_run = task_count;
+-- What has been halted or has ended leaves it.
+CREATE INDEX executions_overdue ON executions (deadline)
+  WHERE deadline IS NOT NULL AND halt_reason IS NULL AND cancel_request_time IS NULL AND completion_time IS NULL;
+`;
+
+/** Of an attempt as it was last measured; of an execution the sums over its attempts that ran and have ended. */
+const USAGE = `
+ALTER TABLE attempts ADD COLUMN wall_ms INTEGER;
+ALTER TABLE attempts ADD COLUMN cpu_ms INTEGER;
+ALTER TABLE attempts ADD COLUMN peak_memory INTEGER;
+ALTER TABLE attempts ADD COLUMN measure_time INTEGER;
+ALTER TABLE attempts ADD COLUMN pulled_bytes INTEGER;
+ALTER TABLE executions ADD COLUMN used_attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN used_wall_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN used_wall_unknown INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN used_cpu_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN used_cpu_unknown INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN used_peak_memory INTEGER;
+ALTER TABLE executions ADD COLUMN used_peak_unknown INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN used_log_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN used_pulled_bytes INTEGER NOT NULL DEFAULT 0;
+-- Nobody measured what ran before: that is not known, which is not nothing.
+UPDATE executions SET (used_attempts, used_wall_unknown, used_cpu_unknown, used_peak_unknown, used_log_bytes) = (
+  SELECT count(*), count(*), count(*), count(*), coalesce(sum(coalesce(log_stdout, 0) + coalesce(log_stderr, 0)), 0)
+  FROM attempts WHERE execution = executions.seq AND start_time IS NOT NULL AND end_time IS NOT NULL);
+`;
+
+/**
+ * `need_*`: what a task of the execution takes of a host, out of its spec. `turn`, only of executions that have not
+ * started and whose job has a `max_concurrent`: 0 = it waits for one, 1 = it has one; else NULL.
+ */
+const ADMISSION = `
+ALTER TABLE executions ADD COLUMN turn INTEGER;
+ALTER TABLE executions ADD COLUMN need_memory INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN need_cpu INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE executions ADD COLUMN need_time INTEGER NOT NULL DEFAULT 0;
+UPDATE executions SET (need_memory, need_cpu, need_time) = (
+  SELECT spec ->> '$.memoryBytes', CAST(round((spec ->> '$.cpu') * 1000) AS INTEGER),
+         (spec ->> '$.timeoutMs') + (spec ->> '$.gracePeriodMs')
+  FROM execution_specs WHERE execution = executions.seq)
+  WHERE completion_time IS NULL;
+ALTER TABLE definitions ADD COLUMN max_concurrent INTEGER;
+CREATE INDEX executions_without_turn ON executions (job) WHERE turn = 0;
+CREATE INDEX executions_with_turn ON executions (job) WHERE turn = 1;
+CREATE INDEX executions_ended ON executions (job) WHERE expire_time IS NOT NULL AND delete_time IS NULL;
+-- By size, each in the order of claims: what could start, behind many that could not, and what is too large for a host.
+CREATE INDEX executions_by_size ON executions (need_memory, need_cpu, need_time, running) WHERE claimable = 1;
+CREATE INDEX executions_wide ON executions (need_cpu) WHERE claimable = 1 AND need_cpu > 1000;
+CREATE INDEX executions_late ON executions (deadline) WHERE claimable = 1 AND deadline IS NOT NULL;
+`;
+
+/** `pulled_images`: what pruning may remove. A row is written where Tappet's own pull brought an image that was not there. */
+const IMAGES = `
+ALTER TABLE executions ADD COLUMN image_digest TEXT;
+ALTER TABLE executions ADD COLUMN image_repo_digest TEXT;
+CREATE TABLE pulled_images (
+  engine TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  name TEXT NOT NULL,
+  use_time INTEGER NOT NULL,
+  PRIMARY KEY (engine, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pulled_images_by_use ON pulled_images (engine, use_time);
+`;
+
 export interface Migration {
   readonly name: string;
   readonly sql: string;
 }
-export const MIGRATIONS: readonly Migration[] = [{ name: 'spine', sql: SPINE }];
+export const MIGRATIONS: readonly Migration[] = [
+  { name: 'spine', sql: SPINE },
+  { name: 'retries', sql: RETRIES },
+  { name: 'usage', sql: USAGE },
+  { name: 'admission', sql: ADMISSION },
+  { name: 'images', sql: IMAGES },
+];
 
 /**
  * Brings the schema forward in one transaction, so that a crash leaves the old schema or the new one.

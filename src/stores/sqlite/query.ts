@@ -3,6 +3,7 @@ import type { StoredEvent } from '../../core/event.ts';
 import type { Attempt, Execution, Task } from '../../core/execution.ts';
 import { isTerminal } from '../../core/states.ts';
 import type {
+  AttemptSpan,
   DecisionFilter,
   EventFilter,
   ExecutionFilter,
@@ -17,6 +18,7 @@ import { findExecution } from './executions.ts';
 import { SELECT_ATTEMPT } from './executor.ts';
 import { toAttempt, toDecision, toEvent, toExecution, toTask } from './rows.ts';
 import type { AttemptRow, DecisionRow, EventRow, ExecutionRow, TaskRow } from './rows.ts';
+import { HALT_WORDS } from './stopping.ts';
 
 interface Where {
   readonly sql: string;
@@ -161,14 +163,18 @@ function executionsWhere({ event, trigger, job, state }: ExecutionFilter): Where
 
 export function getTask(tx: Tx, name: string, index: number): Task | undefined {
   const execution = visibleExecution(tx, name);
-  if (execution === undefined || index < 0 || index >= execution.task_count) return undefined;
+  if (execution === undefined) return undefined;
   const row = tx.db.get<TaskRow>('SELECT * FROM tasks WHERE execution = ? AND idx = ?', execution.seq, index);
-  return row === undefined ? unstartedTask(execution, index) : toTask(row, name);
+  if (row !== undefined) return toTask(row, name);
+  // Below `next_index` only what a re-run leaves out has no row.
+  const waits = index >= execution.next_index && index < execution.task_count;
+  return waits ? unstartedTask(execution, index) : undefined;
 }
 
 /** A task gets its row when it starts; until then what its execution says is all there is to say. */
 function unstartedTask(execution: ExecutionRow, index: number): Task {
-  const cancelled = execution.cancel_request_time !== null || isTerminal(execution.state);
+  const { cancel_request_time: cancelTime, halt_reason: halt, completion_time: endTime } = execution;
+  const cancelled = cancelTime !== null || halt !== null || isTerminal(execution.state);
   return {
     execution: execution.name,
     index,
@@ -178,8 +184,8 @@ function unstartedTask(execution: ExecutionRow, index: number): Task {
     infraFailures: 0,
     notBefore: null,
     startTime: null,
-    completionTime: cancelled ? (execution.cancel_request_time ?? execution.completion_time) : null,
-    message: cancelled ? 'Cancelled before it started.' : null,
+    completionTime: cancelled ? (cancelTime ?? endTime ?? execution.update_time) : null,
+    message: cancelled ? `${halt === null ? 'Cancelled' : HALT_WORDS[halt]} before it started.` : null,
   };
 }
 
@@ -187,21 +193,18 @@ export function listTasks(tx: Tx, name: string, page: PageParams): Page<Task> {
   const [after] = pageStart(page, ['number']) ?? [-1];
   const execution = visibleExecution(tx, name);
   if (execution === undefined) return { items: [], nextCursor: null };
-  const count = Math.max(0, Math.min(page.size + 1, execution.task_count - after - 1));
   const rows = tx.db.all<TaskRow>(
-    'SELECT * FROM tasks WHERE execution = ? AND idx > ? AND idx <= ?',
+    'SELECT * FROM tasks WHERE execution = ? AND idx > ? ORDER BY idx LIMIT ?',
     execution.seq,
     after,
-    after + count,
+    page.size + 1,
   );
-  const started = new Map(rows.map((row) => [row.idx, row]));
-  const tasks = Array.from({ length: count }, (_, i) => {
-    const index = after + 1 + i;
-    const row = started.get(index);
-    return row === undefined ? unstartedTask(execution, index) : toTask(row, name);
-  });
+  // What has no row yet comes after all that have one.
+  const first = Math.max(after + 1, execution.next_index);
+  const count = Math.max(0, Math.min(page.size + 1 - rows.length, execution.task_count - first));
+  const unstarted = Array.from({ length: count }, (_, i) => unstartedTask(execution, first + i));
   return toPage(
-    tasks,
+    [...rows.map((row) => toTask(row, name)), ...unstarted],
     page.size,
     (task) => task,
     ({ index }) => [index],
@@ -217,6 +220,29 @@ export function listAttempts(tx: Tx, name: string, index: number): Attempt[] {
     )
     .map(toAttempt);
 }
+
+export function listSpans(tx: Tx, name: string, page: PageParams): Page<AttemptSpan> {
+  const start = pageStart(page, ['number', 'number']) ?? [-1, -1];
+  const execution = visibleExecution(tx, name);
+  if (execution === undefined) return { items: [], nextCursor: null };
+  const rows = tx.db.all<AttemptSpanRow>(
+    `SELECT idx, attempt, state, create_time, end_time FROM attempts
+     WHERE execution = ? AND (idx, attempt) > (?, ?) ORDER BY idx, attempt LIMIT ?`,
+    execution.seq,
+    ...start,
+    page.size + 1,
+  );
+  return toPage(rows, page.size, toSpan, ({ idx, attempt }) => [idx, attempt]);
+}
+
+type AttemptSpanRow = Pick<AttemptRow, 'idx' | 'attempt' | 'state' | 'create_time' | 'end_time'>;
+const toSpan = ({ idx, attempt, state, create_time, end_time }: AttemptSpanRow): AttemptSpan => ({
+  index: idx,
+  attempt,
+  state,
+  createTime: create_time,
+  endTime: end_time,
+});
 
 export function counts(tx: Tx): StoreCounts {
   const count = (sql: string): number => tx.db.get<{ n: number }>(`SELECT count(*) AS n FROM ${sql}`)?.n ?? 0;

@@ -1,10 +1,21 @@
 import type { Decision, DecisionOutcome } from '../../core/decision.ts';
 import type { CloudEvent, SourceVerdict, StoredEvent } from '../../core/event.ts';
-import type { Attempt, AttemptReason, Cause, Execution, RenderedSpec, Task } from '../../core/execution.ts';
+import type {
+  Attempt,
+  AttemptReason,
+  Cause,
+  Execution,
+  HaltReason,
+  PinnedImage,
+  RenderedSpec,
+  StopReason,
+  Task,
+} from '../../core/execution.ts';
 import type { JobSpec } from '../../core/job.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { AttemptState, ExecutionState, TaskState } from '../../core/states.ts';
 import type { DefinitionRow, StateRow } from '../../core/store.ts';
+import type { ExecutionUsage } from '../../core/usage.ts';
 
 /** Rows as the tables have them, and what they become. Only this store writes the JSON that is read here. */
 
@@ -85,6 +96,7 @@ export interface DefinitionRowRow {
   readonly create_time: number;
   readonly update_time: number;
   readonly delete_time: number | null;
+  readonly max_concurrent: number | null;
 }
 
 export function toDefinition(row: DefinitionRowRow): DefinitionRow {
@@ -100,8 +112,33 @@ export function toDefinition(row: DefinitionRowRow): DefinitionRow {
   };
 }
 
+/** Written by `addUsage` alone. */
+interface ExecutionUsageColumns {
+  used_attempts: number;
+  used_wall_ms: number;
+  used_wall_unknown: number;
+  used_cpu_ms: number;
+  used_cpu_unknown: number;
+  used_peak_memory: number | null;
+  used_peak_unknown: number;
+  used_log_bytes: number;
+  used_pulled_bytes: number;
+}
+
+function usageOf(row: ExecutionUsageColumns): ExecutionUsage {
+  return {
+    attempts: row.used_attempts,
+    wallMs: row.used_wall_ms,
+    cpuMs: row.used_cpu_ms,
+    peakMemoryBytes: row.used_peak_memory,
+    logBytes: row.used_log_bytes,
+    pulledBytes: row.used_pulled_bytes,
+    unknown: { wall: row.used_wall_unknown, cpu: row.used_cpu_unknown, peakMemory: row.used_peak_unknown },
+  };
+}
+
 /** The columns that an operation may change are writable; `saveExecution` writes exactly those. */
-export interface ExecutionRow {
+export interface ExecutionRow extends ExecutionUsageColumns, ImageColumns {
   readonly seq: number;
   readonly uid: string;
   readonly name: string;
@@ -138,10 +175,36 @@ export interface ExecutionRow {
   delete_time: number | null;
   expire_time: number | null;
   version: number;
+  /** Retries, deadlines and re-runs. */
+  readonly to_run: number;
+  readonly rerun_of: string | null;
+  readonly rerun_by: string | null;
+  readonly deadline: number | null;
+  halt_reason: HaltReason | null;
+  /** Admission. */
+  readonly need_memory: number;
+  readonly need_cpu: number;
+  readonly need_time: number;
+  turn: number | null;
+}
+
+/** Columns of the image that all attempts of an execution run; only `imageStarted` writes them. */
+interface ImageColumns {
+  readonly image_digest: string | null;
+  readonly image_repo_digest: string | null;
+}
+
+function imageOf({ image_digest: digest, image_repo_digest: repoDigest }: ImageColumns): PinnedImage | null {
+  return digest === null ? null : { digest, repoDigest };
 }
 
 export function specOf(row: Pick<ExecutionRow, 'spec'>): JobSpec {
   return parse<JobSpec>(row.spec);
+}
+
+function waitsOf({ turn, claimable }: ExecutionRow): 'turn' | 'room' | null {
+  if (turn === 0) return 'turn';
+  return claimable === 1 ? 'room' : null;
 }
 
 export function causeOf(row: ExecutionRow): Cause {
@@ -164,12 +227,20 @@ export function toExecution(row: ExecutionRow): Execution {
     reason: row.reason,
     message: row.message,
     counters: countersOf(row),
+    usage: usageOf(row),
     createTime: row.create_time,
     updateTime: row.update_time,
     startTime: row.start_time,
     completionTime: row.completion_time,
     cancelRequestTime: row.cancel_request_time,
     deleteTime: row.delete_time,
+    image: imageOf(row),
+    toRun: row.to_run,
+    rerunOf: row.rerun_of,
+    rerunBy: row.rerun_by,
+    deadline: row.deadline,
+    haltReason: row.halt_reason,
+    waits: waitsOf(row),
     etag: String(row.version),
   };
 }
@@ -186,7 +257,7 @@ export interface TaskRow {
   retries: number;
   infra_failures: number;
   not_before: number | null;
-  readonly start_time: number;
+  readonly start_time: number | null;
   completion_time: number | null;
   message: string | null;
 }
@@ -206,7 +277,15 @@ export function toTask(row: TaskRow, execution: string): Task {
   };
 }
 
-export interface AttemptRow {
+export interface AttemptUsageColumns {
+  readonly wall_ms: number | null;
+  readonly cpu_ms: number | null;
+  readonly peak_memory: number | null;
+  readonly measure_time: number | null;
+  readonly pulled_bytes: number | null;
+}
+
+export interface AttemptRow extends AttemptUsageColumns {
   readonly execution: number;
   readonly execution_name: string;
   readonly idx: number;
@@ -217,7 +296,7 @@ export interface AttemptRow {
   readonly create_time: number;
   readonly start_time: number | null;
   readonly deadline: number | null;
-  readonly stop_reason: 'timeout' | 'cancel' | null;
+  readonly stop_reason: StopReason | null;
   readonly stop_request_time: number | null;
   readonly end_time: number | null;
   readonly reason: AttemptReason | null;
@@ -250,6 +329,16 @@ export function toAttempt(row: AttemptRow): Attempt {
     signal: row.signal,
     imageDigest: row.image_digest,
     rendered: parseOrNull<RenderedSpec>(row.rendered),
+    usage:
+      row.start_time === null
+        ? null
+        : {
+            wallMs: row.wall_ms,
+            cpuMs: row.cpu_ms,
+            peakMemoryBytes: row.peak_memory,
+            measureTime: row.measure_time,
+            pulledBytes: row.pulled_bytes,
+          },
     logBytes: row.log_stdout === null ? null : { stdout: row.log_stdout, stderr: row.log_stderr ?? 0 },
   };
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { TappetError, errorText, isTappetError } from '../../core/errors.ts';
 import type { Ids } from '../../core/ids.ts';
 import type { EngineLease, Store } from '../../core/store.ts';
+import * as claims from './claims.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { isBusy, isStoreFailure, operationError, unavailable } from './db.ts';
 import type { Db, Tx } from './db.ts';
@@ -12,12 +13,16 @@ import * as engines from './engines.ts';
 import * as executions from './executions.ts';
 import * as executor from './executor.ts';
 import * as finish from './finish.ts';
+import * as images from './images.ts';
 import * as inbox from './inbox.ts';
 import * as maintenance from './maintenance.ts';
 import { OwnerLocks } from './owner-lock.ts';
 import * as query from './query.ts';
+import * as rerun from './rerun.ts';
 import * as routing from './routing.ts';
 import { Session, unusable } from './session.ts';
+import * as usage from './usage.ts';
+import * as stopping from './stopping.ts';
 
 export interface SqliteStoreOptions {
   /** A file, whose folder is made if it is missing, or `:memory:`. */
@@ -157,21 +162,29 @@ export class SqliteStore implements Store {
   readonly createExecution: Store['createExecution'] = (execution) =>
     this.#write((tx) => executions.createExecution(tx, execution));
   readonly claimAttempts: Store['claimAttempts'] = (params) =>
-    this.#write((tx) => executor.claimAttempts(tx, params));
+    this.#write((tx) => claims.claimAttempts(tx, params));
   readonly openAttempts: Store['openAttempts'] = (engine) =>
     this.#read((tx) => executor.openAttempts(tx, engine));
   readonly attemptRendered: Store['attemptRendered'] = (key, epoch, rendered) =>
     this.#write((tx) => executor.attemptRendered(tx, key, epoch, rendered));
   readonly attemptStarted: Store['attemptStarted'] = (params) =>
     this.#patient((tx) => executor.attemptStarted(tx, params));
+  readonly imagePulled: Store['imagePulled'] = (params) =>
+    this.#write((tx) => images.imagePulled(tx, params));
   readonly requestStop: Store['requestStop'] = (key, epoch, reason) =>
     this.#write((tx) => executor.requestStop(tx, key, epoch, reason));
+  readonly attemptsMeasured: Store['attemptsMeasured'] = (params) =>
+    this.#patient((tx) => usage.attemptsMeasured(tx, params));
   readonly stopRequests: Store['stopRequests'] = (engine) =>
     this.#read((tx) => executor.stopRequests(tx, engine));
   readonly finishAttempt: Store['finishAttempt'] = (params) =>
     this.#patient((tx) => finish.finishAttempt(tx, params));
   readonly cancelExecution: Store['cancelExecution'] = (name, by) =>
-    this.#write((tx) => finish.cancelExecution(tx, name, by));
+    this.#write((tx) => stopping.cancelExecution(tx, name, by));
+  readonly rerunExecution: Store['rerunExecution'] = (params) =>
+    this.#write((tx) => rerun.rerunExecution(tx, params));
+  readonly haltOverdue: Store['haltOverdue'] = (limit) =>
+    this.#write((tx) => stopping.haltOverdue(tx, limit));
 
   // ---- readers
 
@@ -189,6 +202,8 @@ export class SqliteStore implements Store {
     this.#read((tx) => query.listTasks(tx, execution, page));
   readonly listAttempts: Store['listAttempts'] = (execution, index) =>
     this.#read((tx) => query.listAttempts(tx, execution, index));
+  readonly listSpans: Store['listSpans'] = (execution, page) =>
+    this.#read((tx) => query.listSpans(tx, execution, page));
   readonly counts: Store['counts'] = () => this.#read((tx) => query.counts(tx));
 
   // ---- maintenance
@@ -197,8 +212,18 @@ export class SqliteStore implements Store {
     this.#write((tx) => maintenance.deleteExecution(tx, name));
   readonly expiredExecutions: Store['expiredExecutions'] = (limit) =>
     this.#read((tx) => maintenance.expiredExecutions(tx, limit));
+  readonly surplusExecutions: Store['surplusExecutions'] = (job, keep, limit) =>
+    this.#read((tx) => maintenance.surplusExecutions(tx, job, keep, limit));
   readonly pruneExecutions: Store['pruneExecutions'] = (names) =>
     this.#write((tx) => maintenance.pruneExecutions(tx, names));
+  readonly unusedImages: Store['unusedImages'] = (engine, unusedForMs, limit) =>
+    this.#read((tx) => images.unusedImages(tx, engine, unusedForMs, limit));
+  readonly imagesInUse: Store['imagesInUse'] = (after, limit) =>
+    this.#read((tx) => images.imagesInUse(tx, after, limit));
+  readonly imageUsed: Store['imageUsed'] = (engine, digest) =>
+    this.#write((tx) => images.imageUsed(tx, engine, digest));
+  readonly imageRemoved: Store['imageRemoved'] = (engine, digest) =>
+    this.#write((tx) => images.imageRemoved(tx, engine, digest));
   readonly pruneEvents: Store['pruneEvents'] = (olderThanMs, limit) =>
     this.#write((tx) => maintenance.pruneEvents(tx, olderThanMs, limit));
 

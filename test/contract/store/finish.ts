@@ -76,7 +76,7 @@ export function finishContract(bench: Bench): void {
         completionTime: bench.clock.now(),
       });
       const counters = { running: 0, succeeded: 0, failed: 1, cancelled: 0, retried: 1 };
-      const message = 'Task 0 failed: exit code 2, after 2 retries.';
+      const message = 'Task 0 failed after 2 retries: exit code 2.';
       expect(last.execution).toMatchObject({
         state: 'FAILED',
         reason: 'NON_ZERO_EXIT_CODE',
@@ -98,7 +98,7 @@ export function finishContract(bench: Bench): void {
       expect(first.execution).toMatchObject({ state: 'RUNNING', reason: null, message: null });
       await bench.attempt(bench.exit(0));
       const { execution } = await bench.attempt(bench.exit(1));
-      const message = 'Task 0 failed: It used more than 512 MiB of memory. 1 other task failed too.';
+      const message = 'Task 0 failed: it used more than 512 MiB of memory. 1 other task failed too.';
       const counters = { running: 0, succeeded: 1, failed: 2, cancelled: 0, retried: 0 };
       expect(execution).toMatchObject({ state: 'FAILED', reason: 'OOM_KILLED', message, counters });
     });
@@ -114,7 +114,7 @@ export function finishContract(bench: Bench): void {
       }
       const { execution } = await bench.attempt(lost);
       expect(execution).toMatchObject({ state: 'FAILED', reason: 'CONTAINER_LOST' });
-      expect(execution.message).toBe('Task 0 failed: The container is gone.');
+      expect(execution.message).toBe('Task 0 failed: the container is gone.');
     });
 
     it('counts failed inputs apart from all other infrastructure, each with tries of its own', async () => {
@@ -148,7 +148,7 @@ export function finishContract(bench: Bench): void {
       const first = await bench.attempt(bench.exit(0));
       await bench.clock.advance(1000);
       const again = await bench.finish(first.attempt, bench.exit(9));
-      expect(again).toEqual({ ...first, repeated: true });
+      expect(again).toEqual({ ...first, repeated: true, turnPassedOn: true });
       expect(await ends()).toHaveLength(1);
     });
 

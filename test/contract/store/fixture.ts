@@ -6,7 +6,14 @@ import type { AttemptKey, AttemptResult, NewExecution } from '../../../src/core/
 import type { Ids } from '../../../src/core/ids.ts';
 import { JOB_DEFAULTS } from '../../../src/core/job.ts';
 import type { JobSpec } from '../../../src/core/job.ts';
-import type { AcceptEvent, Claim, FinishResult, Store } from '../../../src/core/store.ts';
+import type {
+  AcceptEvent,
+  Claim,
+  ClaimParams,
+  ClaimResult,
+  FinishResult,
+  Store,
+} from '../../../src/core/store.ts';
 import type { ManualClock } from '../../support/manual-clock.ts';
 
 /** An open, empty store. `another` opens a second one on the same data; `reopen` is what a restart does. */
@@ -106,8 +113,13 @@ export class Bench {
     return this.#epoch;
   }
 
-  async claim(limit = 100, maxParallelism = 100): Promise<Claim[]> {
-    return this.store.claimAttempts({ engine: ENGINE, epoch: await this.epoch(), limit, maxParallelism });
+  async claim(limit = 100, maxParallelism = 100): Promise<readonly Claim[]> {
+    return (await this.claimed({ limit, maxParallelism })).claims;
+  }
+
+  async claimed(params: Partial<ClaimParams> = {}): Promise<ClaimResult> {
+    const epoch = await this.epoch();
+    return this.store.claimAttempts({ engine: ENGINE, epoch, limit: 100, maxParallelism: 100, ...params });
   }
 
   /** Claims one attempt and reports that its process runs. */

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isTerminal } from '../../../src/core/states.ts';
 import type { AttemptResult, Execution } from '../../../src/core/execution.ts';
+import type { JobSpec, RetryPolicy } from '../../../src/core/job.ts';
 import { DAY, ENGINE } from './fixture.ts';
 import type { Bench } from './fixture.ts';
 
@@ -11,6 +12,7 @@ type Step =
   | { readonly do: 'stop'; readonly pick: number }
   | { readonly do: 'finish'; readonly pick: number; readonly exit: number }
   | { readonly do: 'cancel'; readonly pick: number }
+  | { readonly do: 'halt' }
   | { readonly do: 'pass'; readonly ms: number };
 
 const pick = fc.nat(100);
@@ -26,16 +28,24 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('stop' as const), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const), pick }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('halt' as const) }) },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: -3000, max: 20_000 }) }),
   },
 );
-const spec = fc.record({
-  taskCount: fc.integer({ min: 1, max: 5 }),
-  parallelism: fc.integer({ min: 0, max: 3 }),
-  maxRetries: fc.integer({ min: 0, max: 2 }),
-});
+const retry: RetryPolicy = { backoff: 'constant', initialMs: 2000, factor: 2, maxMs: 2000, jitter: 'full' };
+const spec: fc.Arbitrary<Partial<JobSpec>> = fc.record(
+  {
+    taskCount: fc.integer({ min: 1, max: 5 }),
+    parallelism: fc.integer({ min: 0, max: 3 }),
+    maxRetries: fc.integer({ min: 0, max: 2 }),
+    maxFailedTasks: fc.integer({ min: 0, max: 2 }),
+    deadlineMs: fc.integer({ min: 1000, max: 60_000 }),
+    retry: fc.constantFrom(retry, { ...retry, notOnExitCodes: [2] }),
+  },
+  { requiredKeys: ['taskCount', 'parallelism', 'maxRetries'] },
+);
 const MAX_PARALLELISM = 4;
 
 /** Random lives of executions: whatever callers do, the books balance, and everything ends. */
@@ -48,6 +58,7 @@ export function historiesContract(bench: Bench): void {
 
   async function take(action: Step, names: readonly string[]): Promise<void> {
     if (action.do === 'pass') return bench.clock.set(bench.clock.now() + action.ms);
+    if (action.do === 'halt') return void (await bench.store.haltOverdue(2));
     if (action.do === 'claim') return void (await bench.claim(action.limit, MAX_PARALLELISM));
     if (action.do === 'cancel') {
       return void (await bench.store.cancelExecution(names[action.pick % names.length] ?? '', 'ann'));
@@ -66,7 +77,7 @@ export function historiesContract(bench: Bench): void {
     const { counters, spec: job, state } = execution;
     const { items: tasks } = await bench.store.listTasks(name, { size: 100 });
     const inState = (wanted: string): number => tasks.filter((task) => task.state === wanted).length;
-    expect(tasks).toHaveLength(job.taskCount);
+    expect(tasks).toHaveLength(execution.toRun);
     expect([counters.running, counters.succeeded, counters.failed]).toEqual(
       ['RUNNING', 'SUCCEEDED', 'FAILED'].map(inState),
     );
@@ -74,7 +85,8 @@ export function historiesContract(bench: Bench): void {
     expect(counters.running).toBeLessThanOrEqual(job.parallelism || MAX_PARALLELISM);
     if (isTerminal(state)) {
       expect(counters.running + inState('PENDING')).toBe(0);
-      expect(counters.succeeded + counters.failed + counters.cancelled).toBe(job.taskCount);
+      expect(counters.succeeded + counters.failed + counters.cancelled).toBe(execution.toRun);
+      expect(counters.cancelled).toBe(inState('CANCELLED'));
     }
     for (const task of tasks) {
       const attempts = await bench.store.listAttempts(name, task.index);
@@ -91,6 +103,7 @@ export function historiesContract(bench: Bench): void {
   async function runOut(): Promise<void> {
     for (let round = 0; round < 200; round++) {
       bench.clock.set(bench.clock.now() + DAY);
+      await bench.store.haltOverdue(100);
       await bench.claim(100, MAX_PARALLELISM);
       const open = await bench.store.openAttempts(ENGINE);
       if (open.length === 0) return;
@@ -100,6 +113,26 @@ export function historiesContract(bench: Bench): void {
       }
     }
     throw new Error('something never ends');
+  }
+
+  /** Every task succeeds once, over the re-runs of an execution. */
+  async function checkRerun(name: string): Promise<void> {
+    const { counters, toRun, spec: job } = await checkBooks(name);
+    const again = `${name}-r`;
+    const params = { of: name, uid: bench.fixture.ids.uid(), name: again, by: 'ann' };
+    const answer = await bench.store.rerunExecution(params);
+    expect(answer?.outcome).toBe(counters.succeeded === toRun ? 'nothing' : 'created');
+    if (answer?.outcome !== 'created') return;
+    await checkBooks(again);
+    const indexes = async (of: string, succeeded: boolean): Promise<number[]> =>
+      (await bench.store.listTasks(of, { size: 100 })).items
+        .filter(({ state }) => (state === 'SUCCEEDED') === succeeded)
+        .map(({ index }) => index);
+    expect(await indexes(again, false)).toEqual(await indexes(name, false));
+    await runOut();
+    const { state } = await checkBooks(again);
+    // `runOut` lets a day pass before each claim.
+    expect(state).toBe(job.deadlineMs === undefined ? 'SUCCEEDED' : 'FAILED');
   }
 
   describe('random histories', () => {
@@ -119,9 +152,13 @@ export function historiesContract(bench: Bench): void {
             const { state, uid, reason, counters } = await checkBooks(name);
             expect(isTerminal(state)).toBe(true);
             if (state === 'SUCCEEDED') expect(counters).toMatchObject({ failed: 0, cancelled: 0 });
-            if (state === 'FAILED') expect([counters.failed > 0, reason !== null]).toEqual([true, true]);
+            if (state === 'FAILED') {
+              const late = reason === 'DEADLINE_EXCEEDED';
+              expect([counters.failed > 0 || late, reason !== null]).toEqual([true, true]);
+            }
             const { items } = await bench.store.listEvents({ origin: 'execution' }, { size: 1000 });
             expect(items.filter(({ event }) => event.id === uid)).toHaveLength(1);
+            await checkRerun(name);
           }
         },
       );

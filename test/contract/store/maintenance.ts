@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { AttemptResult } from '../../../src/core/execution.ts';
 import { DAY, HOUR } from './fixture.ts';
 import type { Bench } from './fixture.ts';
 import { matched } from './routing.ts';
+
+const CANCELLED = (bench: Bench): AttemptResult => ({
+  ...bench.broken('CANCELLED', 'Cancelled.'),
+  state: 'CANCELLED',
+});
 
 export function maintenanceContract(bench: Bench): void {
   describe('executions', () => {
@@ -18,9 +24,9 @@ export function maintenanceContract(bench: Bench): void {
       expect(await bench.store.listAttempts(name, 0)).toEqual([]);
       expect(await bench.store.cancelExecution(name, 'ann')).toBeUndefined();
       expect(await bench.store.expiredExecutions(10)).toEqual([name]);
-      expect(await bench.store.pruneExecutions([name])).toBe(1);
+      expect(await bench.store.pruneExecutions([name])).toEqual({ removed: 1, more: false });
       expect(await bench.store.expiredExecutions(10)).toEqual([]);
-      expect(await bench.store.pruneExecutions([name])).toBe(0);
+      expect(await bench.store.pruneExecutions([name])).toEqual({ removed: 0, more: false });
     });
 
     it('expires what ended longer ago than its retention, and never what has not ended', async () => {
@@ -31,9 +37,48 @@ export function maintenanceContract(bench: Bench): void {
       expect(await bench.store.expiredExecutions(10)).toEqual([]);
       await bench.clock.advance(1);
       expect(await bench.store.expiredExecutions(10)).toEqual([ended]);
-      expect(await bench.store.pruneExecutions([ended, pending, 'nope'])).toBe(1);
+      expect(await bench.store.pruneExecutions([ended, pending, 'nope'])).toMatchObject({ removed: 1 });
       expect(await bench.store.getExecution(pending)).toBeDefined();
       expect(await bench.store.getExecution(ended)).toBeUndefined();
+    });
+
+    it('names what is more than a job keeps, the newest being kept', async () => {
+      const names: string[] = [];
+      for (let i = 0; i < 5; i++) names.push(await bench.created());
+      const other = await bench.created({}, { job: 'other' });
+      for (const name of [...names.slice(0, 4), other]) await bench.store.cancelExecution(name, 'ann');
+      // One more that has not ended, which counts for nothing, and one that was deleted.
+      await bench.store.deleteExecution(names[3] ?? '');
+      expect(await bench.store.surplusExecutions('work', 1, 10)).toEqual([names[1], names[0]]);
+      expect(await bench.store.surplusExecutions('work', 1, 1)).toEqual([names[1]]);
+      expect(await bench.store.surplusExecutions('work', 3, 10)).toEqual([]);
+      await bench.store.pruneExecutions([names[1] ?? '', names[0] ?? '']);
+      expect(await bench.store.getExecution(names[2] ?? '')).toBeDefined();
+      expect(await bench.store.surplusExecutions('work', 1, 10)).toEqual([]);
+    });
+
+    it('removes a large one piece by piece; nobody sees half of it', async () => {
+      const taskCount = 600;
+      const large = await bench.created({ taskCount, parallelism: 0 });
+      const small = await bench.created();
+      await bench.claim(taskCount + 1, taskCount);
+      await bench.store.cancelExecution(large, 'ann');
+      const keys = Array.from({ length: taskCount }, (_, index) => ({ execution: large, index, attempt: 0 }));
+      await Promise.all(keys.map((key) => bench.finish(key, CANCELLED(bench))));
+      await bench.store.cancelExecution(small, 'ann');
+      await bench.finish({ execution: small, index: 0, attempt: 0 }, CANCELLED(bench));
+      let removed = 0;
+      let calls = 0;
+      for (let more = true; more; calls++) {
+        const result = await bench.store.pruneExecutions([large, small]);
+        more = result.more;
+        removed += result.removed;
+        expect(await bench.store.getExecution(large)).toBeUndefined();
+        // A process that ends here is followed by one that finds it again.
+        if (removed === 0) expect(await bench.store.expiredExecutions(10)).toEqual([large]);
+      }
+      expect([removed, calls > 2]).toEqual([2, true]);
+      expect(await bench.store.expiredExecutions(10)).toEqual([]);
     });
 
     it('gives at most as many as asked for', async () => {

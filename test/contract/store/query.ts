@@ -126,6 +126,25 @@ export function queryContract(bench: Bench): void {
       expect(await bench.store.listAttempts(name, 4)).toEqual([]);
     });
 
+    it('tells when each attempt of all tasks was, by index and number', async () => {
+      const name = await bench.created({ taskCount: 3, parallelism: 2, maxRetries: 1 });
+      const [first] = await bench.claim();
+      if (first === undefined) throw new Error('nothing to claim');
+      await bench.finish(first.attempt, bench.exit(1));
+      await bench.claim();
+      const spans = await everything((cursor) => bench.store.listSpans(name, at(2, cursor)));
+      expect(spans.map(({ index, attempt, state }) => `${index}.${attempt} ${state}`)).toEqual([
+        '0.0 FAILED',
+        '0.1 STARTING',
+        '1.0 STARTING',
+      ]);
+      for (const { index, attempt, createTime, endTime } of spans) {
+        const rows = await bench.store.listAttempts(name, index);
+        expect(rows.find((row) => row.attempt === attempt)).toMatchObject({ createTime, endTime });
+      }
+      expect(await bench.store.listSpans('nope', { size: 1 })).toEqual({ items: [], nextCursor: null });
+    });
+
     it('refuses sizes out of range and cursors that are not its own', async () => {
       await bench.created({ taskCount: 2 });
       for (const size of [0, -1, 1001, 1.5, Number.NaN]) {

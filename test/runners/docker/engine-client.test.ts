@@ -75,7 +75,7 @@ describe('an engine that does not answer', () => {
     events: [10_000, (asked) => asked.events([], new AbortController().signal)],
     inspectNetwork: [10_000, (asked) => asked.inspectNetwork('n')],
     createNetwork: [60_000, (asked) => asked.createNetwork({})],
-    pullImage: [600_000, (asked) => asked.pullImage('i', 't', new AbortController().signal)],
+    pullImage: [600_000, (asked) => asked.pullImage('i', 't', new AbortController().signal, 600_000)],
   };
 
   it.each(Object.entries(CALLS))('ends %s at its deadline', async (_, [ms, call]) => {

@@ -23,7 +23,8 @@ describe('prepare', () => {
     const { runner, engine } = await runnerOn({ [image]: answer(200, { Id: 'sha256:aa' }) }, clock);
     const asked = () => engine.calls.filter((call) => call.includes('/images/')).length;
     const all = await Promise.all([runner.prepare('busybox:1'), runner.prepare('busybox:1')]);
-    expect(all).toEqual([{ digest: 'sha256:aa' }, { digest: 'sha256:aa' }]);
+    const found = { digest: 'sha256:aa', repoDigest: null, pulledBytes: null };
+    expect(all).toEqual([found, found]);
     await runner.prepare('busybox:1');
     expect(asked()).toBe(1);
     clock.set(clock.now() + 1000);
@@ -53,14 +54,20 @@ describe('prepare', () => {
       answer(500, { message: 'Head "http://r/v2/": no basic auth credentials' }),
       'IMAGE_UNAUTHORIZED',
     ],
-    ['toomanyrequests', error('toomanyrequests: too many requests'), 'IMAGE_PULL_FAILED'],
+    ['toomanyrequests', error('toomanyrequests: too many requests'), 'IMAGE_RATE_LIMITED'],
+    [
+      'a page instead of an answer, with 429',
+      answer(500, { message: 'error parsing HTTP 429 response body: invalid character' }),
+      'IMAGE_RATE_LIMITED',
+    ],
+    ['429', answer(429, { message: 'slow down' }), 'IMAGE_RATE_LIMITED'],
     [
       'no such host',
       answer(500, { message: 'Get "https://r/v2/": dial tcp: lookup r: no such host' }),
       'IMAGE_PULL_FAILED',
     ],
     ['a layer that breaks off', error('unexpected EOF'), 'IMAGE_PULL_FAILED'],
-    ['no space left', error('write /x: no space left on device'), 'IMAGE_PULL_FAILED'],
+    ['no space left', error('write /x: no space left on device'), 'IMAGE_DISK_FULL'],
     ['no error, and no image', lines({ status: 'Downloaded' }), 'IMAGE_PULL_FAILED'],
   ])('knows why a pull failed: %s', async (_, handler, code) => {
     const { runner } = await runnerOn({ [image]: missing, [pull]: handler });
@@ -84,7 +91,7 @@ describe('prepare', () => {
     await clock.advance(120_000);
     expect(await refused).toMatchObject({
       code: 'IMAGE_PULL_FAILED',
-      message: expect.stringMatching(/no progress for 2 minutes/),
+      message: expect.stringMatching(/no progress for 2m \(server\.pulls\)/),
     });
   });
 
@@ -110,7 +117,7 @@ describe('prepare', () => {
     }
     expect(await refused).toMatchObject({
       code: 'IMAGE_PULL_FAILED',
-      message: expect.stringMatching(/10 minutes/),
+      message: expect.stringMatching(/more than 10m \(server\.pulls\)/),
     });
   });
 });

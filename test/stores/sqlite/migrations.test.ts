@@ -46,6 +46,80 @@ describe('migrate', () => {
     });
   });
 
+  it('knows what an execution of an earlier version takes of a host', () => {
+    withDb((db) => {
+      const before = MIGRATIONS.findIndex(({ name }) => name === 'admission');
+      migrate(db, path, MIGRATIONS.slice(0, before));
+      const insert = (seq: number, completionTime: number | null) => {
+        db.run(
+          `INSERT INTO executions (seq, uid, name, job, job_generation, cause_kind, task_count, parallelism, state,
+           claimable, create_time, update_time, completion_time) VALUES (?, ?, ?, 'j', 1, 'api', 1, 1, 'RUNNING', 1, 0, 0, ?)`,
+          seq,
+          `u${seq}`,
+          `n${seq}`,
+          completionTime,
+        );
+        const spec = { memoryBytes: 1024, cpu: 0.05, timeoutMs: 5000, gracePeriodMs: 300 };
+        db.run(`INSERT INTO execution_specs VALUES (?, ?, '{}', '{}')`, seq, JSON.stringify(spec));
+      };
+      insert(1, null);
+      insert(2, 7);
+      migrate(db, path);
+      expect(db.all('SELECT need_memory, need_cpu, need_time, turn FROM executions ORDER BY seq')).toEqual([
+        { need_memory: 1024, need_cpu: 50, need_time: 5300, turn: null },
+        { need_memory: 0, need_cpu: 0, need_time: 0, turn: null },
+      ]);
+    });
+  });
+
+  it('knows that what ran before anybody measured used something', () => {
+    withDb((db) => {
+      const before = MIGRATIONS.findIndex(({ name }) => name === 'usage');
+      migrate(db, path, MIGRATIONS.slice(0, before));
+      for (const seq of [1, 2]) {
+        db.run(
+          `INSERT INTO executions (seq, uid, name, job, job_generation, cause_kind, task_count, parallelism, state,
+           claimable, create_time, update_time) VALUES (?, ?, ?, 'j', 1, 'api', 1, 1, 'RUNNING', 1, 0, 0)`,
+          seq,
+          `u${seq}`,
+          `n${seq}`,
+        );
+      }
+      db.run(
+        `INSERT INTO tasks (execution, idx, state, attempts, retries, infra_failures) VALUES (1, 0, 'RUNNING', 4, 3, 0)`,
+      );
+      const attempt = (
+        n: number,
+        state: string,
+        start: number | null,
+        end: number | null,
+        log: number | null,
+      ) =>
+        db.run(
+          `INSERT INTO attempts (execution, idx, attempt, state, container_name, engine, owner, epoch, create_time,
+           start_time, end_time, log_stdout, log_stderr) VALUES (1, 0, ?, ?, 'c', 'e', 'o', 1, 0, ?, ?, ?, ?)`,
+          n,
+          state,
+          start,
+          end,
+          log,
+          log,
+        );
+      attempt(0, 'FAILED', 1, 2, 50);
+      attempt(1, 'FAILED', null, 3, 7);
+      attempt(2, 'FAILED', 4, 5, null);
+      attempt(3, 'RUNNING', 6, null, null);
+      migrate(db, path, MIGRATIONS.slice(0, before + 1));
+      const known = `used_attempts, used_wall_ms, used_wall_unknown, used_cpu_unknown, used_peak_unknown, used_log_bytes`;
+      expect(
+        db.all(`SELECT ${known} FROM executions ORDER BY seq`).map((row) => Object.values(row as object)),
+      ).toEqual([
+        [2, 0, 2, 2, 2, 100],
+        [0, 0, 0, 0, 0, 0],
+      ]);
+    });
+  });
+
   it('leaves the old schema whole where a later step fails', () => {
     withDb((db) => {
       migrate(db, path);

@@ -54,14 +54,39 @@ async function everyStatement(): Promise<void> {
   for (const some of subsets(filter)) await store.listExecutions(some, page);
   await store.listTasks(execution.name, page);
   await store.listAttempts(execution.name, 0);
+  await store.listSpans(execution.name, page);
   await store.counts();
   await bench.claim();
+  const usage = { wallMs: null, cpuMs: 1, peakMemoryBytes: 1, measureTime: 1, pulledBytes: 0 };
+  const measured = [{ key: { execution: execution.name, index: 0, attempt: 1 }, usage }];
+  await store.attemptsMeasured({ engine: ENGINE, epoch: await bench.epoch(), measured });
   await store.stopRequests(ENGINE);
   await store.cancelExecution(execution.name, 'ann');
   await bench.finish({ execution: execution.name, index: 0, attempt: 1 }, bench.broken('CANCELLED', 'x'));
+  await store.haltOverdue(1);
+  await store.rerunExecution({ of: execution.name, uid: 'u', name: 'work-again', by: 'ann' });
+  await store.syncDefinitions([{ kind: 'job', name: 'work', etag: '1', maxConcurrentExecutions: 1 }]);
+  await bench.created({ memoryBytes: 2 ** 30, cpu: 4 });
+  await bench.created();
+  await bench.claimed({
+    room: {
+      host: { cpus: 4, memoryBytes: 2 ** 30 },
+      settings: { cpuOvercommit: 1, memoryReserveBytes: 0 },
+      charges: [{ memoryBytes: 1, cpuMillis: 1, endBy: 0 }],
+      reserved: null,
+    },
+  });
+  await store.syncDefinitions([{ kind: 'job', name: 'work', etag: '2' }]);
+  await store.surplusExecutions('work', 1, 1);
   await store.deleteExecution(execution.name);
   await store.pruneExecutions(await store.expiredExecutions(1));
   await store.pruneEvents(0, 1);
+  await store.imagePulled({ engine: ENGINE, epoch: await bench.epoch(), digest: 'd', name: 'n' });
+  await store.unusedImages(ENGINE, 0, 1);
+  await store.imagesInUse(null, 1);
+  await store.imagesInUse('RUNNING:1', 1);
+  await store.imageUsed(ENGINE, 'd');
+  await store.imageRemoved(ENGINE, 'd');
 }
 
 /** Whole-table reads that are meant: the configuration's own size, and lists without a filter, by rowid. */

@@ -1,0 +1,73 @@
+import { InvalidArgumentError } from 'commander';
+import type { Client } from '../client/client.ts';
+import type { ExecutionResource } from '../client/api.ts';
+import { parseDuration } from '../lib/duration.ts';
+import { EXIT } from './exit-codes.ts';
+import type { CliIo } from './io.ts';
+import { ExitWith } from './io.ts';
+import { followLog } from './logs.ts';
+
+export interface WaitOptions {
+  readonly wait?: boolean;
+  readonly follow?: boolean;
+  readonly waitTimeout?: number;
+}
+
+const POLL_MS = 500;
+
+/** The last line; ends with another exit code where it did not succeed. */
+export function tellEnd(io: CliIo, { name, state, message }: ExecutionResource): void {
+  io.err(`${name}: ${state}${message === null ? '' : `: ${message}`}`);
+  if (state !== 'SUCCEEDED') throw new ExitWith(EXIT.failed);
+}
+
+/** Follows or polls until the execution has ended; a timer bounds both. */
+export async function untilEnd(
+  io: CliIo,
+  client: Client,
+  started: ExecutionResource,
+  options: WaitOptions,
+): Promise<ExecutionResource> {
+  const late = new AbortController();
+  const done = new AbortController();
+  const { waitTimeout } = options;
+  if (waitTimeout !== undefined) {
+    void io.pause(waitTimeout, AbortSignal.any([done.signal, io.signal])).then(() => late.abort());
+  }
+  const signal = AbortSignal.any([late.signal, io.signal]);
+  try {
+    if (options.follow === true) await followLog(io, client, started.name, { index: 0, attempt: 0, signal });
+    return await poll(io, client, started.name, signal);
+  } catch (error) {
+    const { name } = started;
+    if (io.signal.aborted) io.err(`${name} goes on. Stop it with: tappet executions cancel ${name}`);
+    if (io.signal.aborted || !late.signal.aborted) throw error;
+    io.err(`${name} has not ended in time; it goes on. Stop it with: tappet executions cancel ${name}`);
+    throw new ExitWith(EXIT.timedOut);
+  } finally {
+    done.abort();
+  }
+}
+
+async function poll(
+  io: CliIo,
+  client: Client,
+  name: string,
+  signal: AbortSignal,
+): Promise<ExecutionResource> {
+  for (;;) {
+    const execution = await client.executions.get(name);
+    if (execution.state !== 'PENDING' && execution.state !== 'RUNNING') return execution;
+    await io.pause(POLL_MS, signal);
+    signal.throwIfAborted();
+  }
+}
+
+/** Milliseconds of a text such as `90s`. */
+export function durationOption(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof RangeError ? error.message : String(error));
+  }
+}

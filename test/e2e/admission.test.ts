@@ -1,0 +1,78 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../src/core/json.ts';
+import { TEST_IMAGE } from '../support/engine.ts';
+import { engineHost } from '../support/engine-host.ts';
+import { GatewayProcess } from '../support/gateway-process.ts';
+
+const dir = realpathSync(mkdtempSync(join(tmpdir(), 'tappet-admission-')));
+const gates = join(dir, 'gates');
+const MIB = 1024 ** 2;
+/** What the machine leaves to tasks here, whatever it has. */
+const GIVEN_OUT = 256 * MIB;
+const job = (memory: string, more: JsonObject = {}): JsonObject => ({
+  image: TEST_IMAGE,
+  command: ['/bin/sh', '-c', 'until [ -e "/gates/$GATE" ]; do sleep 0.05; done'],
+  env: { GATE: 'open' },
+  volumes: [{ bind: gates, to: '/gates', readOnly: true }],
+  memory,
+  ...more,
+});
+
+const CONFIG: JsonObject = {
+  server: { allowedBinds: [gates], admission: { memoryReserve: String(totalmem() - GIVEN_OUT) } },
+  jobs: {
+    large: job('192Mi'),
+    huge: job('1000Gi'),
+    nightly: job('16Mi', { maxConcurrentExecutions: 1, retentionCount: 1 }),
+  },
+};
+
+describe('admission on a real engine', () => {
+  let gateway: GatewayProcess;
+  beforeAll(async () => {
+    mkdirSync(gates);
+    gateway = new GatewayProcess({ dir, config: CONFIG, env: { DOCKER_HOST: await engineHost() } });
+    await gateway.start();
+  });
+  afterAll(async () => {
+    await gateway.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const run = async (name: string): Promise<string> =>
+    `/api/v1/executions/${String((await gateway.api('POST', `/api/v1/jobs/${name}:run`, {})).json()['name'])}`;
+  const until = (path: string, done: (execution: JsonObject) => boolean): Promise<JsonObject> =>
+    gateway.until(path, (execution) => (done(execution) ? execution : undefined), 50_000);
+
+  it('says what the machine has where a task can never fit', async () => {
+    const failed = await until(await run('huge'), ({ completionTime }) => completionTime !== null);
+    expect(failed).toMatchObject({ state: 'FAILED', reason: 'NEVER_FITS', startTime: null });
+    expect(failed['message']).toMatch(
+      /^A task needs 1000 GiB of memory, and the host .* has [\d.]+ [MGT]iB; /,
+    );
+  });
+
+  it('lets what does not fit wait, and a job of one execution at a time, and says for what', async () => {
+    const [first, second] = [await run('large'), await run('large')];
+    const [one, two] = [await run('nightly'), await run('nightly')];
+    await until(first, ({ state }) => state === 'RUNNING');
+    await until(one, ({ state }) => state === 'RUNNING');
+    const large = await until(second, ({ waitsFor }) => String(waitsFor).includes('48 MiB'));
+    expect(large).toMatchObject({
+      state: 'PENDING',
+      waitsFor: 'waits for 192 MiB of memory: 48 MiB of 256 MiB free',
+    });
+    expect(await until(two, () => true)).toMatchObject({
+      state: 'PENDING',
+      waitsFor: 'waits for its turn: maxConcurrentExecutions of job nightly is reached',
+    });
+    writeFileSync(join(gates, 'open'), '');
+    for (const path of [first, second, one, two]) {
+      const ended = await until(path, ({ completionTime }) => completionTime !== null);
+      expect(ended).toMatchObject({ state: 'SUCCEEDED', waitsFor: null });
+    }
+  });
+});

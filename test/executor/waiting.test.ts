@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import type { Execution, Task } from '../../src/core/execution.ts';
+import { JOB_DEFAULTS } from '../../src/core/job.ts';
+import type { JobSpec } from '../../src/core/job.ts';
+import { taskWaitText, waitText } from '../../src/executor/waiting.ts';
+import type { AdmissionView } from '../../src/executor/waiting.ts';
+import { plannedExecution } from '../../src/http/resources.ts';
+import { ADMISSION_VIEW } from '../support/http-fakes.ts';
+
+const GIB = 1024 ** 3;
+const NOW = Date.parse('2026-01-01T00:00:00Z');
+const view = (over: Partial<AdmissionView> = {}): AdmissionView => ({
+  ...ADMISSION_VIEW,
+  settings: { cpuOvercommit: 8, memoryReserveBytes: 0 },
+  free: { memoryBytes: 1.25 * GIB, cpuMillis: 2000 },
+  ...over,
+});
+
+function execution(spec: Partial<JobSpec> = {}, over: Partial<Execution> = {}): Execution {
+  const planned = {
+    uid: 'u',
+    name: 'nightly-1',
+    job: 'nightly',
+    jobGeneration: 1,
+    spec: { image: 'x', env: {}, binds: [], ...JOB_DEFAULTS, ...spec },
+    context: {},
+    cause: { kind: 'api', principal: 'ann' },
+    labels: {},
+  } as const;
+  return { ...plannedExecution(planned, NOW), waits: 'room', ...over };
+}
+
+describe('an execution waits', () => {
+  const engine = 'The container engine does not answer; tasks wait until it does: refused';
+  const reserved = { execution: 'large-1', by: 0 };
+  const turn = { maxConcurrentExecutions: 1 };
+  it.each([
+    [
+      'for memory',
+      execution({ memoryBytes: 2 * GIB }),
+      view(),
+      'waits for 2 GiB of memory: 1.2 GiB of 8 GiB free',
+    ],
+    [
+      'for cores',
+      execution({ cpu: 2 }),
+      view({ free: { memoryBytes: GIB, cpuMillis: 500 } }),
+      'waits for 2 cores: 0.5 cores of 16 cores free (each core of the host is given out 8 times)',
+    ],
+    [
+      'for its turn',
+      execution(turn, { waits: 'turn' }),
+      view(),
+      'waits for its turn: maxConcurrentExecutions of job nightly is reached',
+    ],
+    [
+      'for the engine',
+      execution(),
+      view({ ready: false, message: engine }),
+      `waits for the container engine: ${engine}`,
+    ],
+    [
+      'for a slot',
+      execution(),
+      view({ runningTasks: 4, maxRunningTasks: 4 }),
+      'waits for a running task to end: maxRunningTasks is 4',
+    ],
+    [
+      'behind another',
+      execution(),
+      view({ reserved }),
+      'waits for large-1, which comes first and waits for room of its own',
+    ],
+    ['for nothing', execution(), view(), null],
+    ['first of all', execution({}, { name: 'large-1' }), view({ reserved }), null],
+    [
+      'in vain',
+      execution({ cpu: 3 }),
+      view(),
+      'does not fit: A task needs 3 cores, and the host of the container engine has 2 cores. Lower "cpu" of the job, or use a larger host.',
+    ],
+    ['for its tasks that run', execution({}, { waits: null }), view(), null],
+    ['no more', execution({}, { state: 'CANCELLED' }), view(), null],
+  ])('%s', (_, one, seen, text) => {
+    expect(waitText(one, seen)).toBe(text);
+  });
+});
+
+describe('a task waits', () => {
+  const task = (over: Partial<Task> = {}): Task => ({
+    execution: 'nightly-1',
+    index: 0,
+    state: 'PENDING',
+    attempts: 0,
+    retries: 0,
+    infraFailures: 0,
+    notBefore: null,
+    startTime: null,
+    completionTime: null,
+    message: null,
+    ...over,
+  });
+  const counters = { running: 2, succeeded: 0, failed: 0, cancelled: 0, retried: 0 };
+  const busy = execution({ parallelism: 2 }, { counters, waits: null, state: 'RUNNING' });
+  const soon = 'waits for its next attempt until 2026-01-01T00:00:05.000Z';
+  it.each([
+    ['for its next attempt', task({ notBefore: NOW + 5000 }), execution(), soon],
+    [
+      'for the others of its execution',
+      task(),
+      busy,
+      'waits for another task of its execution to end: parallelism 2',
+    ],
+    [
+      'as its execution does',
+      task({ notBefore: NOW }),
+      execution({ memoryBytes: 2 * GIB }),
+      'waits for 2 GiB of memory: 1.2 GiB of 8 GiB free',
+    ],
+    ['no more once it runs', task({ state: 'RUNNING' }), execution(), null],
+    ['no more once all has ended', task(), execution({}, { state: 'FAILED' }), null],
+  ])('%s', (_, one, of, text) => {
+    expect(taskWaitText(one, of, view(), NOW)).toBe(text);
+  });
+});
