@@ -93,6 +93,6 @@ it('a log that outgrew its room over the end of the gateway has beginning, end, 
     ends
       .filter(({ missing }) => missing === undefined)
       .map(({ task }) => task)
-      .sort((a, b) => Number(a) - Number(b)),
+      .sort((a, b) => a - b),
   ).toEqual([0, 1]);
 });
