@@ -212,7 +212,8 @@ describe('bad input', () => {
     await minio.server.kill();
     newGateway({ triggers, connections });
     await gateway.start();
-    expect(await waiting()).toMatchObject({ 'no-bucket': /./, store: /./, 'wrong-keys': /./ });
+    // Each has asked the store once; the first to serve may be the gateway.
+    await untilWaiting(['no-bucket', 'store', 'wrong-keys']);
 
     await minio.server.restart();
     const messages = await untilWaiting(['no-bucket', 'wrong-keys']);
