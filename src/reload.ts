@@ -70,7 +70,8 @@ export class Reload {
   readonly #deps: ReloadDeps;
   readonly #started: LoadedConfig;
   #problem:
-    { readonly state: 'invalid' | 'waiting'; readonly message: string; readonly since: number } | undefined;
+    | { readonly state: 'invalid' | 'waiting'; readonly message: string; readonly since: number }
+    | undefined;
 
   constructor(deps: ReloadDeps) {
     this.#deps = deps;

@@ -14,7 +14,8 @@ export interface ParsedToken {
   readonly signature: Uint8Array;
 }
 export type ParseResult =
-  { readonly ok: true; readonly token: ParsedToken } | { readonly ok: false; readonly reason: string };
+  | { readonly ok: true; readonly token: ParsedToken }
+  | { readonly ok: false; readonly reason: string };
 
 const refuse = (reason: string): ParseResult => ({ ok: false, reason });
 

@@ -18,7 +18,8 @@ export interface BindRules {
 }
 
 export type BindResult =
-  { readonly ok: true; readonly bind: Bind } | { readonly ok: false; readonly message: string };
+  | { readonly ok: true; readonly bind: Bind }
+  | { readonly ok: false; readonly message: string };
 
 /** A bind with its links resolved, where the rules allow it: judged is where a path leads, not what it is called. */
 export function checkBind(

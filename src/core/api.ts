@@ -93,7 +93,8 @@ export interface TriggerStatusResource {
 
 /** Why an execution exists: an event and the trigger that matched it, or the principal that called the API. */
 export type CauseResource =
-  { readonly event: string; readonly trigger: string } | { readonly principal: string };
+  | { readonly event: string; readonly trigger: string }
+  | { readonly principal: string };
 
 export interface ExecutionResource extends ResourceMeta {
   /** Generation of the job that was frozen into `spec`. */

@@ -11,7 +11,8 @@ export const PULL_DEFAULTS: PullLimits = { timeoutMs: 10 * 60_000, idleMs: 2 * 6
 
 /** Where a registry's account stands; `dockerConfig` is the absolute path of a `config.json` that `docker login` wrote. */
 export type RegistrySpec =
-  { readonly username: string | SecretRef; readonly password: SecretRef } | { readonly dockerConfig: string };
+  | { readonly username: string | SecretRef; readonly password: SecretRef }
+  | { readonly dockerConfig: string };
 
 export type RegistryAccount =
   | { readonly username: string; readonly password: SecretValue }

@@ -51,7 +51,8 @@ export interface Address {
   readonly key: string;
 }
 export type ParsedAddress =
-  { readonly ok: true; readonly address: Address } | { readonly ok: false; readonly problem: string };
+  | { readonly ok: true; readonly address: Address }
+  | { readonly ok: false; readonly problem: string };
 
 const ADDRESS = /^s3:\/\/([^/]+)\/([^/]+)\/(.*)$/su;
 /** S3's own bound. */

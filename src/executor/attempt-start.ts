@@ -34,7 +34,8 @@ export interface StartParams {
   readonly stopAsked: Promise<void>;
 }
 export type Started =
-  { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage } | Never;
+  | { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage }
+  | Never;
 /** The container did not run and never will. */
 interface Never {
   readonly outcome: 'never';

@@ -20,7 +20,8 @@ const MAX_MACRO_DEPTH = 2;
 const MAX_BRACKETS = 32;
 
 type Outcome =
-  { readonly ok: true; readonly value: CelValue } | { readonly ok: false; readonly error: string };
+  | { readonly ok: true; readonly value: CelValue }
+  | { readonly ok: false; readonly error: string };
 
 /** One compiled CEL expression. */
 export interface Program {

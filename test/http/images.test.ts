@@ -6,6 +6,7 @@ import { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { createTestApp, jobDefinition, ROOT_TOKEN, testConfig } from '../support/http-fakes.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
+import { connectMigrated } from '../support/migrated.ts';
 
 /** The API over the store that the product runs with; job "etl" runs `team/etl:1`. */
 let store: SqliteStore;
@@ -14,7 +15,7 @@ let config: Config;
 
 beforeEach(async () => {
   const [clock, ids] = [new ManualClock(), new SeededIds()];
-  store = new SqliteStore({ path: ':memory:', clock, ids });
+  store = new SqliteStore({ path: ':memory:', clock, ids, connect: connectMigrated });
   await store.open();
   const jobs = new Map([['etl', jobDefinition('etl', { image: 'team/etl:1', pullPolicy: 'Always' })]]);
   config = { ...testConfig(), jobs };

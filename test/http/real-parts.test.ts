@@ -10,6 +10,7 @@ import { createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
 import { ManualClock, settle } from '../support/manual-clock.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
+import { connectMigrated } from '../support/migrated.ts';
 
 /** The API over the store and the log sink that the product runs with. */
 let folder: string;
@@ -24,7 +25,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tappet-http-'));
   clock = new ManualClock();
   const ids = new SeededIds();
-  store = new SqliteStore({ path: ':memory:', clock, ids });
+  store = new SqliteStore({ path: ':memory:', clock, ids, connect: connectMigrated });
   await store.open();
   logs = new FileLogSink({ dir: folder, clock });
   t = createTestApp({ store, logs, clock, ids });

@@ -7,6 +7,7 @@ import { createTestApp, jobDefinition, ROOT_TOKEN, testConfig } from '../support
 import type { TestApp } from '../support/http-fakes.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
+import { connectMigrated } from '../support/migrated.ts';
 
 /** The API over the store that the product runs with; job "etl" has three tasks and says what becomes of failures. */
 let t: TestApp;
@@ -17,7 +18,7 @@ const RETRY = { backoff: 'constant', initialMs: 5000, factor: 2, maxMs: 60_000, 
 beforeEach(async () => {
   const clock = new ManualClock();
   const ids = new SeededIds();
-  store = new SqliteStore({ path: ':memory:', clock, ids });
+  store = new SqliteStore({ path: ':memory:', clock, ids, connect: connectMigrated });
   await store.open();
   const spec = { taskCount: 3, maxRetries: 0, retry: RETRY, maxFailedTasks: 2, deadlineMs: 3_600_000 };
   const config = { ...testConfig(), jobs: new Map([['etl', jobDefinition('etl', spec)]]) };

@@ -20,7 +20,7 @@ describe('the steps of npm run check', () => {
     expect(STEPS.map(({ name }) => name)).toEqual(names);
     expect(STEPS.filter(({ program }) => !existsSync(program))).toEqual([]);
     const args = Object.fromEntries(STEPS.map((one) => [one.name, one.args.join(' ')]));
-    expect(args['tests']).toBe('run --project unit --project contract');
+    expect(args['tests']).toBe('run --project unit --project contract --maxWorkers=100%');
     // The types are checked where they are known anyway.
     expect(args['lint']).toMatch(/--type-aware .*--type-check/);
     expect([args['schema'], args['format']].every((one) => one?.includes('--check'))).toBe(true);

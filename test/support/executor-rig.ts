@@ -21,6 +21,7 @@ import { MemoryLogSink } from './memory-log-sink.ts';
 import { HeldSecrets } from './object-stores.ts';
 import { SeededIds } from './seeded-ids.ts';
 import { FakeLocalFiles, StagingObjects } from './staging-fakes.ts';
+import { connectMigrated } from './migrated.ts';
 
 export interface Ports {
   readonly store: ExecutorStore & EngineStore;
@@ -35,7 +36,12 @@ export interface Ports {
 export class Rig {
   readonly clock = new ManualClock();
   readonly ids = new SeededIds();
-  readonly store = new SqliteStore({ path: ':memory:', clock: this.clock, ids: this.ids });
+  readonly store = new SqliteStore({
+    path: ':memory:',
+    clock: this.clock,
+    ids: this.ids,
+    connect: connectMigrated,
+  });
   readonly runner = new FakeRunner(this.clock);
   readonly logs = new MemoryLogSink();
   readonly objects = new StagingObjects();

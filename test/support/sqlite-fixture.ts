@@ -1,10 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import type { SqliteStoreOptions } from '../../src/stores/sqlite/store.ts';
 import type { StoreFixture } from '../contract/store/fixture.ts';
 import { ManualClock } from './manual-clock.ts';
+import { migratedBytes } from './migrated.ts';
 import { SeededIds } from './seeded-ids.ts';
 
 export interface SqliteFixture extends StoreFixture {
@@ -18,6 +19,8 @@ export interface SqliteFixture extends StoreFixture {
 export async function makeSqliteFixture(options: Partial<SqliteStoreOptions> = {}): Promise<SqliteFixture> {
   const folder = await mkdtemp(join(tmpdir(), 'tappet-store-'));
   const path = join(folder, 'data', 'tappet.db');
+  await mkdir(dirname(path), { mode: 0o700 });
+  await writeFile(path, migratedBytes(), { mode: 0o600 });
   const clock = new ManualClock();
   const ids = new SeededIds();
   const opened: SqliteStore[] = [];

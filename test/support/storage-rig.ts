@@ -16,6 +16,7 @@ import { FakeLog } from './fake-log.ts';
 import { FakeObjects } from './fake-objects.ts';
 import { ManualClock, settle } from './manual-clock.ts';
 import { SeededIds } from './seeded-ids.ts';
+import { connectMigrated } from './migrated.ts';
 
 export const TOKEN = 'token-one';
 export const ORIGIN = connectionOrigin('store');
@@ -42,7 +43,7 @@ export class StorageGateway<C extends Clock, O extends ObjectStore> {
   constructor(clock: C, objects: O) {
     this.clock = clock;
     this.objects = objects;
-    this.store = new SqliteStore({ path: ':memory:', clock, ids: this.ids });
+    this.store = new SqliteStore({ path: ':memory:', clock, ids: this.ids, connect: connectMigrated });
   }
 
   async open(): Promise<this> {
