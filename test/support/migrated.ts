@@ -1,6 +1,6 @@
 import Sqlite from 'better-sqlite3';
 import { Db } from '../../src/stores/sqlite/db.ts';
-import { openConnection } from '../../src/stores/sqlite/driver.ts';
+import { connectionOf, openConnection } from '../../src/stores/sqlite/driver.ts';
 import type { OpenConnection } from '../../src/stores/sqlite/driver.ts';
 import { migrate } from '../../src/stores/sqlite/migrations.ts';
 
@@ -12,14 +12,16 @@ let bytes: Buffer | undefined;
  */
 export function migratedBytes(): Buffer {
   if (bytes === undefined) {
-    const connection = openConnection(':memory:') as Sqlite.Database;
-    migrate(new Db(connection), ':memory:');
-    bytes = connection.serialize();
-    connection.close();
+    const sqlite = new Sqlite(':memory:');
+    migrate(new Db(connectionOf(sqlite)), ':memory:');
+    bytes = sqlite.serialize();
+    sqlite.close();
   }
   return bytes;
 }
 
 /** A connection to a database in memory that has the schema already; any other path as the product opens it. */
 export const connectMigrated: OpenConnection = (path, mustExist) =>
-  path === ':memory:' ? new Sqlite(migratedBytes(), { timeout: 0 }) : openConnection(path, mustExist);
+  path === ':memory:'
+    ? connectionOf(new Sqlite(migratedBytes(), { timeout: 0 }))
+    : openConnection(path, mustExist);

@@ -53,6 +53,8 @@ export class CommitQueue {
   readonly #options: CommitQueueOptions;
   #state: 'idle' | 'held' | 'scheduled' | 'syncing' | 'busy' = 'idle';
   #closed = false;
+  /** The last commit was of several: others will come. Where there are none, to wait for them would only take time. */
+  #crowded = false;
   #waiting: Operation[] = [];
   #busyMs = 0;
   #cancelHold: () => void = () => undefined;
@@ -68,7 +70,7 @@ export class CommitQueue {
 
   /**
    * Runs `operation` in the next commit. It may run twice, so it must have no effect but through its `tx`. `patient`:
-   * nobody waits for it outside, so that it may wait a little for others to share its commit.
+   * nobody waits for it outside, so that it may wait a little for others to share its commit, if there are others.
    * Errors: STORE_UNAVAILABLE, and what the operation throws.
    */
   write<T>(operation: (tx: Tx) => T, patient = false): Promise<T> {
@@ -82,7 +84,7 @@ export class CommitQueue {
         return () => resolve(value);
       };
       this.#waiting.push({ perform, reject });
-      if (patient && this.#options.patienceMs > 0) this.#hold();
+      if (patient && this.#crowded && this.#options.patienceMs > 0) this.#hold();
       else this.#order();
     });
   }
@@ -131,6 +133,7 @@ export class CommitQueue {
     }
     this.#waiting = [];
     this.#busyMs = 0;
+    this.#crowded = batch.length > 1;
     const syncing = committed.toSync ? this.#options.sync() : undefined;
     if (syncing === undefined) return this.#answer(committed.settles);
     this.#state = 'syncing';

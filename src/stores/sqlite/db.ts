@@ -12,7 +12,11 @@ export interface Tx {
   readonly instance: string;
 }
 
-/** A connection with its prepared statements, by their text. Row types are as the STRICT tables guarantee them. */
+/**
+ * A connection with its prepared statements, by their text. Row types are as the STRICT tables guarantee them.
+ * A statement with a bare `LIMIT ?` is compiled anew at each call, since SQLite plans by the number that is bound:
+ * `LIMIT ?+0` hides it, and takes a tenth of the time.
+ */
 export class Db {
   readonly #connection: Connection;
   readonly #statements = new Map<string, Statement>();

@@ -2,11 +2,9 @@ import type { HaltReason } from '../../core/execution.ts';
 import { assertMove } from '../../core/states.ts';
 import { formatDuration } from '../../lib/duration.ts';
 import type { Tx } from './db.ts';
-import { acceptEvent } from './inbox.ts';
+import { insertEvent } from './inbox.ts';
 import { causeOf, countersOf, specOf } from './rows.ts';
 import type { ExecutionRow } from './rows.ts';
-
-const DAY_MS = 24 * 60 * 60_000;
 
 /** The execution ends with its last task; after a cancel or a halt, with its last container. The caller saves it. */
 export function endIfDone(tx: Tx, execution: ExecutionRow): void {
@@ -80,10 +78,13 @@ function endExecution(
   announceEnd(tx, execution);
 }
 
-/** The only way back from the executor to routing: an event like any other, in the transaction of the end. */
+/**
+ * The only way back from the executor to routing: an event like any other, in the transaction of the end, which there is
+ * once. So its identity is not remembered.
+ */
 function announceEnd(tx: Tx, execution: ExecutionRow): void {
   const { uid, name, job, state, reason, message, rerun_of: rerunOf } = execution;
-  acceptEvent(tx, 'execution', {
+  insertEvent(tx, 'execution', {
     uid: tx.ids.uid(),
     trigger: null,
     event: {
@@ -107,6 +108,5 @@ function announceEnd(tx: Tx, execution: ExecutionRow): void {
     },
     claims: null,
     verdict: null,
-    rememberMs: DAY_MS,
   });
 }

@@ -8,7 +8,7 @@ import { toExecution } from './rows.ts';
 import type { ExecutionRow } from './rows.ts';
 import { giveTurns, queueUp } from './turns.ts';
 
-const SELECT = `SELECT e.*, s.spec, s.context, s.labels
+const SELECT = `SELECT s.spec, s.context, s.labels, e.*
   FROM executions e JOIN execution_specs s ON s.execution = e.seq`;
 
 /** Deleted ones too: for operations on what is there, not for readers. */
@@ -89,8 +89,8 @@ function asStored(n: number): number {
  * asks for a core or less. (`+`: or the index of what has nothing running would be walked.)
  */
 export function oversized(tx: Tx, memoryBytes: number, cpuMillis: number, limit: number): InLine[] {
-  const large = `${IN_LINE} AND +running = 0 AND need_memory > ? LIMIT ?`;
-  const wide = `${IN_LINE} AND +running = 0 AND need_cpu > 1000 AND need_cpu > ? LIMIT ?`;
+  const large = `${IN_LINE} AND +running = 0 AND need_memory > ? LIMIT ?+0`;
+  const wide = `${IN_LINE} AND +running = 0 AND need_cpu > 1000 AND need_cpu > ? LIMIT ?+0`;
   const found = [
     ...tx.db.all<InLine>(large, asStored(memoryBytes), limit),
     ...tx.db.all<InLine>(wide, asStored(cpuMillis), limit),
@@ -102,7 +102,7 @@ export function oversized(tx: Tx, memoryBytes: number, cpuMillis: number, limit:
 export function overdueExecutions(tx: Tx, limit: number): ExecutionRow[] {
   return tx.db.all<ExecutionRow>(
     `${SELECT} WHERE e.deadline <= ? AND e.halt_reason IS NULL AND e.cancel_request_time IS NULL
-     AND e.completion_time IS NULL ORDER BY e.deadline LIMIT ?`,
+     AND e.completion_time IS NULL ORDER BY e.deadline LIMIT ?+0`,
     tx.now,
     limit,
   );
@@ -261,7 +261,7 @@ export function wakeExecutions(tx: Tx): void {
 export function retireOverdue(tx: Tx, limit: number): number {
   return tx.db.run(
     `UPDATE executions SET claimable = 0 WHERE seq IN
-     (SELECT seq FROM executions WHERE claimable = 1 AND deadline <= ? LIMIT ?)`,
+     (SELECT seq FROM executions WHERE claimable = 1 AND deadline <= ? LIMIT ?+0)`,
     tx.now,
     limit,
   );

@@ -10,7 +10,7 @@ import { imageStarted } from './images.ts';
 import { specOf, toAttempt, toExecution } from './rows.ts';
 import type { AttemptRow, ExecutionRow } from './rows.ts';
 
-export const SELECT_ATTEMPT = `SELECT a.*, e.name AS execution_name
+export const SELECT_ATTEMPT = `SELECT e.name AS execution_name, a.*
   FROM attempts a JOIN executions e ON e.seq = a.execution`;
 
 /** undefined: its retry is not due after all (the clock went back); the execution then sleeps until it is. */

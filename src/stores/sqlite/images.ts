@@ -48,7 +48,7 @@ export function imagePulled(tx: Tx, { engine, epoch, digest, name }: ImagePulled
 
 export function unusedImages(tx: Tx, engine: string, unusedForMs: number, limit: number): UnusedImage[] {
   return tx.db.all<UnusedImage>(
-    'SELECT digest, name FROM pulled_images WHERE engine = ? AND use_time <= ? ORDER BY use_time LIMIT ?',
+    'SELECT digest, name FROM pulled_images WHERE engine = ? AND use_time <= ? ORDER BY use_time LIMIT ?+0',
     engine,
     tx.now - unusedForMs,
     limit,
@@ -67,7 +67,7 @@ export function imagesInUse(tx: Tx, after: string | null, limit: number): Images
   const rows = tx.db.all<OpenRow>(
     `SELECT e.seq, s.spec ->> '$.image' AS name, e.image_digest AS digest
      FROM executions e JOIN execution_specs s ON s.execution = e.seq
-     WHERE e.state = ? AND e.seq > ? ORDER BY e.seq LIMIT ?`,
+     WHERE e.state = ? AND e.seq > ? ORDER BY e.seq LIMIT ?+0`,
     state ?? '',
     Number(seq),
     limit,

@@ -21,8 +21,18 @@ export function acceptEvents(tx: Tx, { origin, events, state }: AcceptParams): A
 }
 
 export function acceptEvent(tx: Tx, origin: Origin, accept: AcceptEvent): AcceptedEvent {
-  const { uid, trigger, event, claims, verdict } = accept;
-  if (!claimIdentity(tx, origin, accept)) return { uid, duplicateOf: countDuplicate(tx, origin, accept) };
+  if (!claimIdentity(tx, origin, accept))
+    return { uid: accept.uid, duplicateOf: countDuplicate(tx, origin, accept) };
+  insertEvent(tx, origin, accept);
+  return { uid: accept.uid };
+}
+
+/** Whatever its identity. */
+export function insertEvent(
+  tx: Tx,
+  origin: Origin,
+  { uid, trigger, event, claims, verdict }: Omit<AcceptEvent, 'rememberMs'>,
+): void {
   tx.db.run(
     `INSERT INTO events (uid, origin, trigger_name, type, receive_time, claims, verdict, envelope)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -35,7 +45,6 @@ export function acceptEvent(tx: Tx, origin: Origin, accept: AcceptEvent): Accept
     jsonOrNull(verdict),
     JSON.stringify(event),
   );
-  return { uid };
 }
 
 /** One statement for the common case: a new identity, or an expired one that counts as absent. */
@@ -78,9 +87,9 @@ function writeState(tx: Tx, origin: Origin, { key, value, expires }: StateWrite)
     return;
   }
   // From one sequence for all rows, so that a row deleted and made again never has an earlier version.
-  const next = tx.db.get<{ value: number }>(
-    `UPDATE sequences SET value = value + 1 WHERE name = 'state' RETURNING value`,
-  );
+  // (RETURNING would cost more than the two statements.)
+  tx.db.run(`UPDATE sequences SET value = value + 1 WHERE name = 'state'`);
+  const next = tx.db.get<{ value: number }>(`SELECT value FROM sequences WHERE name = 'state'`);
   tx.db.run(
     `INSERT INTO source_state (origin, key, value, version, expires_at) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT (origin, key) DO UPDATE
@@ -113,7 +122,7 @@ export function scanState(
   const rows = tx.db.all<StateRowRow>(
     `SELECT key, value, version FROM source_state
      WHERE origin = ? AND key >= ? ${end === null ? '' : 'AND key < ?'} ${after === null ? '' : 'AND key > ?'}
-     ORDER BY key LIMIT ?`,
+     ORDER BY key LIMIT ?+0`,
     origin,
     prefix,
     ...(end === null ? [] : [end]),

@@ -26,7 +26,7 @@ export function deleteExecution(tx: Tx, name: string): 'deleted' | 'running' | u
 export function expiredExecutions(tx: Tx, limit: number): string[] {
   return tx.db
     .all<{ name: string }>(
-      'SELECT name FROM executions WHERE expire_time <= ? ORDER BY expire_time, seq LIMIT ?',
+      'SELECT name FROM executions WHERE expire_time <= ? ORDER BY expire_time, seq LIMIT ?+0',
       tx.now,
       limit,
     )
@@ -38,7 +38,7 @@ export function surplusExecutions(tx: Tx, job: string, keep: number, limit: numb
   return tx.db
     .all<{ name: string }>(
       `SELECT name FROM executions WHERE job = ? AND expire_time IS NOT NULL AND delete_time IS NULL
-       ORDER BY seq DESC LIMIT ? OFFSET ?`,
+       ORDER BY seq DESC LIMIT ?+0 OFFSET ?`,
       job,
       limit,
       keep,
@@ -92,19 +92,19 @@ function pruneTasks(tx: Tx, execution: number, count: number): boolean {
 export function pruneEvents(tx: Tx, olderThanMs: number, limit: number): number {
   const events = tx.db.run(
     `DELETE FROM events WHERE seq IN (SELECT seq FROM events
-     WHERE decide_time IS NOT NULL AND holds = 0 AND receive_time < ? ORDER BY receive_time LIMIT ?)`,
+     WHERE decide_time IS NOT NULL AND holds = 0 AND receive_time < ? ORDER BY receive_time LIMIT ?+0)`,
     tx.now - olderThanMs,
     limit,
   );
   const keys = tx.db.run(
     `DELETE FROM event_keys WHERE (origin, source, id) IN (SELECT origin, source, id FROM event_keys
-     WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
+     WHERE expires_at <= ? ORDER BY expires_at LIMIT ?+0)`,
     tx.now,
     limit,
   );
   const state = tx.db.run(
     `DELETE FROM source_state WHERE (origin, key) IN (SELECT origin, key FROM source_state
-     WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
+     WHERE expires_at <= ? ORDER BY expires_at LIMIT ?+0)`,
     tx.now,
     limit,
   );

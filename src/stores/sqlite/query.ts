@@ -58,7 +58,7 @@ function eventRows(tx: Tx, filter: EventFilter, before: number, limit: number): 
     ['type', filter.type],
   ]);
   return tx.db.all<EventRow>(
-    `SELECT * FROM events WHERE ${sql} AND seq < ? ORDER BY seq DESC LIMIT ?`,
+    `SELECT * FROM events WHERE ${sql} AND seq < ? ORDER BY seq DESC LIMIT ?+0`,
     ...params,
     before,
     limit,
@@ -90,7 +90,7 @@ function eventRowsOfTrigger(
      UNION
      SELECT d.event_seq FROM decisions d JOIN events e ON e.seq = d.event_seq
      WHERE ${decided.sql} AND d.event_seq < ?
-     ORDER BY 1 DESC LIMIT ?`,
+     ORDER BY 1 DESC LIMIT ?+0`,
     ...own.params,
     before,
     ...decided.params,
@@ -107,9 +107,9 @@ export function listDecisions(tx: Tx, filter: DecisionFilter, page: PageParams):
     ['d.trigger_name', filter.trigger],
   ]);
   const rows = tx.db.all<DecisionRow>(
-    `SELECT d.*, e.uid AS event_uid FROM decisions d JOIN events e ON e.seq = d.event_seq
+    `SELECT e.uid AS event_uid, d.* FROM decisions d JOIN events e ON e.seq = d.event_seq
      WHERE ${sql} ${start === null ? '' : 'AND (d.event_seq, d.trigger_name) < (?, ?)'}
-     ORDER BY d.event_seq DESC, d.trigger_name DESC LIMIT ?`,
+     ORDER BY d.event_seq DESC, d.trigger_name DESC LIMIT ?+0`,
     ...params,
     ...(start ?? []),
     page.size + 1,
@@ -137,8 +137,8 @@ export function listExecutions(tx: Tx, filter: ExecutionFilter, page: PageParams
   const [before] = pageStart(page, ['number']) ?? [Number.MAX_SAFE_INTEGER];
   const { sql, params } = executionsWhere(filter);
   const rows = tx.db.all<ExecutionRow>(
-    `SELECT e.*, s.spec, s.context, s.labels FROM executions e JOIN execution_specs s ON s.execution = e.seq
-     WHERE ${sql} AND e.seq < ? ORDER BY e.seq DESC LIMIT ?`,
+    `SELECT s.spec, s.context, s.labels, e.* FROM executions e JOIN execution_specs s ON s.execution = e.seq
+     WHERE ${sql} AND e.seq < ? ORDER BY e.seq DESC LIMIT ?+0`,
     ...params,
     before,
     page.size + 1,
@@ -194,7 +194,7 @@ export function listTasks(tx: Tx, name: string, page: PageParams): Page<Task> {
   const execution = visibleExecution(tx, name);
   if (execution === undefined) return { items: [], nextCursor: null };
   const rows = tx.db.all<TaskRow>(
-    'SELECT * FROM tasks WHERE execution = ? AND idx > ? ORDER BY idx LIMIT ?',
+    'SELECT * FROM tasks WHERE execution = ? AND idx > ? ORDER BY idx LIMIT ?+0',
     execution.seq,
     after,
     page.size + 1,
@@ -227,7 +227,7 @@ export function listSpans(tx: Tx, name: string, page: PageParams): Page<AttemptS
   if (execution === undefined) return { items: [], nextCursor: null };
   const rows = tx.db.all<AttemptSpanRow>(
     `SELECT idx, attempt, state, create_time, end_time FROM attempts
-     WHERE execution = ? AND (idx, attempt) > (?, ?) ORDER BY idx, attempt LIMIT ?`,
+     WHERE execution = ? AND (idx, attempt) > (?, ?) ORDER BY idx, attempt LIMIT ?+0`,
     execution.seq,
     ...start,
     page.size + 1,

@@ -9,7 +9,7 @@ import type { DecisionRow, EventRow } from './rows.ts';
 
 export function undecidedEvents(tx: Tx, limit: number): StoredEvent[] {
   return tx.db
-    .all<EventRow>('SELECT * FROM events WHERE decide_time IS NULL ORDER BY seq LIMIT ?', limit)
+    .all<EventRow>('SELECT * FROM events WHERE decide_time IS NULL ORDER BY seq LIMIT ?+0', limit)
     .map(toEvent);
 }
 
@@ -17,13 +17,16 @@ export function undecidedEvents(tx: Tx, limit: number): StoredEvent[] {
 export function decide(tx: Tx, { event, decisions }: DecideParams): 'decided' | 'gone' {
   const causes = decisions.flatMap(({ execution }) => execution?.cause ?? []);
   const row = tx.db.get<{ seq: number }>(
-    `UPDATE events SET decide_time = ?, holds = holds + ?
-     WHERE uid = ? AND decide_time IS NULL RETURNING seq`,
-    tx.now,
-    causes.filter((cause) => cause.kind === 'event' && cause.event === event).length,
+    'SELECT seq FROM events WHERE uid = ? AND decide_time IS NULL',
     event,
   );
   if (row === undefined) return 'gone';
+  tx.db.run(
+    'UPDATE events SET decide_time = ?, holds = holds + ? WHERE seq = ?',
+    tx.now,
+    causes.filter((cause) => cause.kind === 'event' && cause.event === event).length,
+    row.seq,
+  );
   for (const decision of decisions) insertDecision(tx, row.seq, decision);
   return 'decided';
 }
@@ -65,7 +68,7 @@ export function eventOutcome(tx: Tx, uid: string): EventOutcome | undefined {
 function decisionsOf(tx: Tx, eventSeq: number): Decision[] {
   return tx.db
     .all<DecisionRow>(
-      `SELECT d.*, e.uid AS event_uid FROM decisions d JOIN events e ON e.seq = d.event_seq
+      `SELECT e.uid AS event_uid, d.* FROM decisions d JOIN events e ON e.seq = d.event_seq
        WHERE d.event_seq = ? ORDER BY d.trigger_name`,
       eventSeq,
     )

@@ -198,8 +198,17 @@ function imageOf({ image_digest: digest, image_repo_digest: repoDigest }: ImageC
   return digest === null ? null : { digest, repoDigest };
 }
 
-export function specOf(row: Pick<ExecutionRow, 'spec'>): JobSpec {
-  return parse<JobSpec>(row.spec);
+const KEPT_SPECS = 256;
+const specs = new Map<string, JobSpec>();
+
+/** Frozen: the same text is read at the claim, the start and the end of an attempt, and is parsed once. */
+export function specOf({ spec: text }: Pick<ExecutionRow, 'spec'>): JobSpec {
+  const known = specs.get(text);
+  if (known !== undefined) return known;
+  const spec = parse<JobSpec>(text);
+  if (specs.size >= KEPT_SPECS) specs.clear();
+  specs.set(text, spec);
+  return spec;
 }
 
 function waitsOf({ turn, claimable }: ExecutionRow): 'turn' | 'room' | null {

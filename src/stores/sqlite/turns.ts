@@ -20,7 +20,7 @@ export function giveTurns(tx: Tx, job: string): number {
   const free = limit - underWay(tx, job, limit);
   if (free <= 0) return 0;
   const next = tx.db.all<{ seq: number }>(
-    'SELECT seq FROM executions WHERE job = ? AND turn = 0 ORDER BY seq LIMIT ?',
+    'SELECT seq FROM executions WHERE job = ? AND turn = 0 ORDER BY seq LIMIT ?+0',
     job,
     free,
   );
@@ -50,11 +50,11 @@ function limitOf(tx: Tx, job: string): number | null {
 /** Not counted beyond `most`. */
 function underWay(tx: Tx, job: string, most: number): number {
   const running = tx.db.all(
-    `SELECT seq FROM executions WHERE job = ? AND state = 'RUNNING' LIMIT ?`,
+    `SELECT seq FROM executions WHERE job = ? AND state = 'RUNNING' LIMIT ?+0`,
     job,
     most,
   ).length;
   return (
-    running + tx.db.all('SELECT seq FROM executions WHERE job = ? AND turn = 1 LIMIT ?', job, most).length
+    running + tx.db.all('SELECT seq FROM executions WHERE job = ? AND turn = 1 LIMIT ?+0', job, most).length
   );
 }

@@ -213,24 +213,32 @@ describe('a commit', () => {
     expect(wire.log).toContain('PRAGMA wal_checkpoint(TRUNCATE)');
   });
 
-  it('of what nobody waits for outside waits for others to share it, and not for long', async () => {
+  it('of what nobody waits for outside waits for others to share it, if there were others, and not for long', async () => {
     await open(5);
     const decide = (): Promise<unknown> => store.decide({ event: 'none', decisions: [] });
     wire.log.length = 0;
     const alone = decide();
     await settle();
-    expect(wire.count('COMMIT')).toBe(0);
-    await bench.clock.advance(5);
+    expect(wire.count('COMMIT')).toBe(1);
     await end(0);
     await alone;
-    expect(wire.count('COMMIT')).toBe(1);
-    const shared = decide();
-    const { done } = slow('1');
+    const crowd = [slow('1').done, slow('2').done];
+    await settle();
+    await end(1);
+    await Promise.all(crowd);
+    expect(wire.count('COMMIT')).toBe(2);
+    const held = decide();
     await settle();
     expect(wire.count('COMMIT')).toBe(2);
-    await end(1);
+    await bench.clock.advance(5);
+    await held;
+    expect(wire.count('COMMIT')).toBe(3);
+    const shared = decide();
+    const { done } = slow('3');
+    await settle();
+    await end(2);
     await Promise.all([shared, done]);
-    expect(wire.count('COMMIT')).toBe(2);
+    expect(wire.count('COMMIT')).toBe(4);
   });
 });
 

@@ -111,6 +111,7 @@ it('no statement sorts, and none reads a whole table to find its rows', async ()
       if (whole || unlimited || walks || detail.includes('TEMP B-TREE')) found.push(`${detail}: ${sql}`);
     }
   }
+  expect([...prepared].filter((sql) => /LIMIT \?(?!\+0)/.test(sql))).toEqual([]);
   expect(explained).toBeGreaterThan(40);
   expect(found).toEqual([]);
 });
