@@ -7,6 +7,7 @@ const CRASH = [
   'test/executor/long-output.test.ts',
   'test/logs/log-space.test.ts',
   'test/secrets/secret-store-crash.test.ts',
+  'test/stores/sqlite/schemas-killed.test.ts',
   'test/triggers/files/kill.test.ts',
   'test/triggers/storage/crash.test.ts',
 ];

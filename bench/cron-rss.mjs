@@ -1,5 +1,5 @@
 // 10,000 schedules in five zones: resident memory of the idle gateway.
-import { readFileSync } from 'node:fs';
+import { rssMb } from './idle.mjs';
 import { scratch, startGateway } from './lib.mjs';
 
 const SCHEDULES = 10_000;
@@ -21,8 +21,8 @@ export async function benchCron() {
   const startMs = Date.now() - began;
   // Idle: V8 and the kernel take some 20 s to give back what only the start needed.
   await new Promise((resolve) => setTimeout(resolve, 30_000));
-  const rssMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${gateway.pid}/status`, 'utf8'))[1]) / 1024;
+  const ours = rssMb(gateway.pid);
   await gateway.stop();
   remove();
-  return [{ name: 'cron-10000-rss-mb', ours: rssMb, note: `started in ${startMs} ms` }];
+  return [{ name: 'cron-10000-rss-mb', ours, note: `started in ${startMs} ms` }];
 }

@@ -3,7 +3,13 @@
 // and ends with 1 where a figure is short of its goal. A floor is a program without product code and with the
 // same durability, measured in turn with ours in the same run: the machine's mood divides out.
 import { readFileSync } from 'node:fs';
+import { benchBacklog } from './backlog.mjs';
+import { benchContainers } from './containers.mjs';
 import { benchCron } from './cron-rss.mjs';
+import { benchIdle } from './idle.mjs';
+import { benchLogCapture } from './log-capture.mjs';
+import { benchOrchestration } from './orchestration.mjs';
+import { benchPrune } from './prune.mjs';
 import { benchStaging } from './staging.mjs';
 import { benchStart } from './start.mjs';
 import { benchUploads } from './uploads.mjs';
@@ -17,6 +23,12 @@ const BENCHES = {
   'cron-10000': benchCron,
   'staging-256m': benchStaging,
   'uploads-1000': benchUploads,
+  orchestration: benchOrchestration,
+  containers: benchContainers,
+  'log-capture': benchLogCapture,
+  'backlog-100k': benchBacklog,
+  'prune-100k': benchPrune,
+  idle: benchIdle,
 };
 
 export async function main(names) {

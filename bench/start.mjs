@@ -59,7 +59,9 @@ export async function benchStart() {
   const [a, b] = [median(results.ours), median(results.floor)];
   // The first is the warm-up. Not ours are the relay's hops: that of create's answer, and those of attach there and back.
   const relayed = relay.fresh + relay.kept / 2;
-  const own = median(ownParts.slice(1)) - relayed;
+  const parts = ownParts.slice(1).toSorted((x, y) => x - y);
+  const own = median(parts) - relayed;
+  const slow = parts[Math.floor(parts.length * 0.99)] - relayed;
   return [
     { name: 'start-total', ours: a, floor: b, note: `ms, median of ${ROUNDS}` },
     {
@@ -67,6 +69,7 @@ export async function benchStart() {
       ours: own,
       note: `median; without the engine’s create and start, and the relay’s ${relayed.toFixed(2)} ms`,
     },
+    { name: 'start-own-part-p99-ms', ours: slow, note: `the slowest of ${parts.length}` },
   ];
 }
 
@@ -85,7 +88,8 @@ async function post(url) {
   return json(response);
 }
 
-function createBody({ Config, HostConfig, NetworkSettings }) {
+/** What asks the engine for such a container as was inspected. */
+export function createBody({ Config, HostConfig, NetworkSettings }) {
   const EndpointsConfig = Object.fromEntries(Object.keys(NetworkSettings.Networks).map((name) => [name, {}]));
   return { ...Config, HostConfig, NetworkingConfig: { EndpointsConfig } };
 }

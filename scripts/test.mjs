@@ -7,6 +7,7 @@ import { command } from './lib/command.mjs';
 import { ensureFfmpeg } from './lib/ffmpeg.mjs';
 import { ensureMinio, ensureSeaweedfs } from './lib/object-store.mjs';
 import { ensureComponents, hasComponent } from './lib/packages.mjs';
+import { ensurePostgres } from './lib/postgres.mjs';
 import { run } from './lib/run.mjs';
 import { explain, root, say } from './lib/say.mjs';
 import { countTests } from './lib/test-report.mjs';
@@ -28,12 +29,22 @@ const COMPONENTS = [
   },
   { component: { apt: 'iproute2', programs: ['ip'] }, why: 'to test engines that stand side by side' },
   {
+    component: { apt: 'podman', programs: ['podman'] },
+    why: 'to test the other engine',
+  },
+  // Podman takes crun where there is no runc, and that wants cgroups as systemd makes them.
+  { component: { apt: 'runc', programs: ['runc'] }, why: 'to run containers by Podman' },
+  {
+    component: { apt: 'catatonit', programs: ['catatonit'] },
+    why: 'to pass signals on in Podman’s containers',
+  },
+  {
     component: { apt: 'docker-cli', instead: 'docker.io', programs: ['docker'] },
     why: 'to test the recipe of examples/images',
   },
 ];
-/** Real object stores and ffmpeg, built or fetched once for all clones of this user. */
-const PROGRAMS = [ensureMinio, ensureSeaweedfs, ensureFfmpeg];
+/** Real object stores and ffmpeg, built or fetched once for all clones of this user; a real database from Debian. */
+const PROGRAMS = [ensureMinio, ensureSeaweedfs, ensureFfmpeg, ensurePostgres];
 
 await command(async () => {
   const args = process.argv.slice(2).filter((arg) => arg !== '--yes' && arg !== '--full');

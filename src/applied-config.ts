@@ -18,7 +18,7 @@ export interface Applied {
 
 /**
  * Tells the store of the definitions; nothing else changes. A repeat gives the same.
- * Errors: STORE_UNAVAILABLE, with nothing stored.
+ * Errors: STORE_UNAVAILABLE, with nothing stored unless it says that it is not known.
  */
 export async function syncDefinitions(
   store: DefinitionStore,

@@ -27,13 +27,29 @@ function version(): string {
 }
 
 const interrupt = new AbortController();
+/** For who, asked once, waits by intention. */
+let second: (() => void) | undefined;
+/** Ctrl-C reaches a program twice at once that npx has started: from the terminal, and passed on by npm. */
+const SAME_MS = 500;
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  let heardAt = -Infinity;
   process.on(name, () => {
-    // Asked twice: whoever waits has waited long enough.
-    if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
-    interrupt.abort();
+    const same = performance.now() - heardAt < SAME_MS;
+    heardAt = performance.now();
+    if (same) return;
+    if (!interrupt.signal.aborted) return interrupt.abort();
+    // Asked again: whoever waits has waited long enough.
+    const heard = second;
+    second = undefined;
+    if (heard === undefined) process.exit(EXIT.interrupted);
+    heard();
   });
 }
+function onSecondInterrupt(fn: () => void): () => void {
+  second = fn;
+  return () => (second = undefined);
+}
+
 /** Whether the terminal that it was started at is still there; true where there was none. */
 function terminalIsThere(): boolean {
   if (!atTerminal) return true;
@@ -77,6 +93,7 @@ const code = await runCli(process.argv.slice(2), {
   fetch: (url, init) => fetch(url, init),
   pause,
   signal: interrupt.signal,
+  onSecondInterrupt,
   onHangUp,
   version: version(),
 });

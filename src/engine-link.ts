@@ -39,6 +39,7 @@ export class EngineLink {
   #told = false;
   #cancelLook: (() => void) | undefined;
   #looking: Promise<void> = Promise.resolve();
+  /** No engine is looked for any more. */
   #stopped = false;
 
   constructor(deps: EngineLinkDeps) {
@@ -56,6 +57,14 @@ export class EngineLink {
     this.#cancelLook?.();
     await this.#looking;
     await this.#executor?.stop();
+  }
+
+  /** Starts nothing more; resolves when nothing runs here any more. Where no engine was found there is nothing to wait for. */
+  async drain(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelLook?.();
+    await this.#looking;
+    await this.#executor?.drain();
   }
 
   wake(): void {

@@ -60,6 +60,11 @@ export interface RunningGateway {
   readonly url: string;
   /** Has the configuration read again now, and with it the secrets of webhooks; never throws, the log tells what came of it. */
   reload(): void;
+  /**
+   * Starts no task any more; what comes in is still accepted, stored and decided, and `/readyz` says no. Resolves when
+   * nothing runs here any more, or with `stop`.
+   */
+  drain(): Promise<void>;
   /** Takes no more work, leaves containers running, closes the store. Idempotent. */
   stop(): Promise<void>;
 }
@@ -101,12 +106,11 @@ interface Base {
   readonly secrets: Secrets;
   readonly objects: ConfiguredObjects;
   readonly sessions: Sessions;
+  /** Aborts when nothing more is to start: whoever may go elsewhere should. */
+  readonly draining: AbortController;
 }
 
-async function compose(
-  options: GatewayOptions,
-  started: Stoppable[],
-): Promise<Pick<RunningGateway, 'url' | 'reload'>> {
+async function compose(options: GatewayOptions, started: Stoppable[]): Promise<Omit<RunningGateway, 'stop'>> {
   const clock = new SystemClock();
   const ids = new SystemIds();
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
@@ -135,7 +139,8 @@ async function compose(
   const objects = createObjects({ connections: config.connections, secrets, clock, log });
   started.push({ stop: async () => objects.close() });
   const parts = { options, clock, ids, log, current, dataDir, store, logs, expressions };
-  const base = { ...parts, secrets, objects, sessions: new Sessions({ clock, ids }) };
+  const sessions = new Sessions({ clock, ids });
+  const base = { ...parts, secrets, objects, sessions, draining: new AbortController() };
   const engine = engineLink(base);
   const way = await wayOfEvents({
     ...base,
@@ -166,7 +171,11 @@ async function compose(
   const watch = new ConfigWatch({ path: configPath, seen, clock, reload: () => reload.run() });
   await watch.start();
   started.push(watch);
-  return { url: server.url, reload: () => watch.ask() };
+  const drain = async (): Promise<void> => {
+    base.draining.abort();
+    await engine.drain();
+  };
+  return { url: server.url, reload: () => watch.ask(), drain };
 }
 
 function reloadOf(base: Base, engine: EngineLink, { issuers, sources, verifier }: WayOfEvents): Reload {
@@ -209,6 +218,7 @@ function engineLink(base: Base): EngineLink {
         log,
         registries: createRegistries({ specs: () => current.server.registries, secrets }),
         pullLimits: () => current.server.pulls,
+        engineLimits: () => current.server.engine,
       });
       return options.wrap?.runner?.(runner) ?? runner;
     },
@@ -232,7 +242,6 @@ async function serve(
 ): Promise<RunningServer> {
   const { options, clock, ids, log, current, store, logs } = base;
   let ready = true;
-  started.push({ stop: async () => void (ready = false) });
   const app = createApp({
     store,
     auth,
@@ -267,7 +276,7 @@ async function serve(
       sources: summary(sources),
       ...(await store.counts()),
     }),
-    ready: () => ready,
+    ready: () => ready && !base.draining.signal.aborted,
     onWork: () => engine.wake(),
     onStop: () => {
       engine.wakeStops();
@@ -280,6 +289,13 @@ async function serve(
   const host = options.host ?? current.server.host;
   const server = await listen({ app, host, port: options.port ?? current.server.port, clock });
   started.push({ stop: () => server.close() });
+  started.push({
+    stop: async () => {
+      ready = false;
+      // Beside the answers in flight, which take their time too; who waits for its end hears what went wrong.
+      engine.stop().catch(() => undefined);
+    },
+  });
   return server;
 }
 

@@ -3,8 +3,36 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import Database from 'better-sqlite3';
 
-/** Opens `path` with the tables and indices that the database at `like` has. */
+/**
+ * Opens `path` with the tables and indices that the database at `like` has. Returns the call that commits those rows and
+ * resolves to the answer's text.
+ */
 export function openRows(path, like) {
+  const { group, accept } = open(path, like);
+  return (call) => group(() => accept(call).text);
+}
+
+/**
+ * The same, and what an orchestrator writes of each: a commit for the call, one when its task starts, one when it has
+ * ended (each shared with what else comes in a turn). Resolves after the first; `done()` tells how many are through.
+ */
+export function openOrchestration(path, like) {
+  const { group, accept, claim, finish } = open(path, like);
+  let done = 0;
+  const run = async (execution) => {
+    await group(() => claim(execution));
+    await group(() => finish(execution));
+    done += 1;
+  };
+  const call = async (body) => {
+    const { text, execution } = await group(() => accept(body));
+    void run(execution);
+    return text;
+  };
+  return { call, done: () => done };
+}
+
+function open(path, like) {
   const model = new Database(like, { readonly: true });
   const schema = model
     .prepare(
@@ -16,7 +44,27 @@ export function openRows(path, like) {
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
   for (const { sql } of schema) db.exec(sql);
-  return committer(db);
+  return { group: grouped(db), ...rowsOf(db) };
+}
+
+/** Runs what comes in a turn of the event loop in one transaction; resolves to what it returned once that is durable. */
+function grouped(db) {
+  const begin = db.prepare('BEGIN IMMEDIATE');
+  const commit = db.prepare('COMMIT');
+  let waiting = [];
+  const flush = () => {
+    const batch = waiting;
+    waiting = [];
+    begin.run();
+    const results = batch.map(({ work }) => work());
+    commit.run();
+    batch.forEach(({ resolve }, i) => resolve(results[i]));
+  };
+  return (work) =>
+    new Promise((resolve) => {
+      if (waiting.length === 0) setImmediate(flush);
+      waiting.push({ work, resolve });
+    });
 }
 
 const SPEC = JSON.stringify({
@@ -33,7 +81,7 @@ const SPEC = JSON.stringify({
   binds: [],
 });
 
-function committer(db) {
+function rowsOf(db) {
   const insert = {
     event: db.prepare(
       'INSERT INTO events (uid, origin, trigger_name, type, receive_time, decide_time, holds, claims, envelope) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)',
@@ -46,11 +94,41 @@ function committer(db) {
       "INSERT INTO executions (uid, name, job, job_generation, cause_kind, event_uid, trigger_name, task_count, parallelism, state, claimable, create_time, update_time) VALUES (?, ?, 'none', 1, 'event', ?, 'in', 1, 1, 'PENDING', 1, ?, ?)",
     ),
     spec: db.prepare('INSERT INTO execution_specs VALUES (?, ?, ?, ?)'),
+    task: db.prepare(
+      "INSERT INTO tasks (execution, idx, state, attempts, retries, infra_failures, start_time) VALUES (?, 0, 'RUNNING', 1, 0, 0, ?)",
+    ),
+    attempt: db.prepare(
+      "INSERT INTO attempts (execution, idx, attempt, state, container_name, engine, owner, epoch, create_time) VALUES (?, 0, 0, 'STARTING', ?, 'engine', 'owner', 1, ?)",
+    ),
   };
-  const begin = db.prepare('BEGIN IMMEDIATE');
-  const commit = db.prepare('COMMIT');
-  let waiting = [];
-  const one = ({ data, claims }) => {
+  const update = {
+    started: db.prepare(
+      "UPDATE executions SET state = 'RUNNING', running = 1, claimable = 0, next_index = 1, start_time = ?, update_time = ? WHERE seq = ?",
+    ),
+    attempt: db.prepare(
+      "UPDATE attempts SET state = 'SUCCEEDED', exit_code = 0, start_time = ?, end_time = ? WHERE execution = ?",
+    ),
+    task: db.prepare("UPDATE tasks SET state = 'SUCCEEDED', completion_time = ? WHERE execution = ?"),
+    ended: db.prepare(
+      "UPDATE executions SET state = 'SUCCEEDED', running = 0, succeeded = 1, completion_time = ?, update_time = ?, expire_time = ? WHERE seq = ?",
+    ),
+  };
+  const claim = ({ seq, name }) => {
+    const now = Date.now();
+    insert.task.run(seq, now);
+    insert.attempt.run(seq, `tappet-${name}-0-0`, now);
+    update.started.run(now, now, seq);
+  };
+  const finish = ({ seq, name }) => {
+    const now = Date.now();
+    update.attempt.run(now, now, seq);
+    update.task.run(now, seq);
+    update.ended.run(now, now, now + 2_592_000_000, seq);
+    const type = 'dev.tappet.execution.v1.succeeded';
+    const envelope = { specversion: '1.0', id: name, source: '/jobs/none', type, data: { execution: name } };
+    insert.event.run(randomUUID(), 'execution', null, type, now, now, null, JSON.stringify(envelope));
+  };
+  const accept = ({ data, claims }) => {
     const now = Date.now();
     const uid = randomUUID();
     const id = randomUUID();
@@ -79,19 +157,8 @@ function committer(db) {
     const execution = insert.execution.run(randomUUID(), name, uid, now, now);
     insert.spec.run(execution.lastInsertRowid, SPEC, '{}', '{}');
     const decision = { trigger: 'in', outcome: 'matched', reason: 'when is true', execution: name };
-    return JSON.stringify({ event: uid, duplicate: false, decisions: [decision], executions: [name] });
+    const text = JSON.stringify({ event: uid, duplicate: false, decisions: [decision], executions: [name] });
+    return { text, execution: { seq: execution.lastInsertRowid, name } };
   };
-  const flush = () => {
-    const batch = waiting;
-    waiting = [];
-    begin.run();
-    const answers = batch.map(({ call }) => one(call));
-    commit.run();
-    batch.forEach(({ resolve }, i) => resolve(answers[i]));
-  };
-  return (call) =>
-    new Promise((resolve) => {
-      if (waiting.length === 0) setImmediate(flush);
-      waiting.push({ call, resolve });
-    });
+  return { accept, claim, finish };
 }

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { callEngine, pingEngine } from './engine-api.mjs';
 import { ensureFfmpeg } from './ffmpeg.mjs';
+import { psqlFiles } from './postgres.mjs';
 import { SetupError, root, step } from './say.mjs';
 
 /** What the images of the examples begin with. */
@@ -95,6 +96,15 @@ export async function ensureImages(dockerHost, images) {
 }
 
 /**
+ * The files that are not in the folder of an example: too large, and not ours.
+ * @type {Readonly<Record<string, () => Promise<Buffer>>>}
+ */
+const MADE = {
+  ffmpeg: async () => readFileSync((await ensureFfmpeg()).ffmpeg),
+  'psql.tar': async () => makeTar(await psqlFiles()),
+};
+
+/**
  * What the engine needs to follow an example's Dockerfile: the file, and what it copies.
  * @param {string} image
  * @returns {Promise<Buffer>}
@@ -102,15 +112,10 @@ export async function ensureImages(dockerHost, images) {
 async function buildContext(image) {
   const folder = join(root, 'examples', split(image).repo.replace(/^.*\//, ''));
   const recipe = readFileSync(join(folder, 'Dockerfile'), 'utf8');
-  const names = [...recipe.matchAll(/^COPY (\S+) \S+$/gm)].map(([, name = '']) => name);
-  // The one file that is not in the folder: too large, and under another licence.
-  const paths = names.map(async (name) =>
-    name === 'ffmpeg' ? (await ensureFfmpeg()).ffmpeg : join(folder, name),
+  const names = [...recipe.matchAll(/^(?:COPY|ADD) (\S+) \S+$/gm)].map(([, name = '']) => name);
+  const files = await Promise.all(
+    names.map(async (name) => ({ name, body: (await MADE[name]?.()) ?? readFileSync(join(folder, name)) })),
   );
-  const files = (await Promise.all(paths)).map((path, i) => ({
-    name: names[i] ?? '',
-    body: readFileSync(path),
-  }));
   return makeTar(
     [{ name: 'Dockerfile', body: Buffer.from(recipe) }, ...files].map((file) => ({
       ...file,

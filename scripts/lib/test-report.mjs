@@ -10,6 +10,7 @@ const CAPABILITIES = /** @type {readonly string[]} */ ([
   'pids-limit',
   'outbound-network',
   'root',
+  'memory-kill-report',
 ]);
 
 /**

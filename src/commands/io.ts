@@ -17,6 +17,8 @@ export interface CliIo {
   readonly pause: Pause;
   /** Aborts at Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Has the second Ctrl-C or SIGTERM call `fn`, and only the third end the process; returns a function that takes it back. */
+  onSecondInterrupt(fn: () => void): () => void;
   /** Calls `fn` at each SIGHUP; returns a function that takes it back. */
   onHangUp(fn: () => void): () => void;
   readonly version: string;

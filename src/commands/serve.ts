@@ -11,6 +11,7 @@ interface ServeOptions {
   readonly host?: string;
   readonly port?: number;
   readonly dataDir?: string;
+  readonly drain?: boolean;
 }
 
 /** Supervisors kill what has not ended some seconds after SIGTERM; running containers are not touched either way. */
@@ -24,7 +25,11 @@ export function addServe(program: Command, io: CliIo): void {
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port to listen on, 0 for any free one', portNumber)
     .option('--data-dir <folder>', 'where the database, the logs and the token are kept (or TAPPET_DATA_DIR)')
-    .action(async ({ config, host, port, ...options }: ServeOptions) => {
+    .option(
+      '--drain',
+      'at Ctrl-C or SIGTERM start no more tasks, and end when those that run have ended; the second time end at once',
+    )
+    .action(async ({ config, host, port, drain = false, ...options }: ServeOptions) => {
       const dataDir = options.dataDir ?? setting(io, 'TAPPET_DATA_DIR');
       const { startGateway } = await import('../main.ts');
       const gateway = await startGateway({
@@ -37,9 +42,21 @@ export function addServe(program: Command, io: CliIo): void {
       });
       const forget = io.onHangUp(() => gateway.reload());
       await aborted(io.signal);
+      if (drain) await drained(io, gateway);
       forget();
       await stopInTime(io, gateway);
     });
+}
+
+/** Resolves when nothing runs any more, or when somebody asks a second time. */
+async function drained(io: CliIo, gateway: { drain(): Promise<void> }): Promise<void> {
+  io.err(
+    'Draining: no more tasks start, and the gateway ends when those that run have ended. Ctrl-C or SIGTERM again ends it now and leaves them running.',
+  );
+  const asked = new AbortController();
+  const forget = io.onSecondInterrupt(() => asked.abort());
+  await Promise.race([gateway.drain(), aborted(asked.signal)]);
+  forget();
 }
 
 async function stopInTime(io: CliIo, gateway: { stop(): Promise<void> }): Promise<void> {

@@ -15,6 +15,7 @@ const SETTINGS: Readonly<Record<keyof ServerSettings, string>> = {
   limits: 'limits',
   allowedBinds: 'allowedBinds',
   eventRetentionMs: 'eventRetention',
+  engine: 'engine',
   pulls: 'pulls',
   registries: 'registries',
   allowedImages: 'allowedImages',

@@ -91,6 +91,7 @@ function toSettings(
     limits: input.limits,
     allowedBinds: allowedBinds.map(resolveLinks),
     eventRetentionMs: input.eventRetention,
+    engine: { answerMs: input.engine.answer, orderMs: input.engine.order },
     ...imageSettings(input, folder),
   };
 }

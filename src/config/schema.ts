@@ -23,6 +23,7 @@ import { schema as filesSource } from '../../triggers/files/config.ts';
 import { schema as storageSource } from '../../triggers/storage/config.ts';
 import { schema as webhookSource } from '../../triggers/webhook/config.ts';
 import { labels, NAME_PATTERN, text } from './fields.ts';
+import { engineSettings } from './engine-settings.ts';
 import { imageSettings } from './image-settings.ts';
 
 /** What stands in `from` of an input, for messages. */
@@ -83,6 +84,7 @@ export const serverSchema = strictObject({
   eventRetention: duration({ min: DAY, max: 3650 * DAY })
     .prefault('30d')
     .describe('How long decided events are kept.'),
+  engine: engineSettings,
   ...imageSettings,
 }).describe('Settings of the gateway itself.');
 

@@ -1,5 +1,6 @@
 import type { AdmissionSettings } from './admission.ts';
 import type { AuthSpec, IssuerSpec } from './auth.ts';
+import type { EngineLimits } from './engine-limits.ts';
 import type { ConnectionSpec } from './objects.ts';
 import type { Limits, JobSpec } from './job.ts';
 import type { PullLimits, RegistrySpec } from './registry.ts';
@@ -31,6 +32,7 @@ export interface ServerSettings {
   readonly allowedBinds: readonly string[];
   /** Decided events are kept this long. */
   readonly eventRetentionMs: number;
+  readonly engine: EngineLimits;
   readonly pulls: PullLimits;
   /** Accounts by `host[:port]`; Docker Hub is `docker.io`. */
   readonly registries: Readonly<Record<string, RegistrySpec>>;

@@ -160,6 +160,9 @@ export type ContainerStatus =
       readonly imageDigest?: string;
     };
 
+/** SIGKILL and SIGTERM by an engine that ends; 255 is what it writes for one that ended while it was not there. */
+export const KILLED_WITH_ENGINE: ReadonlySet<number | null> = new Set([137, 143, 255]);
+
 export interface Exit {
   readonly exitCode: number | null;
   readonly signal: string | null;

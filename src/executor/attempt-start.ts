@@ -93,8 +93,11 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
       // It was still waiting for its turn.
       if (error === made.signal.reason) return cancelled(params);
       const failure = failureOf(error, made.inputs);
-      if (failure.reason === 'ENGINE_REFUSED' && tries < START_TRIES && (await pauseForNextTry(params)))
-        continue;
+      if (failure.reason === 'ENGINE_REFUSED' && tries < START_TRIES) {
+        const name = params.attempt().containerName;
+        context.log.warn(`${name} could not be started; trying again: ${failure.message}`);
+        if (await pauseForNextTry(params)) continue;
+      }
       if (failure.reason === 'ENGINE_REFUSED') await clearAway(params);
       if (params.attempt().stopReason !== null) return cancelled(params);
       return never(params, failure.reason, failure.message);

@@ -30,8 +30,8 @@ export interface ClaimLoopOptions {
   host(): Host | null;
   readonly clock: Clock;
   readonly log: Log;
-  /** Nothing is claimed while the engine is away: it would only wait with a slot taken. */
-  readonly engineUp: () => boolean;
+  /** Nothing is claimed while the engine is away, where it would only wait with a slot taken, nor while the gateway drains. */
+  readonly mayClaim: () => boolean;
 }
 
 /** Brings attempts to life while there is room, and hands requests to stop to those that live. */
@@ -67,6 +67,11 @@ export class ClaimLoop {
     if (!this.#looking) void this.#lookForStops();
   }
 
+  /** A claim is under way: what it takes does not live yet. */
+  get claiming(): boolean {
+    return this.#claiming;
+  }
+
   /** What waits for room on the engine's host, before all others. */
   get reserved(): Reservation | null {
     return this.#reserved;
@@ -92,10 +97,10 @@ export class ClaimLoop {
   }
 
   async #claim(polled = false): Promise<void> {
-    const { store, engine, session, live, engineUp } = this.#options;
+    const { store, engine, session, live, mayClaim } = this.#options;
     this.#claiming = true;
     try {
-      while (this.#claimAgain && !session.signal.aborted && engineUp()) {
+      while (this.#claimAgain && !session.signal.aborted && mayClaim()) {
         this.#claimAgain = false;
         if (this.#unsure) await this.#takeUp();
         const { maxRunningTasks, maxParallelism } = this.#options.settings();

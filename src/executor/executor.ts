@@ -30,6 +30,8 @@ import type { AdmissionView } from './waiting.ts';
 const LEAVE_MS = 3_500;
 
 const AGAIN_MS = 1_000;
+/** How soon a drain sees that nothing runs any more. */
+const DRAIN_LOOK_MS = 200;
 /** Before the engine has told. */
 const UNKNOWN_HOST = { cpus: 0, memoryBytes: 0 };
 
@@ -54,8 +56,8 @@ export interface ExecutorOptions {
 }
 
 export interface ExecutorStatus {
-  /** `waiting`: another gateway has the engine. `connecting`: it does not answer (yet). */
-  readonly state: 'off' | 'waiting' | 'connecting' | 'ready';
+  /** `waiting`: another gateway has the engine. `connecting`: it does not answer (yet). `draining`: nothing more starts. */
+  readonly state: 'off' | 'waiting' | 'connecting' | 'ready' | 'draining';
   /** One plain line. */
   readonly message: string;
   /** The engine's own description, once it has answered. */
@@ -93,6 +95,7 @@ export class Executor extends Service {
   #serving: Serving | undefined;
   #adopted = false;
   #started = false;
+  #draining = false;
 
   constructor(options: ExecutorOptions) {
     super();
@@ -111,6 +114,34 @@ export class Executor extends Service {
     if (!this.#adopted) return;
     this.#serving?.claims.wakeStops();
     this.#serving?.claims.wake();
+  }
+
+  /**
+   * Claims nothing more; resolves when nothing runs any more, or another gateway has the engine. What was claimed
+   * before still starts, and what ends is stored; its retries, and all else, wait for the next process. An engine that
+   * is away with attempts open on it is waited for. `stop` ends it. Never rejects.
+   */
+  async drain(): Promise<void> {
+    const { clock } = this.#options;
+    this.#draining = true;
+    while (this.#started && (await this.#busy())) {
+      await new Promise<void>((resolve) => clock.setTimer(DRAIN_LOOK_MS, resolve));
+    }
+  }
+
+  async #busy(): Promise<boolean> {
+    const { store, runner } = this.#options;
+    if (this.#adopted && this.#serving !== undefined) {
+      const { live, claims } = this.#serving;
+      return !live.quiet || claims.claiming;
+    }
+    if (this.#lease.elsewhere) return false;
+    try {
+      return (await store.openAttempts(runner.engine)).length > 0;
+    } catch {
+      // Not known now: who waits for the last task to end must not be told that it has.
+      return true;
+    }
   }
 
   status(): ExecutorStatus {
@@ -144,6 +175,7 @@ export class Executor extends Service {
     const { state, message } = this.#stateNow();
     return {
       ready: state === 'ready',
+      draining: this.#draining,
       message,
       host,
       settings,
@@ -170,6 +202,11 @@ export class Executor extends Service {
       return { state: 'connecting', message };
     }
     if (!this.#adopted) return { state: 'connecting', message: 'Connecting to the container engine.' };
+    if (this.#draining)
+      return {
+        state: 'draining',
+        message: 'Nothing more starts; the gateway ends when what runs has ended.',
+      };
     return {
       state: 'ready',
       message: `Tasks run on ${gate.capabilities?.description ?? 'the container engine'}.`,
@@ -221,7 +258,7 @@ export class Executor extends Service {
       host: () => gate.capabilities,
       clock,
       log,
-      engineUp: () => gate.up,
+      mayClaim: () => gate.up && !this.#draining,
     });
     this.#serving = { session, gate, context, live, claims };
     return this.#serving;

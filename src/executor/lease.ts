@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { EngineStore } from '../core/store.ts';
-import { pause } from '../lib/service.ts';
+import { onAbort, pause } from '../lib/service.ts';
 import { LEASE_MS } from './session.ts';
 import type { Session } from './session.ts';
 
@@ -19,10 +19,17 @@ export interface LeaseOptions {
   readonly log: Log;
 }
 
+class StoreSilent extends Error {
+  constructor() {
+    super('the store does not answer');
+  }
+}
+
 /** The right to touch the containers of one engine: free → held (by `acquire`) → kept (`keep`) → lost or released. */
 export class Lease {
   readonly #options: LeaseOptions;
   #problem: string | null = null;
+  #elsewhere = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -33,12 +40,18 @@ export class Lease {
     return this.#problem;
   }
 
+  /** Another gateway has it, as last heard. */
+  get elsewhere(): boolean {
+    return this.#elsewhere;
+  }
+
   /** Tries once a second until it is held; gives the epoch, or undefined when `signal` aborted first. */
   async acquire(signal: AbortSignal): Promise<number | undefined> {
     const { store, engine, owner, clock, log } = this.#options;
     while (!signal.aborted) {
       try {
         const lease = await store.acquireEngine(engine, owner, LEASE_MS);
+        this.#elsewhere = !lease.held;
         if (lease.held) {
           this.#problem = null;
           return lease.epoch;
@@ -61,7 +74,7 @@ export class Lease {
    * that was suspended has no timers.
    */
   async keep(session: Session): Promise<void> {
-    const { store, engine, clock } = this.#options;
+    const { clock } = this.#options;
     let silentMs = 0;
     let wait = RENEW_MS;
     for (;;) {
@@ -69,17 +82,39 @@ export class Lease {
       if (session.signal.aborted) return;
       const asked = clock.now();
       try {
-        await store.renewEngine(engine, session.epoch, LEASE_MS);
+        await this.#renew(session, LEASE_MS - RETRY_MS - Math.max(silentMs + wait, session.silentMs));
         session.renewed(asked);
         silentMs = 0;
         wait = RENEW_MS;
       } catch (error) {
+        if (session.signal.aborted) return;
         if (isTappetError(error, 'STALE_EPOCH')) return session.lose('another gateway has taken over');
         silentMs = Math.max(silentMs + wait, session.silentMs);
         wait = RETRY_MS;
-        if (silentMs >= LEASE_MS - RETRY_MS)
+        if (error instanceof StoreSilent || silentMs >= LEASE_MS - RETRY_MS)
           return session.lose(`the lease could not be renewed: ${errorText(error)}`);
       }
+    }
+  }
+
+  /**
+   * A store that never answers must not keep the lease alive, nor a session that is over. Errors: the store's;
+   * StoreSilent after `leftMs`, or when the session is over.
+   */
+  async #renew(session: Session, leftMs: number): Promise<void> {
+    const { store, engine, clock } = this.#options;
+    const renewing = store.renewEngine(engine, session.epoch, LEASE_MS);
+    const undo: (() => void)[] = [];
+    const silence = new Promise<never>((_resolve, reject) => {
+      const giveUp = (): void => reject(new StoreSilent());
+      undo.push(clock.setTimer(Math.max(0, leftMs), giveUp), onAbort(session.signal, giveUp));
+    });
+    try {
+      await Promise.race([renewing, silence]);
+    } finally {
+      for (const fn of undo) fn();
+      // Where it failed after all, that has been dealt with.
+      renewing.catch(() => undefined);
     }
   }
 

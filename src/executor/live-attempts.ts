@@ -35,6 +35,11 @@ export class LiveAttempts {
     return this.#lives.size;
   }
 
+  /** None lives any more, and no container of one is still being removed. */
+  get quiet(): boolean {
+    return this.#running.size === 0;
+  }
+
   /** What they hold of the engine's host. */
   charges(): Charge[] {
     return Array.from(this.#lives.values(), (life) => life.charge);

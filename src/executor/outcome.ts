@@ -1,5 +1,6 @@
 import type { Attempt, AttemptReason, AttemptResult, StopReason } from '../core/execution.ts';
 import type { JobSpec } from '../core/job.ts';
+import { KILLED_WITH_ENGINE } from '../core/runner.ts';
 import type { ContainerStatus, Exit } from '../core/runner.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { formatSize } from '../lib/size.ts';
@@ -18,8 +19,6 @@ export interface Seen {
 const NOTHING_SEEN: Seen = { ranAfterStopRequest: false, engineWasAway: false, lastMemoryBytes: null };
 /** Of its memory: whoever had so much in use and was killed from outside was most likely killed for it. */
 const NEARLY_FULL = 0.95;
-/** SIGKILL and SIGTERM by an engine that ends; 255 is what it writes for one that ended while it was not there. */
-const KILLED_WITH_ENGINE: ReadonlySet<number | null> = new Set([137, 143, 255]);
 const RESTARTED = 'The container engine was restarted while it ran, and ended it.';
 type SpecFields = Pick<JobSpec, 'timeoutMs' | 'gracePeriodMs' | 'memoryBytes'>;
 

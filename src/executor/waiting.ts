@@ -9,6 +9,8 @@ export interface AdmissionView {
   /** Whether tasks start at all; `message` says why not. */
   readonly ready: boolean;
   readonly message: string;
+  /** The gateway starts nothing more before it ends. */
+  readonly draining?: boolean;
   /** null = not known yet. */
   readonly host: Host | null;
   readonly settings: AdmissionSettings;
@@ -26,6 +28,7 @@ export function waitText(execution: Execution, view: AdmissionView): string | nu
   // The job's limit of today counts, which its frozen spec does not have.
   if (execution.waits === 'turn')
     return `waits for its turn: maxConcurrentExecutions of job ${execution.job} is reached`;
+  if (view.draining === true) return 'waits for the next start of the gateway, which is being drained';
   if (!view.ready) return `waits for the container engine: ${view.message}`;
   return roomText(execution, view);
 }

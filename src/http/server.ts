@@ -1,5 +1,7 @@
 import { createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
+import { Server as NetServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { HttpBindings } from '@hono/node-server';
 import { TappetError } from '../core/errors.ts';
@@ -19,6 +21,11 @@ const MAX_CONNECTIONS = 10_000;
 /** How long `close` waits for answers in flight; the whole process has 5 s to end. */
 const CLOSE_GRACE_MS = 3_000;
 const CLOSE_POLL_MS = 25;
+/** So long a connection that is kept open may still bring a call, which is answered and told that it was the last. */
+const LINGER_MS = 250;
+/** How long connections may go on coming before the door is closed in front of one. */
+const ACCEPT_MS = 2_000;
+const SHORT_TURN_MS = 300;
 
 export interface ListenParams {
   readonly app: App;
@@ -31,13 +38,17 @@ export interface RunningServer {
   /** With the real port. */
   readonly url: string;
   readonly port: number;
-  /** Takes no more connections, lets what is in flight finish (3 s at most), ends followed logs. Idempotent. */
+  /**
+   * Takes no more connections, lets what is in flight finish (3 s at most), ends followed logs. Calls on connections
+   * that are open already are answered for another quarter of a second: they may be on their way. Idempotent.
+   */
   readonly close: () => Promise<void>;
 }
 
 /** Serves the app. Errors: CONFLICT where the address is taken, INVALID_ARGUMENT where it is none of this machine. */
 export async function listen(params: ListenParams): Promise<RunningServer> {
   const { app, host } = params;
+  let closing = false;
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -46,10 +57,15 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
-    requestListener(app),
+    requestListener(app, () => closing),
   );
   server.maxHeadersCount = MAX_HEADERS;
   server.maxConnections = MAX_CONNECTIONS;
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   await bind(server, host, params.port);
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : params.port;
@@ -57,11 +73,12 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
-    close: () => (closed ??= close(server, app, params.clock)),
+    close: () =>
+      (closed ??= close({ server, app, clock: params.clock, sockets, onLast: () => (closing = true) })),
   };
 }
 
-function requestListener(app: App): RequestListener {
+function requestListener(app: App, closing: () => boolean): RequestListener {
   const listener = getRequestListener(
     (request, env) => {
       const { incoming } = env as HttpBindings;
@@ -74,7 +91,10 @@ function requestListener(app: App): RequestListener {
     },
   );
   // Settles after the answer; whatever goes wrong has become one.
-  return (incoming, outgoing) => void listener(incoming, outgoing);
+  return (incoming, outgoing) => {
+    if (closing()) outgoing.setHeader('connection', 'close');
+    void listener(incoming, outgoing);
+  };
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {
@@ -97,21 +117,76 @@ function bindError(error: NodeJS.ErrnoException, host: string, port: number): Ta
   return new TappetError('INVALID_ARGUMENT', message, { path: 'server.host' }, error);
 }
 
-function close(server: Server, app: App, clock: Clock): Promise<void> {
+interface Closing {
+  readonly server: Server;
+  readonly app: App;
+  readonly clock: Clock;
+  /** Every connection there is. */
+  readonly sockets: ReadonlySet<Socket>;
+  /** From now on each answer is the last of its connection. */
+  readonly onLast: () => void;
+}
+
+/**
+ * open → no new connection waits → listener closed → lingering (each answer is the last of its connection) → idle
+ * connections closed, as they become idle → closed. Nothing that a caller has sent meets a closed door: neither in a
+ * connection that waits to be accepted, nor in one that is kept open.
+ */
+async function close({ server, app, clock, sockets, onLast }: Closing): Promise<void> {
+  const end = clock.now() + CLOSE_GRACE_MS;
   app.close();
-  return new Promise((resolve) => {
+  await allAccepted(server, clock);
+  onLast();
+  await new Promise<void>((resolve) => {
     let cancelTick: () => void = () => undefined;
-    const cancelForce = clock.setTimer(CLOSE_GRACE_MS, () => server.closeAllConnections());
-    server.close(() => {
+    const cancelForce = clock.setTimer(Math.max(0, end - clock.now()), () => server.closeAllConnections());
+    // Not http's own `close`, which first breaks every idle connection, with the calls that are on their way in them.
+    NetServer.prototype.close.call(server, () => {
       cancelTick();
       cancelForce();
+      // The listener is closed; this ends http's own timer.
+      server.close();
       resolve();
     });
-    // A connection that becomes idle after its last answer would else be kept open for its keep-alive time.
+    // A connection that becomes idle after its last answer would else be kept open for its keep-alive time. After what
+    // has come in was read: a call that waits behind a slow one is no idle connection.
     const tick = (): void => {
-      server.closeIdleConnections();
+      setImmediate(() => {
+        server.closeIdleConnections();
+        // Node counts as busy who has not said a word yet.
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      });
       cancelTick = clock.setTimer(CLOSE_POLL_MS, tick);
     };
-    tick();
+    cancelTick = clock.setTimer(LINGER_MS, tick);
+  });
+}
+
+/**
+ * Resolves after a turn of the event loop that found no new connection: each turn accepts one, and closing the listener
+ * resets all that wait. A short turn, if one comes soon: in a long one another may have come since. Where they never
+ * cease, after `ACCEPT_MS`.
+ */
+function allAccepted(server: Server, clock: Clock): Promise<void> {
+  const began = clock.now();
+  let before = began;
+  // The turn that this is called in is half over.
+  let found = true;
+  const seen = (): void => void (found = true);
+  server.on('connection', seen);
+  return new Promise((resolve) => {
+    const turn = (): void => {
+      const now = clock.now();
+      const quiet = !found && now === before;
+      if (!quiet && now - began < (found ? ACCEPT_MS : SHORT_TURN_MS)) {
+        found = false;
+        before = now;
+        setImmediate(turn);
+        return;
+      }
+      server.off('connection', seen);
+      resolve();
+    };
+    setImmediate(turn);
   });
 }

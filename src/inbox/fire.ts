@@ -30,7 +30,7 @@ export interface FireRequest {
 /**
  * An event of the trigger's own type, made by a person and stored like a real one; only that trigger considers it.
  * `outcome` is undefined where it is stored but what became of it could not be learned yet.
- * Errors, with nothing stored: NOT_FOUND, INVALID_ARGUMENT, STORE_UNAVAILABLE.
+ * Errors, with nothing stored (unless it says that it is not known): NOT_FOUND, INVALID_ARGUMENT, STORE_UNAVAILABLE.
  */
 export async function fireTrigger(
   deps: FireDeps,

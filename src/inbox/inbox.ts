@@ -39,7 +39,7 @@ export class Inbox {
    * Stores events and state rows together and hands the events to routing. Resolves when both are durable; the
    * events' answer stands as soon as it resolves `stored`, even where routing failed (it tries again by itself).
    * `trigger` names the only trigger to consider; null = all that listen to `origin`.
-   * Errors: INVALID_ARGUMENT (nothing stored), STORE_UNAVAILABLE (nothing stored).
+   * Errors: INVALID_ARGUMENT (nothing stored), STORE_UNAVAILABLE (nothing stored, unless it says that it is not known).
    */
   async accept(origin: Origin, trigger: string | null, params: SourceAccept): Promise<AcceptResult> {
     const events = this.#prepare(trigger, params.events);

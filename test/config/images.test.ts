@@ -73,6 +73,7 @@ describe('settings about images', () => {
   const account = { username: 'ann', password: { env: 'PASS' } };
   it.each<[object, RegExp]>([
     [{ pulls: { idle: '10ms' } }, /^server\.pulls\.idle: must be between 1s/],
+    [{ engine: { answer: '10ms' } }, /^server\.engine\.answer: must be between 1s/],
     [{ imagePrune: { unusedFor: '1m' } }, /^server\.imagePrune\.unusedFor: must be between 1h/],
     [{ registries: { 'https://r.example': account } }, /^server\.registries.*must be a host, with its port/],
     [{ registries: { 'R.example/team': account } }, /^server\.registries.*must be a host, with its port/],

@@ -200,6 +200,7 @@ describe('the server', () => {
       limits: { maxTasks: 10_000, maxParallelism: 100 },
       allowedBinds: [],
       eventRetentionMs: 30 * 86_400_000,
+      engine: { answerMs: 10_000, orderMs: 60_000 },
       pulls: { timeoutMs: 600_000, idleMs: 120_000 },
       registries: {},
       allowedImages: null,

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { FAULT_KINDS } from '../support/engine-fault-kinds.ts';
 
 const root = new URL('../../', import.meta.url);
+const FAULTS = 'test/support/engine-fault-kinds.ts';
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 const PAGE = read('docs/engine.md');
 
@@ -56,6 +58,20 @@ test('docs/engine.md has the 27 measured facts, each once', () => {
 
 test.each(facts.map((fact) => [fact[0], fact[3] ?? '']))('fact %s names tests that exist: %s', (_, shown) => {
   expect(proofs(shown).flatMap(problems)).toEqual([]);
+});
+
+/** What happens now and then only, or only to an engine that fails: the proxy makes it certain. */
+const RANDOM = ['1', '5', '12', '18', '20'];
+
+test('what happens at random is made certain by the fault proxy', () => {
+  const certain = facts.filter(([, , , shown = '']) => proofs(shown).some(({ file }) => file === FAULTS));
+  expect(certain.map(([number]) => number)).toEqual(expect.arrayContaining(RANDOM));
+});
+
+test('every kind of fault that the proxy knows is told of, and no other', () => {
+  const [, section = ''] = PAGE.split('## What was made to fail');
+  const told = section.split('\n').filter((line) => line.startsWith('| ') && !line.includes('---'));
+  expect(told.slice(1).map((line) => cells(line)[0])).toEqual(Object.keys(FAULT_KINDS));
 });
 
 test('what was measured besides, and what the text says, names tests that exist', () => {

@@ -4,7 +4,7 @@ import { ATTEMPT_REASONS, HALT_REASONS } from '../../src/core/execution.ts';
 import type { AttemptReason, Execution } from '../../src/core/execution.ts';
 import { nextStep } from '../../src/core/retry.ts';
 import { Rig } from '../support/executor-rig.ts';
-import { messageOf } from '../support/outcomes.ts';
+import { HALTED, messageOf } from '../support/outcomes.ts';
 
 const page = await readFile(new URL('../../docs/outcomes.md', import.meta.url), 'utf8');
 /** The cells of each row of the table below a heading. */
@@ -73,18 +73,7 @@ const MAKERS: Readonly<Record<string, () => Promise<string>>> = {
     await rig.store.cancelExecution(name, 'ann');
     return name;
   },
-  TOO_MANY_FAILED: async () => {
-    fails(3);
-    return rig.create({ taskCount: 5, maxRetries: 0, maxFailedTasks: 1 });
-  },
-  DEADLINE_EXCEEDED: async () => {
-    const name = await rig.create({ taskCount: 2, deadlineMs: 60_000 });
-    await rig.running(name);
-    await rig.clock.advance(60_001);
-    await rig.store.haltOverdue(1);
-    return name;
-  },
-  NEVER_FITS: async () => rig.create({ memoryBytes: 80 * 1024 ** 3 }),
+  ...Object.fromEntries(HALT_REASONS.map((reason) => [reason, () => HALTED[reason](rig)])),
 };
 
 describe('docs/outcomes.md, executions', () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
+import { chaosRow } from '../support/chaos-row.ts';
 import { TEST_IMAGE } from '../support/engine.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
@@ -25,7 +26,12 @@ const METHODS = [
 const PLACES = METHODS.flatMap((method) => [`${method}:before`, `${method}:after`]);
 /** The same places again, later in the round: other events are then in other stages. */
 const LATER = PLACES.filter((place) => !place.includes('claim')).slice(0, 7);
-const ROUNDS = [...PLACES.map((place) => `${place}:1`), ...LATER.map((place) => `${place}:3`)];
+const USUAL = [...PLACES.map((place) => `${place}:1`), ...LATER.map((place) => `${place}:3`)];
+/** In a full run each of them, at the second and the third call too; claims share one call where they can. */
+const MORE = PLACES.filter((place) => !place.includes('claim')).flatMap((place) =>
+  [`${place}:2`, `${place}:3`].filter((one) => !USUAL.includes(one)),
+);
+const EVERY = [...USUAL, ...MORE];
 const EVENTS = 4;
 
 const config = (results: string): JsonObject => ({
@@ -48,15 +54,21 @@ const config = (results: string): JsonObject => ({
 });
 
 describe('kill -9 at each step between a call and its container', () => {
+  const row = chaosRow('gateway-crashes', USUAL.length);
+  const rounds = row.pick(EVERY);
   const base = mkdtempSync(join(tmpdir(), 'tappet-places-'));
   const hit = new Set<string>();
   let host = '';
   beforeAll(async () => void (host = await engineHost()));
   afterAll(() => rmSync(base, { recursive: true, force: true }));
 
-  it('runs 25 rounds', () => expect(ROUNDS).toHaveLength(25));
+  it('runs 25 rounds, or all 50', () => {
+    expect([USUAL.length, EVERY.length]).toEqual([25, 50]);
+    expect(rounds).toHaveLength(row.rounds);
+  });
 
-  it.each(ROUNDS)('%s', async (place) => {
+  it.each(rounds)('%s', async (place) => {
+    row.begin();
     const dir = join(base, place.replaceAll(':', '-'));
     const results = mkdtempSync(join(base, 'results-'));
     const record = `${dir}.place`;
@@ -95,7 +107,7 @@ describe('kill -9 at each step between a call and its container', () => {
     await gateway.stop();
   });
 
-  it('was at every place', () => expect([...hit].sort()).toEqual([...ROUNDS].sort()));
+  it('was at every place', () => expect([...hit].sort()).toEqual([...new Set(rounds)].sort()));
 });
 
 function allEnded(answer: JsonObject, count: number): JsonObject[] | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JobSpec } from '../../src/core/job.ts';
+import { chaosRow } from '../support/chaos-row.ts';
 import { DoomedPorts, Rig } from '../support/executor-rig.ts';
 
 /**
@@ -56,9 +57,12 @@ const leavesOf = (id: string): Record<string, string> => ({
 const LINES = ['one\n', 'two\n', 'unterminated'];
 
 describe('the end of the process', () => {
+  const row = chaosRow('executor-crashes', PLACES.length);
+  const places = row.pick(PLACES);
   const hit: string[] = [];
 
-  it.each(PLACES)('%s', async (place) => {
+  it.each(places)('%s', async (place) => {
+    row.begin();
     const rig = await new Rig().open();
     rig.runner.script = (spec) => {
       const output = LINES.map((text, i) => ({ at: i * 3000, text: `${spec.env['N']} ${text}` }));
@@ -126,5 +130,5 @@ describe('the end of the process', () => {
     await rig.close();
   });
 
-  it('was at every place', () => expect(hit.sort()).toEqual([...PLACES].sort()));
+  it('was at every place', () => expect(hit.sort()).toEqual([...places].sort()));
 });

@@ -51,13 +51,16 @@ describe('ownership of an engine', () => {
     expect(rig.runner.starts.get(rig.container(name))).toBe(1);
   });
 
-  it('ends by itself where it cannot be renewed for a whole lease', async () => {
+  it.each([
+    ['it cannot be renewed', () => Promise.reject(new Error('no disk')), 'no disk'],
+    ['the store does not answer', () => new Promise<never>(() => undefined), 'does not answer'],
+  ])('ends by itself where %s for a whole lease', async (_why, fail, words) => {
     let failing = false;
     const store = new Proxy(rig.store, {
       get: (inner, key) => {
         const value: unknown = Reflect.get(inner, key);
         if (typeof value !== 'function') return value;
-        if (key === 'renewEngine' && failing) return () => Promise.reject(new Error('no disk'));
+        if (key === 'renewEngine' && failing) return fail;
         return value.bind(inner) as unknown;
       },
     });
@@ -66,7 +69,7 @@ describe('ownership of an engine', () => {
     await rig.clock.advance(10_000);
     expect(executor.holdsEngine()).toBe(true);
     await rig.until(() => !executor.holdsEngine());
-    expect(rig.logLines.some((line) => line.includes('could not be renewed'))).toBe(true);
+    expect(rig.logLines.some((line) => /could not be renewed/.test(line) && line.includes(words))).toBe(true);
     failing = false;
     await rig.until(() => executor.holdsEngine());
   });

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { listen } from '../../src/http/server.ts';
 import type { RunningServer } from '../../src/http/server.ts';
@@ -169,10 +170,45 @@ test('close lets an answer in flight finish, and takes no new ones', async () =>
   const inFlight = fetch(`${url}/api/v1/status`, { headers: { authorization } });
   await arrived.promise;
   const closed = close();
-  await expect(fetch(`${url}/livez`)).rejects.toThrow('fetch failed');
+  await expect.poll(() => fetch(`${url}/livez`).then(() => 'answered', String)).toContain('fetch failed');
   gate.resolve();
   expect(await (await inFlight).json()).toEqual({ done: true });
   await closed;
+});
+
+/** A connection that is kept open; `lines` is what came, `ended` when the server has closed it. */
+async function keptOpen(port: number) {
+  const socket = connect(port, '127.0.0.1');
+  const all = { text: '', ended: once(socket, 'close'), ask: (path: string) => ask(socket, path) };
+  socket.on('data', (data) => (all.text += data.toString('latin1')));
+  socket.on('error', () => (all.text += 'reset'));
+  await once(socket, 'connect');
+  return all;
+}
+const ask = (socket: Socket, path: string) => socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+
+test('close answers a call that comes in a connection that is open, and says that it was the last', async () => {
+  const { port, url, close } = await start();
+  const kept = await keptOpen(port);
+  kept.ask('/livez');
+  await expect.poll(() => kept.text).toMatch(/ 200 [^]*ok\n$/);
+  expect(kept.text).not.toMatch(/connection: close/i);
+  kept.text = '';
+  const closed = close();
+  await expect.poll(() => fetch(url).then(() => 'answered', String)).toContain('fetch failed');
+  kept.ask('/livez');
+  await kept.ended;
+  expect(kept.text).toMatch(/ 200 [^]*connection: close[^]*ok\n$/i);
+  await closed;
+});
+
+test('close first answers all that are connected and wait to be accepted', async () => {
+  const { port, close } = await start();
+  const waiting = await Promise.all(Array.from({ length: 50 }, () => keptOpen(port)));
+  for (const { ask: call } of waiting) call('/livez');
+  await close();
+  const answers = waiting.map(({ text }) => /HTTP.1.1 200|reset/.exec(text)?.[0]);
+  expect(answers).toEqual(waiting.map(() => 'HTTP/1.1 200'));
 });
 
 test('close ends followed logs at once, and a reader that goes away leaves nothing behind', async () => {

@@ -1,5 +1,5 @@
-import { openConnection } from '../../src/stores/sqlite/driver.ts';
 import type { Connection, OpenConnection, Statement } from '../../src/stores/sqlite/driver.ts';
+import { connectMigrated } from '../support/migrated.ts';
 
 export type DiskFault = 'full' | 'io-error' | 'busy';
 const CODES = { full: 'SQLITE_FULL', 'io-error': 'SQLITE_IOERR_FSYNC', busy: 'SQLITE_BUSY' } as const;
@@ -10,7 +10,7 @@ const CODES = { full: 'SQLITE_FULL', 'io-error': 'SQLITE_IOERR_FSYNC', busy: 'SQ
  * simulated here.
  */
 export class VirtualDisk {
-  readonly #connection = openConnection(':memory:');
+  readonly #connection = connectMigrated(':memory:');
   readonly #statements = new Map<string, Statement>();
   #fault: DiskFault | undefined;
   #times = 0;

@@ -19,6 +19,7 @@ export function testIo(over: Partial<CliIo> = {}): CliIo {
     fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })),
     pause: async () => undefined,
     signal: new AbortController().signal,
+    onSecondInterrupt: () => () => undefined,
     onHangUp: () => () => undefined,
     version: '1.2.3',
     ...over,

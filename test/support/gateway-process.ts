@@ -13,6 +13,8 @@ export interface GatewayProcessOptions {
   /** Written anew at each start; absent where the test writes `tappet.json` in `dir` itself, a file or a folder. */
   readonly config?: JsonObject;
   readonly env?: Readonly<Record<string, string>>;
+  /** More words of its command line. */
+  readonly flags?: readonly string[];
   /** Another program than the CLI: one that wraps ports and calls `startGateway` itself. */
   readonly program?: string;
 }
@@ -44,14 +46,14 @@ export class GatewayProcess {
 
   /** Resolves when it says that it listens; rejects with its output when it ends before. */
   async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { dir, config, program } = this.#options;
+    const { dir, config, program, flags = [] } = this.#options;
     await mkdir(dir, { recursive: true });
     const configPath = join(dir, 'tappet.json');
     if (config !== undefined) await writeFile(configPath, JSON.stringify(config));
     const args = program === undefined ? [join(ROOT, 'dist/src/cli.js'), 'serve'] : [program];
     const child = spawn(
       process.execPath,
-      [...args, '-c', configPath, '--data-dir', this.dataDir, '--port', '0'],
+      [...args, '-c', configPath, '--data-dir', this.dataDir, '--port', '0', ...flags],
       {
         env: { ...process.env, ...this.#options.env, ...env },
         stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,6 +6,7 @@ import type { Decision } from '../../src/core/decision.ts';
 import type { StoredEvent } from '../../src/core/event.ts';
 import type { Attempt, AttemptKey, Execution, NewExecution, Task } from '../../src/core/execution.ts';
 import { JOB_DEFAULTS, LIMIT_DEFAULTS } from '../../src/core/job.ts';
+import { ENGINE_DEFAULTS } from '../../src/core/engine-limits.ts';
 import { PULL_DEFAULTS } from '../../src/core/registry.ts';
 import { PERMISSIONS } from '../../src/core/permissions.ts';
 import type { Permission } from '../../src/core/permissions.ts';
@@ -78,6 +79,7 @@ export function testConfig(over: Partial<Config['server']> = {}): Config {
       limits: LIMIT_DEFAULTS,
       allowedBinds: [],
       eventRetentionMs: 1,
+      engine: ENGINE_DEFAULTS,
       pulls: PULL_DEFAULTS,
       registries: {},
       allowedImages: null,

@@ -14,7 +14,7 @@ class NoOpRunner {
     return { cpus: 2, memoryBytes: 2 ** 40, description: 'nothing', warnings: [] };
   }
   async prepare() {
-    return { digest: DIGEST };
+    return { digest: DIGEST, repoDigest: null, pulledBytes: null };
   }
   async ensure({ name }) {
     const startTime = Date.now();

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { AttemptReason } from '../../src/core/execution.ts';
+import type { AttemptReason, HaltReason } from '../../src/core/execution.ts';
 import { MIB } from '../../src/core/job.ts';
 import type { JobSpec } from '../../src/core/job.ts';
 import { storeError } from '../../src/objects/failures.ts';
@@ -21,6 +21,9 @@ const FORBIDDEN = Object.assign(new Error('Access Denied.'), {
 const CONTAINER = scriptSpec({ instance: 'i', image: 'team/report:2', digest: 'd' }, '');
 const PULL = { image: 'team/report:2', host: 'registry.example.com', withAccount: false };
 
+/** Whatever is tried again fails again. */
+const LASTING = { times: 1000 };
+
 /** It ends by itself, after as many ms. */
 const exits =
   (exit: object, spec: Partial<JobSpec> = {}, exitAt = 10): Maker =>
@@ -32,27 +35,38 @@ const exits =
 const notPulled =
   (words: string, status = 0): Maker =>
   async (rig) => {
-    rig.runner.fail('prepare', pullFailure(PULL, words, status));
+    rig.runner.fail('prepare', pullFailure(PULL, words, status), LASTING);
     await rig.started();
     return rig.create();
   };
 const notStarted =
   (status: number, words: string): Maker =>
   async (rig) => {
-    rig.runner.fail('ensure', startFailure(CONTAINER, status, words), { times: 3 });
+    rig.runner.fail('ensure', startFailure(CONTAINER, status, words), LASTING);
     await rig.started();
     return rig.create();
   };
 /** Something happens to it while it runs. */
 const running =
-  (then: (rig: Rig, name: string) => unknown, spec: Partial<JobSpec> = {}): Maker =>
+  (then: (rig: Rig, name: string) => unknown): Maker =>
   async (rig) => {
     await rig.started();
-    const name = await rig.create(spec);
+    const name = await rig.create();
     await rig.running(name);
     await then(rig, name);
     return name;
   };
+/** The container of its newest attempt. */
+const newest = async (rig: Rig, name: string): Promise<string> =>
+  rig.container(name, 0, (await rig.attempt(name)).attempt);
+
+const loses = async (rig: Rig, name: string): Promise<void> => rig.runner.vanish(await newest(rig, name));
+const restarts = async (rig: Rig, name: string): Promise<void> => {
+  rig.runner.goDown();
+  await rig.clock.advance(3000);
+  rig.runner.exit(await newest(rig, name), { exitCode: 137 });
+  rig.runner.goUp();
+};
 const staged =
   (spec: Partial<JobSpec>, fault?: { method: 'get' | 'put'; error: unknown }): Maker =>
   async (rig) => {
@@ -86,13 +100,8 @@ const MAKERS: Readonly<Record<AttemptReason, Maker>> = {
   IMAGE_RATE_LIMITED: notPulled('toomanyrequests: You have reached your pull rate limit'),
   IMAGE_DISK_FULL: notPulled('write /var/lib/docker/tmp/GetImageBlob1: no space left on device'),
   CONTAINER_START_FAILED: notStarted(400, 'exec: "/bin/report": stat /bin/report: no such file or directory'),
-  CONTAINER_LOST: running((rig, name) => rig.runner.vanish(rig.container(name))),
-  ENGINE_RESTARTED: running(async (rig, name) => {
-    rig.runner.goDown();
-    await rig.clock.advance(3000);
-    rig.runner.exit(rig.container(name), { exitCode: 137 });
-    rig.runner.goUp();
-  }),
+  CONTAINER_LOST: running(loses),
+  ENGINE_RESTARTED: running(restarts),
   ENGINE_REFUSED: notStarted(500, 'driver failed programming external connectivity'),
   RENDER_FAILED: async (rig) => {
     await rig.started();
@@ -127,3 +136,37 @@ export async function messageOf(rig: Rig, reason: AttemptReason): Promise<string
   }, 5000);
   return message;
 }
+
+/** What has to happen to each further attempt as well, so that the task fails for good. */
+const AGAIN: Partial<Record<AttemptReason, (rig: Rig, name: string) => Promise<void>>> = {
+  CONTAINER_LOST: loses,
+  ENGINE_RESTARTED: restarts,
+};
+
+/** Its name, once its only task has failed for this reason and is not tried again. */
+export async function failedExecution(rig: Rig, reason: AttemptReason): Promise<string> {
+  const name = await MAKERS[reason](rig);
+  const again = AGAIN[reason];
+  for (let passed = 0; passed < 200; passed++) {
+    if (typeof (await rig.store.getExecution(name))?.completionTime === 'number') return name;
+    if (again !== undefined && (await rig.attempt(name)).state === 'RUNNING') await again(rig, name);
+    await rig.clock.advance(30_000);
+  }
+  throw new Error(`${name} goes on for ever:\n${rig.logLines.join('\n')}`);
+}
+
+/** Makes an execution that stops itself; its executor runs already. */
+export const HALTED: Readonly<Record<HaltReason, Maker>> = {
+  TOO_MANY_FAILED: async (rig) => {
+    rig.runner.script = () => ({ exitAt: 10, exit: { exitCode: 3 } });
+    return rig.create({ taskCount: 5, maxRetries: 0, maxFailedTasks: 1 });
+  },
+  DEADLINE_EXCEEDED: async (rig) => {
+    const name = await rig.create({ taskCount: 2, deadlineMs: 60_000 });
+    await rig.running(name);
+    await rig.clock.advance(60_001);
+    await rig.store.haltOverdue(1);
+    return name;
+  },
+  NEVER_FITS: async (rig) => rig.create({ memoryBytes: 80 * 1024 ** 3 }),
+};

@@ -6,19 +6,22 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { findEngine } from '../../src/runners/docker/find-engine.ts';
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
+import { engineRequest } from './engine.ts';
 
 /** A dockerd of the test's own, to be killed and started again. Needs root and Debian's docker.io. */
 export interface PrivateEngine {
   readonly endpoint: EngineEndpoint;
   /** SIGKILL: no word to anyone. */
   kill(): Promise<void>;
+  /** SIGTERM: it ends its containers first, unless it is to leave them running. */
+  stop(): Promise<void>;
   /** With the data of before. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts one in a short path: a socket's path ends at 107 bytes. */
-export async function privateEngine(): Promise<PrivateEngine> {
+/** Starts one in a short path: a socket's path ends at 107 bytes. `liveRestore`: its containers outlive it. */
+export async function privateEngine({ liveRestore = false } = {}): Promise<PrivateEngine> {
   const dir = await mkdtemp('/tmp/tpte-');
   const socket = join(dir, 'd.sock');
   const endpoint: EngineEndpoint = { kind: 'unix', path: socket };
@@ -32,6 +35,7 @@ export async function privateEngine(): Promise<PrivateEngine> {
     join(dir, 'd.pid'),
   ];
   const more = ['-H', `unix://${socket}`, '--bridge', 'none', '--iptables=false', '--ip6tables=false'];
+  if (liveRestore) more.push('--live-restore');
   const output = join(dir, 'dockerd.log');
   let daemon: ChildProcess = spawn('true');
 
@@ -65,7 +69,12 @@ export async function privateEngine(): Promise<PrivateEngine> {
     await end('SIGKILL');
     await endContainerd('SIGKILL');
   };
+  const stop = async () => {
+    await end('SIGTERM');
+    await endContainerd('SIGTERM');
+  };
   const close = async () => {
+    await empty(endpoint);
     await end('SIGTERM');
     await endContainerd('SIGTERM');
     // A killed dockerd leaves its data folder mounted onto itself, once for each start.
@@ -73,7 +82,19 @@ export async function privateEngine(): Promise<PrivateEngine> {
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   };
   await start();
-  return { endpoint, start, kill, close };
+  return { endpoint, start, kill, stop, close };
+}
+
+/** Containers that a failed test left would outlive an engine that leaves them running, bridges any engine. */
+async function empty(endpoint: EngineEndpoint): Promise<void> {
+  try {
+    const containers = await engineRequest(endpoint, 'GET', '/v1.41/containers/json?all=1');
+    for (const { Id } of JSON.parse(containers.body) as { Id: string }[])
+      await engineRequest(endpoint, 'DELETE', `/v1.41/containers/${Id}?force=1&v=1`);
+    await engineRequest(endpoint, 'POST', '/v1.41/networks/prune');
+  } catch {
+    // It does not run: there is nobody to ask.
+  }
 }
 
 function endProcess(pid: number, signal: NodeJS.Signals): void {

@@ -23,6 +23,9 @@ const FINALIZING: ReadonlySet<string> = new Set([
 const USER_METADATA = 'x-amz-meta-';
 const NS_PER_MS = 1_000_000n;
 
+/** Made once: that takes longer than its work. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 /** Why a record cannot be read. */
 class Unreadable extends Error {}
 
@@ -46,7 +49,7 @@ export function parseNotification(body: Uint8Array, dialect: NotificationSpec['d
 function parseJson(body: Uint8Array): unknown {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+    text = utf8.decode(body);
   } catch {
     throw new Unreadable('the body is not UTF-8');
   }

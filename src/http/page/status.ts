@@ -5,7 +5,7 @@ import type { Html } from './html.ts';
 import { ago } from './words.ts';
 
 /** The states of an engine's link that have a colour of their own. */
-const STATES = new Set(['ready', 'none', 'connecting', 'waiting']);
+const STATES = new Set(['ready', 'none', 'connecting', 'waiting', 'draining']);
 
 /** What the gateway says of itself, for a reader: the engine, what waits and why, and how much there is. */
 export function statusSection(status: JsonObject, now: number): Html {

@@ -34,7 +34,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .succeeded, .matched, .ready { color: var(--good); background: var(--good-back); }
 .failed, .none { color: var(--bad); background: var(--bad-back); }
 .running, .starting { color: var(--busy); background: var(--busy-back); }
-.pending, .connecting, .waiting, .late, .held, .limited { color: var(--wait); background: var(--wait-back); }
+.pending, .connecting, .draining, .waiting, .late, .held, .limited { color: var(--wait); background: var(--wait-back); }
 .alerts { list-style: none; margin: .5rem 0 0; padding: 0; }
 .alerts li { border-left: 4px solid var(--bad); padding: .125rem .75rem; margin: .375rem 0; overflow-wrap: anywhere; }
 .alerts .warning { border-color: var(--wait); }

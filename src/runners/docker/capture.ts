@@ -12,6 +12,14 @@ const STALLED_MS = 5000;
 /** After its last output a container takes some ms to be reported as ended; one that is not by then goes on silently. */
 const END_CHECKS_MS = [0, 10, 40, 150, 400, 900];
 
+/**
+ * Docker's time of the end is some 50 ms before ours of the last byte, Podman's as much later (measured); what is cut
+ * between two frames so shortly before the end is not seen.
+ */
+const END_NOTED_MS = 500;
+/** What was there already is read within this. */
+const AT_ONCE_MS = 5;
+
 export interface CaptureDeps {
   readonly client: EngineClient;
   readonly clock: Clock;
@@ -27,6 +35,9 @@ export class Capture {
   readonly #name: string;
   readonly #stream: IncomingMessage;
   readonly #outages: number;
+  /** When its last bytes came, and when they had been written. */
+  #lastRead = 0;
+  #lastWritten = 0;
 
   constructor(deps: CaptureDeps, name: string, stream: IncomingMessage) {
     this.#deps = deps;
@@ -43,7 +54,7 @@ export class Capture {
   async run(writer: LogWriter): Promise<boolean> {
     try {
       const whole = await this.#pump(writer);
-      return whole && (await this.#endedWithContainer());
+      return whole && (await this.#endedWithContainer(this.#streamEnd()));
     } catch (error) {
       this.#deps.log.warn(
         'the output of a container is no longer captured; it is resumed from the engine’s log',
@@ -58,13 +69,22 @@ export class Capture {
     }
   }
 
+  /** At the latest. Where it was over as soon as the last write had landed, it may have ended while that took its time. */
+  #streamEnd(): number {
+    const now = this.#deps.clock.now();
+    return now - this.#lastWritten < AT_ONCE_MS ? this.#lastRead : now;
+  }
+
   async #pump(writer: LogWriter): Promise<boolean> {
     const demux = new Demux();
+    const { clock } = this.#deps;
     for await (const chunk of this.#stream) {
+      this.#lastRead = clock.now();
       if (!(chunk instanceof Buffer)) throw new TypeError('the engine’s output is not bytes');
       for (const { stream, data } of coalesce(demux.push(chunk))) {
         await this.#orLetGo(writer.write(stream, data));
       }
+      this.#lastWritten = clock.now();
     }
     if (demux.systemError !== null) throw new Error(demux.systemError);
     return demux.atBoundary;
@@ -86,16 +106,18 @@ export class Capture {
   }
 
   /**
-   * The stream has no length: the engine's death ends it just as the container's end does. It was the container's if
-   * the engine was never found gone meanwhile and now says that the container has ended.
+   * The stream has no length: the engine's death ends it just as the container's end does, and so does a proxy that
+   * closes it. It was the container's if the engine was never found gone meanwhile and now says that the container had
+   * ended by then. Where the engine's clock is ahead of ours, the output is read once more for nothing.
    */
-  async #endedWithContainer(): Promise<boolean> {
+  async #endedWithContainer(streamEnd: number): Promise<boolean> {
     const { client, clock } = this.#deps;
     for (const ms of END_CHECKS_MS) {
       if (ms > 0) await new Promise<void>((resolve) => void clock.setTimer(ms, resolve));
       const found = await client.inspectContainer(this.#name);
       if (found === null || client.transport.outages !== this.#outages) return false;
-      if (readStatus(found.State).state === 'exited') return true;
+      const status = readStatus(found.State);
+      if (status.state === 'exited') return status.endTime <= streamEnd + END_NOTED_MS;
     }
     return false;
   }

@@ -1,5 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
+import { ENGINE_DEFAULTS } from '../../core/engine-limits.ts';
+import type { EngineLimits } from '../../core/engine-limits.ts';
 import { TappetError, isTappetError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { LogWriter } from '../../core/log-sink.ts';
@@ -62,6 +64,8 @@ export interface DockerRunnerParams {
   readonly registries?: Registries;
   /** As they are now; absent = the defaults. */
   readonly pullLimits?: () => PullLimits;
+  /** As they are now; absent = the defaults. */
+  readonly engineLimits?: () => EngineLimits;
 }
 
 /** Runs attempts on Docker, or on Podman's Docker socket. See `core/runner.ts` for what each call promises. */
@@ -77,7 +81,11 @@ export class DockerRunner implements Runner {
   constructor(params: DockerRunnerParams) {
     this.engine = params.engine;
     this.#params = params;
-    this.#client = new EngineClient(params.endpoint, params.clock);
+    this.#client = new EngineClient(
+      params.endpoint,
+      params.clock,
+      params.engineLimits ?? (() => ENGINE_DEFAULTS),
+    );
     this.#images = new Images({
       client: this.#client,
       clock: params.clock,

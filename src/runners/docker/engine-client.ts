@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
+import { ENGINE_DEFAULTS } from '../../core/engine-limits.ts';
+import type { EngineLimits } from '../../core/engine-limits.ts';
 import { TappetError } from '../../core/errors.ts';
-import { EngineTransport, HEAVY_MS, isSuccess } from './engine-transport.ts';
+import { KILLED_WITH_ENGINE } from '../../core/runner.ts';
+import { EngineTransport, isSuccess } from './engine-transport.ts';
 import type { EngineAnswer, EngineRequest } from './engine-transport.ts';
 import {
   containerShape,
@@ -68,8 +71,8 @@ export class EngineClient {
   readonly transport: EngineTransport;
   #version: { readonly outages: number; readonly value: Promise<EngineVersion> } | null = null;
 
-  constructor(endpoint: EngineEndpoint, clock: Clock) {
-    this.transport = new EngineTransport(endpoint, clock);
+  constructor(endpoint: EngineEndpoint, clock: Clock, limits: () => EngineLimits = () => ENGINE_DEFAULTS) {
+    this.transport = new EngineTransport(endpoint, clock, limits);
   }
 
   /** Asked once; again after the engine was gone, as it may come back as another version. */
@@ -114,7 +117,11 @@ export class EngineClient {
 
   /** By its id, and never by force: `kept` where the engine refuses, as for one that has a container or a second name. */
   async removeImage(id: string): Promise<'removed' | 'kept' | 'missing'> {
-    const answer = await this.#call({ method: 'DELETE', path: `/images/${id}`, deadlineMs: HEAVY_MS });
+    const answer = await this.#call({
+      method: 'DELETE',
+      path: `/images/${id}`,
+      deadlineMs: this.transport.orderMs,
+    });
     if (isSuccess(answer.status)) return 'removed';
     if (answer.status === 404) return 'missing';
     if (answer.status === 409 || /in use|being used|must be forced/i.test(answer.message)) return 'kept';
@@ -122,17 +129,20 @@ export class EngineClient {
   }
 
   async createContainer(name: string, body: object): Promise<Created> {
-    const request = { path: '/containers/create', query: { name }, body, deadlineMs: HEAVY_MS };
+    const request = { path: '/containers/create', query: { name }, body, deadlineMs: this.transport.orderMs };
     const answer = await this.#call({ method: 'POST', ...request });
     if (isSuccess(answer.status)) return { outcome: 'created' };
     return { outcome: refusal(answer), status: answer.status, message: answer.message };
   }
 
-  /** null = there is none. */
+  /** null = there is none. Errors: ENGINE_UNAVAILABLE also where it may have ended only because its engine is about to. */
   async inspectContainer(name: string): Promise<EngineContainer | null> {
     const answer = await this.#call({ method: 'GET', path: `/containers/${name}/json` });
     if (answer.status === 404) return null;
-    return this.#read(`inspect container ${name}`, containerShape, answer);
+    const found = this.#read(`inspect container ${name}`, containerShape, answer);
+    const { Running, ExitCode } = found.State;
+    if (!Running && KILLED_WITH_ENGINE.has(ExitCode)) await this.transport.requireListening();
+    return found;
   }
 
   /** One look, until `signal`, which is the call's only deadline. null = it is not there, or does not run. */
@@ -163,7 +173,9 @@ export class EngineClient {
     const answer = await this.#call({
       method: 'POST',
       path: `/containers/${name}/start`,
-      deadlineMs: HEAVY_MS,
+      deadlineMs: this.transport.orderMs,
+      // One that has ended meanwhile would run a second time.
+      once: true,
     });
     if (answer.status === 304) return { outcome: 'already-started' };
     if (isSuccess(answer.status)) return { outcome: 'started' };
@@ -172,7 +184,7 @@ export class EngineClient {
 
   /** Answers when the container has ended; the engine goes on with it if the caller hangs up. */
   async stopContainer(name: string, graceSeconds: number): Promise<void> {
-    const deadlineMs = graceSeconds * 1000 + HEAVY_MS;
+    const deadlineMs = graceSeconds * 1000 + this.transport.orderMs;
     const query = { t: graceSeconds };
     const answer = await this.#call({ method: 'POST', path: `/containers/${name}/stop`, query, deadlineMs });
     if (!isSuccess(answer.status) && answer.status !== 304 && answer.status !== 404) {
@@ -190,7 +202,7 @@ export class EngineClient {
   async removeContainer(name: string): Promise<void> {
     // Podman would give a running one 10 s to end; Docker does not know `timeout`.
     const query = { force: 1, v: 1, timeout: 0 };
-    const request = { path: `/containers/${name}`, query, deadlineMs: HEAVY_MS };
+    const request = { path: `/containers/${name}`, query, deadlineMs: this.transport.orderMs };
     const answer = await this.#call({ method: 'DELETE', ...request });
     // 409: a removal by another call is under way.
     if (!isSuccess(answer.status) && answer.status !== 404 && answer.status !== 409) {
@@ -238,7 +250,11 @@ export class EngineClient {
 
   /** What is at `path` as a tar archive; null = nothing, or a symbolic link (which only Podman would follow). */
   async getArchive(name: string, path: string, signal?: AbortSignal): Promise<IncomingMessage | null> {
-    const request = { path: `/containers/${name}/archive`, query: { path }, deadlineMs: HEAVY_MS };
+    const request = {
+      path: `/containers/${name}/archive`,
+      query: { path },
+      deadlineMs: this.transport.orderMs,
+    };
     const answer = await this.#open({
       method: 'GET',
       ...request,
@@ -273,7 +289,12 @@ export class EngineClient {
 
   /** No error where it is there already. */
   async createNetwork(body: object): Promise<void> {
-    const answer = await this.#call({ method: 'POST', path: '/networks/create', body, deadlineMs: HEAVY_MS });
+    const answer = await this.#call({
+      method: 'POST',
+      path: '/networks/create',
+      body,
+      deadlineMs: this.transport.orderMs,
+    });
     if (isSuccess(answer.status) || answer.status === 409 || /already (exists|used)/.test(answer.message))
       return;
     throw this.transport.unexpected('create the network of the jobs', answer);

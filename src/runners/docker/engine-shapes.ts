@@ -32,6 +32,7 @@ export const containerShape = z.object({
   Id: z.string(),
   Image: z.string(),
   Path: z.string(),
+  Args: z.array(z.string()).nullish(),
   Config: z.object({
     Image: z.string().nullish(),
     Labels: z.record(z.string(), z.string()).nullish(),

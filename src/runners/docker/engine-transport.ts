@@ -3,14 +3,14 @@ import { Agent as HttpsAgent } from 'node:https';
 import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import type { Clock } from '../../core/clock.ts';
+import type { EngineLimits } from '../../core/engine-limits.ts';
 import { TappetError, errorText } from '../../core/errors.ts';
 import { describeEndpoint, readTls } from './find-engine.ts';
 import type { EngineEndpoint } from './find-engine.ts';
+import { nobodyListens } from './listening.ts';
 
-/** Ordinary calls. */
-export const CONTROL_MS = 10_000;
-/** Create, start and remove: a busy engine takes seconds for them (p50 2.9 s at 32 starts at once). */
-export const HEAVY_MS = 60_000;
+/** What a closed connection needs at most to say so; what breaks later was under way. */
+const STALE_MS = 1000;
 /** The longest answer that is read into memory: a list of some 50,000 containers. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
@@ -27,6 +27,8 @@ export interface EngineRequest {
   readonly deadlineMs?: number | null;
   /** Ends the call early. */
   readonly signal?: AbortSignal;
+  /** It does something anew each time: never made again by itself. */
+  readonly once?: true;
 }
 
 export interface EngineAnswer {
@@ -73,13 +75,17 @@ const ANY_STATUS: Readonly<Record<number, true>> = Object.fromEntries(
  */
 export class EngineTransport {
   readonly place: string;
+  readonly #endpoint: EngineEndpoint;
   readonly #clock: Clock;
+  readonly #limits: () => EngineLimits;
   readonly #modem: Modem;
   #outages = 0;
 
-  constructor(endpoint: EngineEndpoint, clock: Clock) {
+  constructor(endpoint: EngineEndpoint, clock: Clock, limits: () => EngineLimits) {
     this.place = describeEndpoint(endpoint);
+    this.#endpoint = endpoint;
     this.#clock = clock;
+    this.#limits = limits;
     this.#modem = createModem(endpoint);
   }
 
@@ -91,6 +97,11 @@ export class EngineTransport {
     return this.#outages;
   }
 
+  /** What creating, starting and removing may take, ms. */
+  get orderMs(): number {
+    return this.#limits().orderMs;
+  }
+
   noteOutage(): void {
     this.#outages++;
   }
@@ -99,7 +110,7 @@ export class EngineTransport {
   async call(request: EngineRequest): Promise<EngineAnswer> {
     const deadline = this.#deadline(request);
     try {
-      const response = await this.#dial(request, deadline.signal);
+      const response = await this.#reach(request, deadline.signal);
       const answer = answerOf(response, await readText(response));
       // Refused in the middle of an upload: the rest of it would be sent for nobody.
       if (request.upload !== undefined && !isSuccess(answer.status)) deadline.end();
@@ -115,7 +126,7 @@ export class EngineTransport {
   async open(request: EngineRequest): Promise<IncomingMessage | EngineAnswer> {
     const deadline = this.#deadline(request);
     try {
-      const response = await this.#dial(request, deadline.signal);
+      const response = await this.#reach(request, deadline.signal);
       if (isSuccess(response.statusCode ?? 0)) {
         this.#endWith(response, request.signal);
         return response;
@@ -126,6 +137,12 @@ export class EngineTransport {
     } finally {
       deadline.clear();
     }
+  }
+
+  /** Errors: ENGINE_UNAVAILABLE where the engine takes no new connection, so that it is about to end. */
+  async requireListening(): Promise<void> {
+    const error = await nobodyListens(this.#endpoint);
+    if (error !== undefined) throw this.#unavailable({ method: 'GET', path: '/_ping' }, false, error);
   }
 
   /** ENGINE_REFUSED for an answer that the call has no use for; ENGINE_UNAVAILABLE where only a proxy answered. */
@@ -162,6 +179,22 @@ export class EngineTransport {
     response.once('close', () => signal.removeEventListener('abort', end));
   }
 
+  /**
+   * A connection that waited to be used again may have been closed by the other side at this very moment: then the call
+   * is made once more, on another. Had the engine got it all the same: that does nothing a second time, except for a
+   * `once`.
+   */
+  async #reach(request: EngineRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const begun = this.#clock.now();
+    try {
+      return await this.#dial(request, signal);
+    } catch (error) {
+      const stale = isHangUp(error) && Math.abs(this.#clock.now() - begun) < STALE_MS;
+      if (!stale || request.once || request.upload !== undefined || signal.aborted) throw error;
+      return await this.#dial(request, signal);
+    }
+  }
+
   #dial(request: EngineRequest, abortSignal: AbortSignal): Promise<IncomingMessage> {
     const { method, path, query = {}, body = {}, upload, auth } = request;
     return new Promise((resolve, reject) => {
@@ -193,7 +226,7 @@ export class EngineTransport {
       timedOut = true;
       end();
     };
-    const { deadlineMs = CONTROL_MS } = request;
+    const { deadlineMs = this.#limits().answerMs } = request;
     const cancel = deadlineMs === null ? () => {} : this.#clock.setTimer(deadlineMs, late);
     request.signal?.addEventListener('abort', end, { once: true });
     if (request.signal?.aborted === true) end();
@@ -206,7 +239,7 @@ export class EngineTransport {
 
   #unavailable(request: EngineRequest, timedOut: boolean, error: unknown): TappetError {
     if (request.signal?.aborted !== true) this.noteOutage();
-    const seconds = (request.deadlineMs ?? CONTROL_MS) / 1000;
+    const seconds = (request.deadlineMs ?? this.#limits().answerMs) / 1000;
     const why = timedOut
       ? `did not answer within ${seconds} s (${request.method} ${request.path})`
       : `cannot be reached: ${errorText(error)}`;
@@ -255,6 +288,11 @@ function createModem(endpoint: EngineEndpoint): Modem {
  */
 function quiet<A extends HttpAgent>(agent: A): A {
   return Object.defineProperty(agent, inspect.custom, { value: () => 'agent' });
+}
+
+/** The connection ended, and there was no answer on it. */
+function isHangUp(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
 export function isSuccess(status: number): boolean {

@@ -29,7 +29,9 @@ export function readStatus(state: EngineState, imageDigest?: string): ContainerS
   const ended = !state.Running && (endTime !== null || ENDED.has(state.Status));
   const image = imageDigest === undefined ? {} : { imageDigest };
   if (!ended) return { state: 'running', startTime, ...image };
-  return { state: 'exited', startTime, endTime: endTime ?? startTime, exit: readExit(state), ...image };
+  // Podman takes the start's time after the start, and of a short container only when that has ended.
+  const ends = Math.max(endTime ?? startTime, startTime);
+  return { state: 'exited', startTime, endTime: ends, exit: readExit(state), ...image };
 }
 
 /** What it was made of: the id that its `create` named; Podman may put a name there, and leaves `sha256:` out of its own. */
@@ -45,10 +47,12 @@ export function imageOf(container: {
 /**
  * The engine has only an exit code: 143 may be SIGTERM or an `exit 143`. A signal is named where it is certain: the
  * kernel's OOM killer ended the main process. `oomKilled` with exit 0 means that a child was killed and the main process lived.
+ * Where somebody removes it by force, which kills it first, nobody will know how it would have ended: null.
  */
 export function readExit(state: EngineState): Exit {
+  const removed = state.Status === 'removing' && state.ExitCode === KILLED && !state.OOMKilled;
   return {
-    exitCode: state.ExitCode,
+    exitCode: removed ? null : state.ExitCode,
     signal: state.OOMKilled && state.ExitCode === KILLED ? 'SIGKILL' : null,
     oomKilled: state.OOMKilled,
     error: state.Error === '' ? null : state.Error,

@@ -7,6 +7,8 @@ import { commandFailure } from './start-failure.ts';
 
 // Of Go's file mode, as the engine reports it.
 const IS_DIRECTORY = 2 ** 31;
+/** Where Podman puts its init into a container; `/dev/init` until 4.2. */
+const PODMAN_INITS: ReadonlySet<string> = new Set(['/run/podman-init', '/dev/init']);
 const MAX_KNOWN = 500;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -30,25 +32,32 @@ export class CommandCheck {
     const container = await this.#client.inspectContainer(spec.name);
     if (container === null) return;
     // Without an init in front, the engine itself says at the start what is wrong with the program.
-    if (container.HostConfig.Init === true && container.Path !== '') await this.#lookFor(spec, container);
+    const program = programOf(container);
+    if (container.HostConfig.Init === true && program !== '')
+      await this.#lookFor(spec, program, placesOf(program, container));
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.add(key);
   }
 
-  async #lookFor(spec: ContainerSpec, container: EngineContainer): Promise<void> {
+  async #lookFor(spec: ContainerSpec, program: string, places: readonly string[]): Promise<void> {
     let found = false;
-    for (const path of placesOf(container)) {
+    for (const path of places) {
       const mode = await this.#client.statPath(spec.name, path);
       if (mode === null) continue;
       found = true;
       if (isExecutable(mode)) return;
     }
-    throw commandFailure(spec, container.Path, found ? 'not-executable' : 'missing');
+    throw commandFailure(spec, program, found ? 'not-executable' : 'missing');
   }
 }
 
+/** Docker names the program of the job, Podman its init, which has that in its arguments, behind `--`. */
+function programOf({ Path, Args }: EngineContainer): string {
+  return PODMAN_INITS.has(Path) && Args?.[0] === '--' ? (Args[1] ?? '') : Path;
+}
+
 /** Where the program may be: as `execvp` looks for it. */
-function placesOf({ Path: program, Config }: EngineContainer): string[] {
+function placesOf(program: string, { Config }: EngineContainer): string[] {
   const workingDir = Config.WorkingDir || '/';
   if (program.includes('/')) return [posix.resolve(workingDir, program)];
   const path =

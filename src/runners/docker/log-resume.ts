@@ -136,4 +136,7 @@ async function* pieces({ client, name, signal }: Reading): AsyncGenerator<Piece>
   // A log that the engine cannot read itself: others can be read as before.
   if (demux.systemError !== null)
     throw client.transport.broken(`reading the log of container ${name}`, demux.systemError);
+  // Something between us and the engine ended the answer as if it were complete.
+  if (!demux.atBoundary && !signal.aborted)
+    throw client.transport.cut(`reading the log of container ${name}`, null);
 }

@@ -276,6 +276,9 @@ export const MIGRATIONS: readonly Migration[] = [
 ];
 
 /**
+ * Only adds: rows are read by position, with `*` last, and a process of the version before may still be running. A table
+ * whose columns move would be mistaken by it without an error.
+ *
  * Brings the schema forward in one transaction, so that a crash leaves the old schema or the new one.
  * Errors: DATA_FOLDER_UNUSABLE where the file is a newer Tappet's; SQLite's own, SQLITE_BUSY among them.
  */

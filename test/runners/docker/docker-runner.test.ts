@@ -67,6 +67,29 @@ describe('ensure', () => {
     expect(log.lines.map(({ level }) => level)).toEqual(['warn']);
   });
 
+  it.each([
+    ['sh', 'started'],
+    ['nope', 'refused'],
+  ])('looks for the program behind Podman’s init: %s is %s', async (program, outcome) => {
+    const made = container(
+      { Status: 'created' },
+      { Path: '/run/podman-init', Args: ['--', program, '-c', 'true'], HostConfig: { Init: true } },
+    );
+    const executable = Buffer.from(JSON.stringify({ mode: 0o755 })).toString('base64');
+    const { runner } = await runnerOn({
+      [`GET /containers/${spec.name}/json`]: answer(200, made),
+      [`HEAD /containers/${spec.name}/archive`]: (request, response) => {
+        const { searchParams } = new URL(request.url ?? '', 'http://engine');
+        const found = searchParams.get('path') === '/bin/sh';
+        response.writeHead(found ? 200 : 404, { 'x-docker-container-path-stat': executable }).end();
+      },
+    });
+    const ensured = runner.ensure(spec, new MemoryLogWriter());
+    if (outcome === 'started') return expect(await ensured).toMatchObject({ outcome });
+    const message = expect.stringMatching(/"nope" is not in the image/);
+    return expect(ensured).rejects.toMatchObject({ code: 'CONTAINER_START_FAILED', message });
+  });
+
   it('refuses the same labels on another image', async () => {
     const labels = labelsOf(instance, spec);
     const other = container(EXITED, { Image: 'sha256:bb', Config: { Labels: labels, Image: 'sha256:bb' } });

@@ -1,3 +1,4 @@
+import { unlinkSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { EngineClient, chooseApi } from '../../../src/runners/docker/engine-client.ts';
 import { SystemClock } from '../../../src/lib/system-clock.ts';
@@ -112,6 +113,90 @@ describe('an engine that does not answer', () => {
     await vi.waitUntil(() => engine.calls.length === 2);
     await clock.advance(10_000);
     expect(await ended).toMatchObject(unavailable);
+  });
+});
+
+describe('a connection that ends without an answer', () => {
+  const closing =
+    (times: number): EngineHandler =>
+    (request, response) => {
+      const calls = engine.calls.filter((call) => call.endsWith('/containers/x/json')).length;
+      if (calls > times) answer(404, { message: 'No such container' })(request, response);
+      else response.destroy();
+    };
+
+  it('may have been closed while it waited: the call is made once more', async () => {
+    const asked = await client({ 'GET /containers/x/json': closing(1) });
+    expect(await asked.inspectContainer('x')).toBeNull();
+    expect(asked.transport.outages).toBe(0);
+    expect(engine.calls).toHaveLength(3);
+  });
+
+  it('may have started a container that has ended since: a start is never made again', async () => {
+    const asked = await client({ 'POST /containers/x/start': (_, response) => void response.destroy() });
+    await expect(asked.startContainer('x')).rejects.toMatchObject(unavailable);
+    expect(engine.calls.filter((call) => call.endsWith('/start'))).toHaveLength(1);
+  });
+
+  it('is the engine’s affair where it happens again', async () => {
+    const asked = await client({ 'GET /containers/x/json': closing(2) });
+    await expect(asked.inspectContainer('x')).rejects.toMatchObject(unavailable);
+    expect(engine.calls).toHaveLength(3);
+  });
+
+  it('is not used again where the call was under way for long', async () => {
+    const clock = new ManualClock();
+    const asked = await client(
+      {
+        'GET /containers/x/json': (_, response) => void clock.advance(1000).then(() => response.destroy()),
+      },
+      clock,
+    );
+    await expect(asked.inspectContainer('x')).rejects.toMatchObject(unavailable);
+    expect(engine.calls).toHaveLength(2);
+  });
+});
+
+describe('an engine that is about to end', () => {
+  const exited = (ExitCode: number): EngineHandler => {
+    const told = answer(200, container({ Status: 'exited', Running: false, ExitCode }));
+    return (request, response) => {
+      const { endpoint } = engine;
+      if (endpoint.kind === 'unix') unlinkSync(endpoint.path);
+      // Its socket goes first; what is connected is still answered.
+      told(request, response);
+    };
+  };
+
+  it.each([137, 143, 255])('does not tell of an exit: %i may be its own doing', async (code) => {
+    const asked = await client({ 'GET /containers/x/json': exited(code) });
+    await expect(asked.inspectContainer('x')).rejects.toMatchObject(unavailable);
+    expect(asked.transport.outages).toBe(1);
+  });
+
+  it('kills with three codes only', async () => {
+    const asked = await client({ 'GET /containers/x/json': exited(3) });
+    expect(await asked.inspectContainer('x')).toMatchObject({ State: { ExitCode: 3 } });
+  });
+});
+
+describe('the deadlines of calls', () => {
+  it('are those of the settings, as they are at the call', async () => {
+    const clock = new ManualClock();
+    const handlers = { 'GET /containers/x/json': silence, 'POST /containers/x/start': silence };
+    engine = await fakeEngine(handlers);
+    engines.push(engine);
+    const limits = { answerMs: 2000, orderMs: 3000 };
+    const asked = new EngineClient(engine.endpoint, clock, () => limits);
+    const inspected = failure(asked.inspectContainer('x'));
+    await vi.waitUntil(() => engine.calls.length === 2);
+    await clock.advance(2000);
+    expect(await inspected).toMatchObject({ message: expect.stringMatching('within 2 s') });
+    limits.orderMs = 4000;
+    const started = failure(asked.startContainer('x'));
+    await vi.waitUntil(() => engine.calls.length === 4);
+    await clock.advance(4000);
+    expect(await started).toMatchObject({ message: expect.stringMatching('within 4 s') });
   });
 });
 

@@ -34,6 +34,25 @@ describe('readStatus', () => {
     expect(readStatus(stopping)).toMatchObject({ state: 'running' });
   });
 
+  it('does not end before its start, as Podman says of short ones', () => {
+    const short = { StartedAt: '2026-11-25T18:45:11.674Z', FinishedAt: '2026-11-25T18:45:11.672Z' };
+    const startTime = Date.parse(short.StartedAt);
+    expect(readStatus({ ...state, ...short })).toMatchObject({ startTime, endTime: startTime });
+  });
+
+  it('has no exit code where somebody removes it by force, which kills it; but one that ended before has its own', () => {
+    expect(readStatus({ ...state, Status: 'removing', ExitCode: 137 })).toMatchObject({
+      state: 'exited',
+      exit: { exitCode: null, signal: null },
+    });
+    expect(readStatus({ ...state, Status: 'removing', ExitCode: 3 })).toMatchObject({
+      exit: { exitCode: 3 },
+    });
+    expect(readStatus({ ...state, Status: 'removing', ExitCode: 137, OOMKilled: true })).toMatchObject({
+      exit: { oomKilled: true },
+    });
+  });
+
   it('reads a time with an offset, as Podman writes it', () => {
     const status = readStatus({ ...state, Running: true, StartedAt: '2026-11-25T18:45:11.2+02:00' });
     expect(status).toEqual({ state: 'running', startTime: Date.parse('2026-11-25T16:45:11.2Z') });

@@ -45,6 +45,15 @@ describe('capture', () => {
     expect(log.text('stdout')).toBe('cut ');
   });
 
+  it('is not when the stream ended before the container did, however soon after it was looked at', async () => {
+    const later = container({ ...EXITED, FinishedAt: new Date(Date.now() + 60_000).toISOString() });
+    const { runner } = await runnerOn({
+      [attach]: sends(frame(1, 'x')),
+      [inspect]: answer(200, later),
+    });
+    expect(await capturedOf(runner, new MemoryLogWriter())).toBe(false);
+  });
+
   it('is not when the stream ends and the container runs on', async () => {
     const clock = new ManualClock();
     const { runner } = await runnerOn({ [attach]: sends(frame(1, 'x')) }, clock);
@@ -195,6 +204,21 @@ describe('logs', () => {
     await expect(refused).rejects.toMatchObject({
       code: 'ENGINE_REFUSED',
       message: expect.stringMatching(/unmarshaling/),
+    });
+  });
+
+  it('end with ENGINE_UNAVAILABLE where the answer ends within a frame, though it ends properly', async () => {
+    const { runner } = await runnerOn({
+      [logs]: (_, response) => {
+        response.writeHead(200);
+        response.end(frame(1, 'half of it').subarray(0, 12));
+      },
+      [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+    });
+    const refused = runner.logs(spec.name, new MemoryLogWriter(), new AbortController().signal);
+    await expect(refused).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message: expect.stringMatching(/broke off \(reading the log/),
     });
   });
 

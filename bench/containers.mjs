@@ -1,0 +1,91 @@
+// Containers a second: one execution of many tasks, as many at a time as there is room for, against a bare loop of create,
+// start, wait and remove with the same create body at the concurrency that is its best.
+import Docker from 'dockerode';
+import { createBody } from './start.mjs';
+import { interleave, median, scratch, startGateway } from './lib.mjs';
+
+const ROUNDS = 3;
+const TASKS = 40;
+const CONCURRENCIES = [2, 4];
+const LOOK_MS = 20;
+const IMAGE = 'tappet-demo/busybox:1';
+
+export async function benchContainers() {
+  const { dir, remove } = scratch();
+  const docker = new Docker({ socketPath: new URL(process.env.DOCKER_HOST).pathname });
+  const job = {
+    image: IMAGE,
+    command: ['/bin/true'],
+    taskCount: TASKS,
+    parallelism: 0,
+    memory: '16Mi',
+    cpu: 0.1,
+  };
+  const gateway = await startGateway(dir, { jobs: { many: job } }, { DOCKER_HOST: process.env.DOCKER_HOST });
+  const body = await bodyOf(docker, gateway);
+  const bare = (concurrency) => rate(TASKS, () => loop(docker, body, TASKS, concurrency));
+  let best = { rate: 0, concurrency: 0 };
+  for (const concurrency of CONCURRENCIES) {
+    const found = await bare(concurrency);
+    if (found > best.rate) best = { rate: found, concurrency };
+  }
+  const results = await interleave(
+    ROUNDS,
+    () => rate(TASKS, () => execute(gateway)),
+    () => bare(best.concurrency),
+  );
+  await gateway.stop();
+  remove();
+  const note = `containers a second, ${TASKS} in all; the bare loop with ${best.concurrency} at a time`;
+  return [{ name: 'containers', ours: median(results.ours), floor: median(results.floor), note }];
+}
+
+async function rate(count, work) {
+  const before = performance.now();
+  await work();
+  return (count / (performance.now() - before)) * 1000;
+}
+
+async function execute({ api }) {
+  const { name } = await api('POST', '/api/v1/jobs/many:run', {});
+  for (;;) {
+    const { state } = await api('GET', `/api/v1/executions/${name}`);
+    if (state === 'SUCCEEDED') return;
+    if (state === 'FAILED' || state === 'CANCELLED') throw new Error(`execution ${name} has ${state}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+/** What the gateway asks the engine for, seen at one of its containers. */
+async function bodyOf(docker, gateway) {
+  const seen = (async () => {
+    for (;;) {
+      const [found] = await docker.listContainers({ all: true, filters: { ancestor: [IMAGE] } });
+      const inspected =
+        found &&
+        (await docker
+          .getContainer(found.Id)
+          .inspect()
+          .catch(() => undefined));
+      if (inspected) return createBody(inspected);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  })();
+  await execute(gateway);
+  return { ...(await seen), Labels: {} };
+}
+
+async function loop(docker, body, count, concurrency) {
+  let left = count;
+  const worker = async () => {
+    while (left-- > 0) {
+      const container = await docker.createContainer(body);
+      const ended = container.wait({ condition: 'removed' }).catch(() => undefined);
+      await container.start();
+      await container.wait();
+      await container.remove({ v: true, force: true });
+      await ended;
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+}

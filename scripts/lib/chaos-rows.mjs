@@ -1,0 +1,40 @@
+// @ts-check
+// What `npm run test:chaos` runs. A row more: a line here. Its test reads how many rounds it is to run from
+// TAPPET_ROUNDS (absent = as many as `npm test` has time for) and prints `chaos <name> rounds=<n> violations=<n>`;
+// test/support/chaos-row.ts does both, and test/scripts/chaos.test.ts finds a test that has no line here.
+
+/**
+ * `full`: rounds of a full run. `seconds`: of one round, as a first guess; afterwards it is measured. `point`: what
+ * docs/reliability.md calls it.
+ * @typedef {{ name: string, point: string, project: string, files: string[], full: number, seconds: number }} ChaosRow
+ */
+
+/**
+ * `tests`: the project, then its files. Several share the rounds among themselves.
+ * @type {(name: string, point: string, tests: string, full: number, seconds: number) => ChaosRow}
+ */
+const row = (name, point, tests, full, seconds) => {
+  const [project = '', ...files] = tests.split(' ');
+  return { name, point, project, files: files.map((file) => `test/${file}.test.ts`), full, seconds };
+};
+
+/** What needs an engine comes last: whatever is wrong without one is known before. */
+export const ROWS = /** @type {readonly ChaosRow[]} */ ([
+  row('simulator', 'R1', 'sim sim/simulation sim/more-seeds', 2000, 0.1),
+  row('executor-simulator', 'R1', 'sim sim/executor/simulation sim/executor/more-seeds', 2000, 0.2),
+  // Eleven of them, with 500 seeds each.
+  row('ablations', 'R2', 'sim sim/ablations', 5500, 0.3),
+  row('executor-crashes', 'R4', 'crash executor/crash-places', 104, 0.1),
+  row('upgrades', 'R21', 'crash stores/sqlite/schemas-killed', 20, 0.5),
+  row('power-cut', 'R5', 'e2e e2e/power-cut', 100, 1.5),
+  row('kill-running', 'R3', 'e2e e2e/kill-running', 200, 8),
+  row('gateway-crashes', 'R4', 'e2e e2e/crash-places', 50, 5),
+  row('engine-faults', 'R9', 'e2e e2e/engine-faults', 300, 2),
+  row('engine-restart', 'R8', 'e2e e2e/engine-restart', 40, 25),
+  row('sigterm-under-load', 'R15', 'e2e e2e/drain', 100, 5),
+  row('cancel-grace', 'R16', 'e2e e2e/cancel-grace', 60, 3),
+]);
+
+/** These start containers, or the built product: `npm test` sets up what they need. */
+export const needsEngine = (/** @type {ChaosRow} */ { project }) =>
+  project === 'e2e' || project === 'integration';

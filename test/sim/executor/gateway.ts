@@ -1,0 +1,263 @@
+import type { Clock } from '../../../src/core/clock.ts';
+import type { Ids } from '../../../src/core/ids.ts';
+import type { LogSink, LogWriter } from '../../../src/core/log-sink.ts';
+import type { Hint, Runner } from '../../../src/core/runner.ts';
+import type {
+  AcceptResult,
+  EngineStore,
+  ExecutorStore,
+  InboxStore,
+  RoutingStore,
+} from '../../../src/core/store.ts';
+import { DeadlineWatch } from '../../../src/executor/deadline-watch.ts';
+import { Executor } from '../../../src/executor/executor.ts';
+import { createExpressions } from '../../../src/expr/expressions.ts';
+import { Inbox } from '../../../src/inbox/inbox.ts';
+import { Router } from '../../../src/routing/router.ts';
+import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
+import { FakeLog } from '../../support/fake-log.ts';
+import { HeldSecrets } from '../../support/object-stores.ts';
+import { FakeLocalFiles, StagingObjects } from '../../support/staging-fakes.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import type { VirtualDisk } from '../virtual-disk.ts';
+import type { VirtualTime } from '../virtual-time.ts';
+import { JOBS, MEMORY_RESERVE, TRIGGERS, messageEvent, originOf } from './scenario.ts';
+
+export type ExecStore = InboxStore & RoutingStore & ExecutorStore & EngineStore;
+/** What an ablation changes. */
+export interface Wraps {
+  readonly store?: (store: ExecStore) => ExecStore;
+  readonly runner?: (runner: Runner, life: number) => Runner;
+  /** What SIGTERM does. */
+  readonly stop?: (gateway: ExecGateway) => Promise<void>;
+}
+
+export interface GatewayParams {
+  readonly time: VirtualTime;
+  readonly disk: VirtualDisk;
+  readonly ids: Ids;
+  readonly random: SeededRandom;
+  readonly runner: Runner;
+  readonly logs: LogSink;
+  readonly wraps: Wraps;
+  /** Which of the processes of a run it is. */
+  readonly life: number;
+  /** The process reaches an order to the engine; it may end there. */
+  reached(gateway: ExecGateway, where: 'before an order' | 'after an order'): void;
+}
+
+const NEVER = new Promise<never>(() => undefined);
+const expressions = createExpressions();
+const none = { objects: new StagingObjects(), secrets: new HeldSecrets(), localFiles: new FakeLocalFiles() };
+
+/**
+ * One life of the gateway's process: production inbox, routing, executor and store over virtual time, disk and engine.
+ * Once it has died nothing that it asked for happens and nobody hears its answers. While it is frozen (SIGSTOP) its
+ * timers, commits and orders wait, and the others go on without it.
+ */
+export class ExecGateway {
+  alive = true;
+  frozen = false;
+  readonly store: SqliteStore;
+  readonly executor: Executor;
+  readonly log = new FakeLog();
+  /** What `start` failed with. */
+  failed: unknown;
+  readonly #params: GatewayParams;
+  readonly #inbox: Inbox;
+  readonly #router: Router;
+  readonly #deadlines: DeadlineWatch;
+  readonly #wrapped: ExecStore;
+  #flushes: (() => void)[] = [];
+  #thawing: (() => void)[] = [];
+
+  constructor(params: GatewayParams) {
+    this.#params = params;
+    const { disk, ids, random, wraps } = params;
+    const clock = this.#clock();
+    const { log } = this;
+    const schedule = (flush: () => void): void => void this.#flushes.push(flush);
+    this.store = new SqliteStore({ path: ':memory:', clock, ids, schedule, connect: disk.connect });
+    const store = wraps.store?.(this.store) ?? this.store;
+    this.#wrapped = store;
+    const runner = this.#mortal(wraps.runner?.(params.runner, params.life) ?? params.runner);
+    this.executor = new Executor({
+      ...none,
+      store,
+      runner,
+      logs: this.#logs(),
+      clock,
+      random,
+      ids,
+      settings: () => ({
+        maxRunningTasks: 8,
+        maxParallelism: 10,
+        admission: { cpuOvercommit: 8, memoryReserveBytes: MEMORY_RESERVE },
+      }),
+      expressions,
+      log,
+    });
+    const limits = { maxTasks: 100, maxParallelism: 10 };
+    this.#router = new Router({
+      store,
+      clock,
+      ids,
+      triggers: () => TRIGGERS,
+      jobs: () => JOBS,
+      limits: () => limits,
+      onExecutions: () => this.executor.wake(),
+      log,
+    });
+    this.#inbox = new Inbox({ store, ids, clock, route: (events) => this.#router.decideNow(events), log });
+    this.#deadlines = new DeadlineWatch({ store, clock, log, onHalted: () => this.executor.wakeStops() });
+  }
+
+  /** Never rejects: what went wrong is in `failed`. */
+  async start(): Promise<void> {
+    try {
+      await this.store.open();
+      const jobs = [...JOBS.values()].map(({ name, etag, spec: { maxConcurrentExecutions: most } }) => {
+        const key = { kind: 'job', name, etag } as const;
+        return most === undefined ? key : { ...key, maxConcurrentExecutions: most };
+      });
+      await this.store.syncDefinitions(jobs);
+      await Promise.all([this.#router.start(), this.executor.start(), this.#deadlines.start()]);
+    } catch (error) {
+      this.failed = error;
+    }
+  }
+
+  /** SIGTERM: what was begun is answered, containers run on. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#router.stop(), this.executor.stop(), this.#deadlines.stop()]);
+    await this.store.close();
+  }
+
+  kill(): void {
+    this.alive = false;
+    this.#flushes = [];
+    this.#thawing = [];
+  }
+  freeze(): void {
+    this.frozen = true;
+  }
+  thaw(): void {
+    this.frozen = false;
+    for (const go of this.#thawing.splice(0)) go();
+  }
+
+  /** The next commit that is due, if any. */
+  takeFlush(): (() => void) | undefined {
+    return this.frozen ? undefined : this.#flushes.shift();
+  }
+
+  /** Resolves as soon as the gateway acknowledges; rejects where it refuses; neither once it is dead. */
+  async deliver(jobName: string, n: number): Promise<AcceptResult> {
+    try {
+      const result = await this.#inbox.accept(originOf(jobName), jobName, {
+        events: [{ event: messageEvent(n) }],
+      });
+      return this.alive ? result : await NEVER;
+    } catch (error) {
+      if (!this.alive) return NEVER;
+      throw error;
+    }
+  }
+
+  async cancel(name: string): Promise<boolean> {
+    const result = await this.#wrapped.cancelExecution(name, 'someone');
+    this.executor.wakeStops();
+    return this.alive ? result?.changed === true : NEVER;
+  }
+
+  async rerun(of: string): Promise<void> {
+    const { ids } = this.#params;
+    const name = `${of.replace(/-.*/, '')}-${ids.suffix(10)}`;
+    await this.#wrapped.rerunExecution({ of, uid: ids.uid(), name, by: 'someone' });
+    this.executor.wake();
+  }
+
+  #clock(): Clock {
+    const { time } = this.#params;
+    return {
+      now: () => time.now(),
+      setTimer: (ms, fn) => {
+        let cancelled = false;
+        const cancel = time.setTimer(ms, () => this.#whenAwake(() => (cancelled ? undefined : fn())));
+        return () => {
+          cancelled = true;
+          cancel();
+        };
+      },
+    };
+  }
+
+  #whenAwake(fn: () => void): void {
+    if (!this.alive) return;
+    if (this.frozen) this.#thawing.push(fn);
+    else fn();
+  }
+
+  async #awake(): Promise<void> {
+    if (this.frozen) await new Promise<void>((resolve) => this.#thawing.push(resolve));
+    if (!this.alive) await NEVER;
+  }
+
+  #mortal(runner: Runner): Runner {
+    return new Proxy(runner, {
+      get: (inner, key): unknown => {
+        const value: unknown = Reflect.get(inner, key);
+        if (typeof value !== 'function' || key === 'pulls') return value;
+        if (key === 'hints') return (signal: AbortSignal) => this.#hints(inner.hints(signal));
+        return (...args: unknown[]) =>
+          this.#order(() => value.apply(inner, args) as Promise<unknown>, key, args);
+      },
+    });
+  }
+
+  async #order(work: () => Promise<unknown>, key: string | symbol, args: unknown[]): Promise<unknown> {
+    await this.#awake();
+    this.#params.reached(this, 'before an order');
+    await this.#awake();
+    // As the engine's client asks it: right before the call that creates.
+    if (key === 'ensure') (args[2] as { mayAct?: () => void } | undefined)?.mayAct?.();
+    try {
+      return await work();
+    } finally {
+      this.#params.reached(this, 'after an order');
+      await this.#awake();
+    }
+  }
+
+  async *#hints(hints: AsyncIterable<Hint>): AsyncGenerator<Hint> {
+    for await (const hint of hints) {
+      await this.#awake();
+      yield hint;
+    }
+  }
+
+  #logs(): LogSink {
+    const { logs } = this.#params;
+    const open: LogSink['open'] = async (key, options) => {
+      await this.#awake();
+      return this.#writer(await logs.open(key, options));
+    };
+    return { open, read: logs.read.bind(logs), end: logs.end.bind(logs), remove: logs.remove.bind(logs) };
+  }
+
+  #writer(writer: LogWriter): LogWriter {
+    return {
+      cursor: () => writer.cursor(),
+      write: async (stream, data) => {
+        // The engine's stream ends with the process that reads it.
+        if (!this.alive) throw new Error('nobody reads any more');
+        await this.#awake();
+        await writer.write(stream, data);
+      },
+      close: async () => {
+        await this.#awake();
+        return writer.close();
+      },
+    };
+  }
+}

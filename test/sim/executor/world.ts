@@ -1,0 +1,394 @@
+import { isTerminal } from '../../../src/core/states.ts';
+import { FakeRunner } from '../../support/fake-runner.ts';
+import { MemoryLogSink } from '../../support/memory-log-sink.ts';
+import { SeededIds } from '../../support/seeded-ids.ts';
+import { SeededRandom } from '../seeded-random.ts';
+import { VirtualDisk } from '../virtual-disk.ts';
+import type { DiskFault } from '../virtual-disk.ts';
+import { VirtualTime, quiesce } from '../virtual-time.ts';
+import { check } from './checkers.ts';
+import type { Finding, Message } from './checkers.ts';
+import { ExecGateway } from './gateway.ts';
+import type { Wraps } from './gateway.ts';
+import { CrashPlan, Mischief } from './mischief.ts';
+import type { CrashPlace } from './mischief.ts';
+import { HOST, JOB_NAMES, planOf } from './scenario.ts';
+import { Watch } from './watch.ts';
+
+export const START = Date.parse('2026-03-28T22:00:07.300Z');
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+
+/** How often each thing happens. */
+const STEPS = {
+  advance: 50,
+  post: 14,
+  duplicate: 3,
+  cancel: 3,
+  rerun: 3,
+  crash: 4,
+  freeze: 2,
+  stop: 2,
+  refuse: 3,
+  fault: 8,
+  away: 2,
+  vanish: 2,
+  cut: 2,
+};
+/** Every pause between attempts, and the longest wait for a lease, is shorter. */
+const QUIET_STEP_MS = 5 * SECOND;
+const QUIET_MS = 30 * MINUTE;
+const RESEND_MS = 2 * SECOND;
+const STOP_WITHIN_MS = 5 * SECOND;
+export interface RunResult {
+  readonly findings: readonly Finding[];
+  readonly trace: readonly string[];
+  readonly tally: Readonly<Record<string, number>>;
+}
+
+/** Runs one seed of the executor's simulation to the end. The same seed gives the same run. */
+export async function simulateExecutor(seed: number, wraps: Wraps = {}): Promise<RunResult> {
+  const world = new World(seed, wraps);
+  try {
+    return await world.run();
+  } finally {
+    world.close();
+  }
+}
+
+class World {
+  readonly #seed: number;
+  readonly #random: SeededRandom;
+  readonly #ids: SeededIds;
+  readonly #time = new VirtualTime(START);
+  readonly #disk = new VirtualDisk();
+  readonly #runner: FakeRunner;
+  readonly #logs = new MemoryLogSink();
+  readonly #watch: Watch;
+  readonly #wraps: Wraps;
+  readonly #messages: Message[] = [];
+  readonly #cancelled = new Set<string>();
+  readonly #mischief: Mischief;
+  readonly #findings: Finding[] = [];
+  readonly #trace: string[] = [];
+  readonly #tally: Record<string, number> = {};
+  /** The process that serves, and one that was frozen and goes on beside it. */
+  #gateway: ExecGateway | undefined;
+  #zombie: ExecGateway | undefined;
+  /** One that was asked to end. */
+  #stopping: ExecGateway | undefined;
+  #lives = 0;
+  #crashPlan: CrashPlan | undefined;
+
+  constructor(seed: number, wraps: Wraps) {
+    this.#seed = seed;
+    this.#wraps = wraps;
+    this.#random = new SeededRandom(seed);
+    this.#ids = new SeededIds(seed);
+    const time = this.#time;
+    this.#runner = new FakeRunner({ now: () => time.now(), setTimer: (ms, fn) => time.setTimer(ms, fn) });
+    this.#runner.host = HOST;
+    this.#runner.script = (spec) => planOf(spec.name, seed).script;
+    this.#watch = new Watch(this.#runner);
+    this.#mischief = new Mischief({
+      random: this.#random,
+      time,
+      runner: this.#runner,
+      note: (line) => this.#note(line),
+      count: (what) => this.#count(what),
+    });
+  }
+
+  async run(): Promise<RunResult> {
+    await this.#boot();
+    const steps = this.#random.between(200, 300);
+    for (let step = 0; step < steps; step++) await this.#step();
+    const gateway = await this.#quiet();
+    const found = await check({
+      seed: this.#seed,
+      store: gateway.store,
+      messages: this.#messages,
+      cancelled: this.#cancelled,
+      vanished: this.#mischief.vanished,
+      runner: this.#runner,
+      logs: this.#logs,
+    });
+    this.#tally['refused'] = this.#disk.refused;
+    await this.#countEnds(gateway);
+    const findings = [...this.#findings, ...this.#watch.findings, ...found];
+    return { findings, trace: this.#trace, tally: this.#tally };
+  }
+
+  /** Rules that never came to bear prove nothing. */
+  async #countEnds({ store }: ExecGateway): Promise<void> {
+    const { items } = await store.listExecutions({}, { size: 1000 });
+    for (const { state, haltReason, rerunOf, counters } of items) {
+      this.#count(haltReason ?? state);
+      if (rerunOf !== null) this.#count('run again');
+      if (counters.retried > 0) this.#count('retried');
+    }
+  }
+
+  close(): void {
+    this.#gateway?.kill();
+    this.#zombie?.kill();
+    this.#disk.close();
+  }
+
+  async #step(): Promise<void> {
+    if (this.#gateway === undefined && this.#random.chance(0.4)) return this.#boot();
+    const action = this.#random.weighted(STEPS);
+    this.#count(action);
+    switch (action) {
+      case 'advance':
+        return this.#advance(this.#random.between(0, 4 * SECOND));
+      case 'post':
+        return this.#post();
+      case 'duplicate':
+        return this.#act(
+          'duplicate',
+          () => this.#messages.length > 0 && this.#send(this.#random.pick(this.#messages)),
+        );
+      case 'cancel':
+        return this.#cancel();
+      case 'rerun':
+        return this.#rerun();
+      case 'crash':
+        return this.#planCrash();
+      case 'freeze':
+        return this.#freeze();
+      case 'stop':
+        return this.#stop();
+      case 'refuse':
+        return this.#disk.fail(
+          this.#random.pick<DiskFault>(['full', 'io-error', 'busy']),
+          this.#random.between(1, 8),
+        );
+      case 'fault':
+        return this.#mischief.fault();
+      case 'away':
+        return this.#mischief.away();
+      case 'vanish':
+      case 'cut':
+        return this.#mischief.touch(action);
+    }
+  }
+
+  // ---- what senders and people do -----------------------------------------------------------------------------
+
+  #post(): Promise<void> {
+    const message = this.#newMessage();
+    return this.#act(`post ${message.n} ${message.job}`, () => this.#send(message));
+  }
+
+  #newMessage(): Message {
+    const n = this.#messages.length + 1;
+    const message: Message = { n, job: this.#random.pick(JOB_NAMES), acked: false };
+    this.#messages.push(message);
+    return message;
+  }
+
+  /** Until it is acknowledged: a process that ends takes its answers with it. */
+  #send(message: Message, gateway = this.#gateway, note: { answered?: boolean } = {}): void {
+    const again = (): void => void this.#time.setTimer(RESEND_MS, () => message.acked || this.#send(message));
+    if (gateway === undefined) return again();
+    gateway.deliver(message.job, message.n).then(
+      ({ outcome }) => {
+        if (outcome === 'stored') message.acked = true;
+        note.answered = true;
+      },
+      () => void (note.answered = true),
+    );
+    again();
+  }
+
+  async #cancel(): Promise<void> {
+    const name = await this.#anyExecution(false);
+    if (name === undefined) return;
+    await this.#act(`cancel ${name}`, () => {
+      this.#gateway?.cancel(name).then(
+        (changed) => changed && this.#cancelled.add(name),
+        () => undefined,
+      );
+    });
+  }
+
+  async #rerun(): Promise<void> {
+    const name = await this.#anyExecution(true);
+    if (name === undefined) return;
+    await this.#act(`rerun ${name}`, () => void this.#gateway?.rerun(name).catch(() => undefined));
+  }
+
+  async #anyExecution(ended: boolean): Promise<string | undefined> {
+    if (this.#gateway === undefined) return undefined;
+    try {
+      const { items } = await this.#gateway.store.listExecutions({}, { size: 20 });
+      const names = items.filter(({ state }) => isTerminal(state) === ended).map(({ name }) => name);
+      return names.length === 0 ? undefined : this.#random.pick(names);
+    } catch {
+      // Its connection has broken; the next write opens another.
+      return undefined;
+    }
+  }
+
+  // ---- what goes wrong ----------------------------------------------------------------------------------------
+
+  #planCrash(): void {
+    this.#crashPlan = new CrashPlan(this.#random);
+    this.#note(String(this.#crashPlan));
+  }
+
+  /** SIGSTOP: another takes over; later it goes on for a while, not knowing that. */
+  async #freeze(): Promise<void> {
+    if (this.#gateway === undefined || this.#zombie !== undefined) return;
+    const frozen = this.#gateway;
+    frozen.freeze();
+    this.#zombie = frozen;
+    const wakes = this.#random.between(3 * SECOND, 40 * SECOND);
+    this.#note(`freeze for ${wakes} ms`);
+    this.#time.setTimer(wakes, () => frozen.alive && frozen.thaw());
+    this.#time.setTimer(wakes + this.#random.between(0, 10 * SECOND), () => this.#endZombie(frozen));
+    await this.#boot();
+  }
+
+  #endZombie(frozen: ExecGateway): void {
+    frozen.kill();
+    if (this.#zombie === frozen) this.#zombie = undefined;
+  }
+
+  /** SIGTERM: it ends in time, whatever it was about to do. */
+  async #stop(): Promise<void> {
+    const gateway = this.#gateway;
+    if (gateway === undefined) return;
+    // A disk that refuses keeps it waiting, and then the process ends all the same.
+    this.#disk.heal();
+    this.#gateway = undefined;
+    this.#stopping = gateway;
+    let stopped = false;
+    const message = this.#newMessage();
+    const note = { answered: false };
+    await this.#act(`SIGTERM while message ${message.n} comes`, () => {
+      this.#send(message, gateway, note);
+      const stop = this.#wraps.stop ?? ((one: ExecGateway) => one.stop());
+      void stop(gateway).finally(() => (stopped = true));
+    });
+    for (let ms = 0; ms < STOP_WITHIN_MS && !stopped; ms += 100) await this.#advance(100);
+    if (!stopped)
+      this.#findings.push({ kind: 'stuck', what: `after SIGTERM: ${gateway.executor.status().message}` });
+    if (!note.answered)
+      this.#findings.push({
+        kind: 'lost',
+        what: `message ${message.n} came before SIGTERM and got no answer`,
+      });
+    this.#stopping = undefined;
+    gateway.kill();
+    await this.#boot();
+  }
+
+  // ---- how time goes ------------------------------------------------------------------------------------------
+
+  async #boot(): Promise<void> {
+    const gateway = new ExecGateway({
+      time: this.#time,
+      disk: this.#disk,
+      ids: this.#ids,
+      random: this.#random,
+      runner: this.#runner,
+      logs: this.#logs,
+      wraps: this.#wraps,
+      life: ++this.#lives,
+      reached: (who, where) => void (who === this.#gateway && this.#planReached(where)),
+    });
+    this.#gateway = gateway;
+    this.#count('boot');
+    await this.#act('boot', () => void gateway.start());
+    if (gateway.failed !== undefined) this.#crash('its start failed');
+  }
+
+  async #advance(ms: number): Promise<void> {
+    this.#note(`advance ${ms}`);
+    await this.#time.advance(ms, () => this.#settle());
+  }
+
+  async #act(what: string, action: () => unknown): Promise<void> {
+    this.#note(what);
+    action();
+    await this.#settle();
+  }
+
+  /** Runs what is ready, commit by commit; the planned crash may come in between. */
+  async #settle(): Promise<void> {
+    for (;;) {
+      await this.#microtasks();
+      this.#watch.look();
+      const gateway = this.#gateway;
+      const flush = gateway?.takeFlush() ?? this.#zombie?.takeFlush() ?? this.#stopping?.takeFlush();
+      if (flush === undefined) return this.#checkOwners();
+      if (this.#planReached('before a commit')) continue;
+      flush();
+      this.#planReached('after a commit');
+    }
+  }
+
+  /** A frozen one does not know yet; everyone else must. */
+  #checkOwners(): void {
+    const awake = [this.#gateway, this.#zombie, this.#stopping].filter((one) => one?.frozen === false);
+    const owners = awake.filter((one) => one?.executor.holdsEngine() === true).length;
+    if (owners > 1)
+      this.#findings.push({ kind: 'overlap', what: `${owners} gateways are in charge of the engine` });
+  }
+
+  async #microtasks(): Promise<void> {
+    if (this.#crashPlan?.where === 'between two awaits') {
+      for (let ticks = this.#crashPlan.ticks; ticks > 0; ticks--) await Promise.resolve();
+      this.#planReached('between two awaits');
+    }
+    await quiesce();
+  }
+
+  /** Counts a boundary of this kind; at the planned one the gateway dies, and this returns true. */
+  #planReached(where: CrashPlace): boolean {
+    if (this.#gateway === undefined || this.#crashPlan?.isNow(where) !== true) return false;
+    this.#crash(where);
+    return true;
+  }
+
+  #crash(where: string): void {
+    this.#note(`crash ${where}`);
+    this.#count(`crash ${where}`);
+    this.#crashPlan = undefined;
+    this.#gateway?.kill();
+    this.#gateway = undefined;
+    this.#disk.crash();
+  }
+
+  /** No more faults, until everything has ended; returns the gateway that runs then. */
+  async #quiet(): Promise<ExecGateway> {
+    this.#note('quiet');
+    this.#crashPlan = undefined;
+    this.#disk.heal();
+    if (this.#zombie !== undefined) this.#endZombie(this.#zombie);
+    if (this.#gateway === undefined) await this.#boot();
+    for (let ms = 0; ms < QUIET_MS; ms += QUIET_STEP_MS) {
+      await this.#time.advance(QUIET_STEP_MS, () => this.#settle());
+      if (await this.#allEnded()) break;
+    }
+    if (this.#gateway === undefined) throw new Error('the gateway does not start any more');
+    return this.#gateway;
+  }
+
+  async #allEnded(): Promise<boolean> {
+    if (this.#gateway === undefined || this.#runner.names().length > 0) return false;
+    const { pendingExecutions, runningExecutions, undecidedEvents } = await this.#gateway.store.counts();
+    const open = pendingExecutions + runningExecutions + undecidedEvents;
+    return open === 0 && this.#messages.every(({ acked }) => acked);
+  }
+
+  #note(line: string): void {
+    this.#trace.push(line);
+  }
+
+  #count(what: string): void {
+    this.#tally[what] = (this.#tally[what] ?? 0) + 1;
+  }
+}

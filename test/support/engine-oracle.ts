@@ -1,0 +1,73 @@
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { engineRequest } from './engine.ts';
+
+/** What a real engine says of itself on a connection of its own, past whatever stands in front of the product. */
+export interface EngineOracle {
+  /** The lives of an execution's containers, in the order of their starts. */
+  lives(execution: string): readonly ContainerLife[];
+  /** Those that are there now, running or not. */
+  containers(execution: string): Promise<string[]>;
+  close(): void;
+}
+
+export interface ContainerLife {
+  readonly name: string;
+  /** Epoch ns, by the engine. */
+  readonly started: bigint[];
+  readonly died: bigint[];
+  /** Of each death. */
+  readonly exitCodes: number[];
+}
+
+interface EngineEvent {
+  readonly Action: string;
+  readonly timeNano: number;
+  readonly Actor: { readonly Attributes: Readonly<Record<string, string>> };
+}
+
+const EXECUTION = 'dev.tappet.execution';
+
+export async function engineOracle(socketPath: string): Promise<EngineOracle> {
+  const executions = new Map<string, Map<string, ContainerLife>>();
+  const note = ({ Action, timeNano, Actor: { Attributes: attributes } }: EngineEvent): void => {
+    const { [EXECUTION]: execution = '', name = '' } = attributes;
+    const lives = executions.get(execution) ?? new Map<string, ContainerLife>();
+    executions.set(execution, lives);
+    const life = lives.get(name) ?? { name, started: [], died: [], exitCodes: [] };
+    lives.set(name, life);
+    if (Action === 'start') life.started.push(BigInt(timeNano));
+    else {
+      life.died.push(BigInt(timeNano));
+      life.exitCodes.push(Number(attributes['exitCode']));
+    }
+  };
+  const stream = await follow(socketPath);
+  let rest = '';
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line !== '') note(JSON.parse(line) as EngineEvent);
+  });
+  // Broken at the end of the test.
+  stream.on('error', () => undefined);
+  return {
+    lives: (execution) => [...(executions.get(execution)?.values() ?? [])],
+    containers: async (execution) => {
+      const filters = encodeURIComponent(JSON.stringify({ label: [`${EXECUTION}=${execution}`] }));
+      const path = `/v1.41/containers/json?all=1&filters=${filters}`;
+      const { body } = await engineRequest({ kind: 'unix', path: socketPath }, 'GET', path);
+      return (JSON.parse(body) as { Names: string[] }[]).flatMap(({ Names }) => Names);
+    },
+    close: () => stream.destroy(),
+  };
+}
+
+function follow(socketPath: string): Promise<IncomingMessage> {
+  const filters = encodeURIComponent(JSON.stringify({ type: ['container'], event: ['start', 'die'] }));
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path: `/v1.41/events?filters=${filters}`, agent: false }, resolve);
+    call.on('error', reject);
+    call.end();
+  });
+}
