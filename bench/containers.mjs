@@ -1,7 +1,7 @@
 // Containers a second: one execution of many tasks, as many at a time as there is room for, against a bare loop of create,
 // start, wait and remove with the same create body at the concurrency that is its best.
 import Docker from 'dockerode';
-import { createBody } from './start.mjs';
+import { bodyOfOne } from './start.mjs';
 import { interleave, median, scratch, startGateway } from './lib.mjs';
 
 const ROUNDS = 3;
@@ -60,19 +60,13 @@ async function execute({ api }) {
 async function bodyOf(docker, gateway) {
   const seen = (async () => {
     for (;;) {
-      const [found] = await docker.listContainers({ all: true, filters: { ancestor: [IMAGE] } });
-      const inspected =
-        found &&
-        (await docker
-          .getContainer(found.Id)
-          .inspect()
-          .catch(() => undefined));
-      if (inspected) return createBody(inspected);
+      const body = await bodyOfOne(docker, { ancestor: [IMAGE] });
+      if (body) return body;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   })();
   await execute(gateway);
-  return { ...(await seen), Labels: {} };
+  return seen;
 }
 
 async function loop(docker, body, count, concurrency) {
@@ -80,11 +74,9 @@ async function loop(docker, body, count, concurrency) {
   const worker = async () => {
     while (left-- > 0) {
       const container = await docker.createContainer(body);
-      const ended = container.wait({ condition: 'removed' }).catch(() => undefined);
       await container.start();
       await container.wait();
       await container.remove({ v: true, force: true });
-      await ended;
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));

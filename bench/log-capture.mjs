@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import Docker from 'dockerode';
-import { createBody } from './start.mjs';
+import { bodyOfOne } from './start.mjs';
 import { interleave, median, scratch, startGateway } from './lib.mjs';
 
 const ROUNDS = 5;
@@ -23,7 +23,7 @@ export async function benchLogCapture() {
   const ours = async () => {
     const { name } = await gateway.api('POST', '/api/v1/jobs/lines:run', {});
     for (;;) {
-      body ??= await bodyOf(docker, name);
+      body ??= await bodyOfOne(docker, { label: [`dev.tappet.execution=${name}`] });
       const execution = await gateway.api('GET', `/api/v1/executions/${name}`);
       if (execution.state === 'SUCCEEDED') break;
       if (execution.state === 'FAILED') throw new Error(execution.message);
@@ -55,15 +55,3 @@ export async function benchLogCapture() {
 }
 
 const perSecond = (ms) => BYTES / 1e6 / (ms / 1000);
-
-async function bodyOf(docker, execution) {
-  const label = [`dev.tappet.execution=${execution}`];
-  const [found] = await docker.listContainers({ all: true, filters: { label } });
-  const inspected =
-    found &&
-    (await docker
-      .getContainer(found.Id)
-      .inspect()
-      .catch(() => undefined));
-  return inspected && { ...createBody(inspected), Labels: {} };
-}

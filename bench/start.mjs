@@ -88,8 +88,16 @@ async function post(url) {
   return json(response);
 }
 
-/** What asks the engine for such a container as was inspected. */
-export function createBody({ Config, HostConfig, NetworkSettings }) {
+/** What asks the engine for such a container as one that `filters` find now, without its labels; undefined = there is none. */
+export async function bodyOfOne(docker, filters) {
+  const [found] = await docker.listContainers({ all: true, filters });
+  if (found === undefined) return undefined;
+  const container = docker.getContainer(found.Id);
+  const inspected = await container.inspect().catch(() => undefined);
+  return inspected && { ...createBody(inspected), Labels: {} };
+}
+
+function createBody({ Config, HostConfig, NetworkSettings }) {
   const EndpointsConfig = Object.fromEntries(Object.keys(NetworkSettings.Networks).map((name) => [name, {}]));
   return { ...Config, HostConfig, NetworkingConfig: { EndpointsConfig } };
 }

@@ -1,27 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { SystemClock } from '../../src/lib/system-clock.ts';
-import { DockerRunner } from '../../src/runners/docker/docker-runner.ts';
 import { runnerContract } from '../contract/runner.contract.ts';
-import { engineRequest, testEngine, testImage } from '../support/engine.ts';
-import { FakeLog } from '../support/fake-log.ts';
+import { testEngine } from '../support/engine.ts';
+import { runnerFixture } from '../support/runner-fixture.ts';
 
-runnerContract('docker', async () => {
-  const endpoint = await testEngine();
-  const image = await testImage(endpoint);
-  const instance = `tpt-${randomBytes(4).toString('hex')}`;
-  const another = () =>
-    new DockerRunner({
-      endpoint,
-      engine: 'test',
-      instance,
-      network: instance,
-      clock: new SystemClock(),
-      log: new FakeLog(),
-    });
-  const runner = another();
-  const close = async () => {
-    for (const { name } of await runner.list()) await runner.remove(name);
-    await engineRequest(endpoint, 'DELETE', `/v1.41/networks/${instance}`);
-  };
-  return { instance, image, runner, another, close };
-});
+runnerContract('docker', async () => runnerFixture(await testEngine()));
