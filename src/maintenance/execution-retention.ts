@@ -6,7 +6,7 @@ import type { MaintenanceStore } from '../core/store.ts';
 /** Looked for at a time. */
 const BATCH = 500;
 /** Folders removed at the same time; the disk has the syncs of those who call to do, too. */
-const PARALLEL_REMOVALS = 2;
+const PARALLEL_REMOVALS = 4;
 
 export interface ExecutionRetentionOptions {
   readonly store: Pick<MaintenanceStore, 'expiredExecutions' | 'surplusExecutions' | 'pruneExecutions'>;
