@@ -14,11 +14,16 @@ export function scratch() {
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-/** Starts a Node program and waits for `listens on <url>` on its standard output. */
+/**
+ * Starts a Node program and waits for `listens on <url>` on its standard output. In a session of its own, as a service
+ * has: Linux divides the cores between sessions, and within one between threads, where a server of many threads would
+ * leave little to one that has one. It ends with us, however we end.
+ */
 export async function startProgram(args, env = {}) {
-  const child = spawn(process.execPath, args, {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
   });
   let output = '';
   const url = await new Promise((resolve, reject) => {

@@ -36,6 +36,7 @@ export async function benchUploads() {
   const port = await freePort();
   const minio = await startMinio({
     env: { GOMAXPROCS: CORES },
+    ownSession: true,
     webhook: [
       { id: 'OURS', url: `http://127.0.0.1:${port}/notify/storage/store`, token: TOKEN },
       { id: 'FLOOR', url: floor.url, token: TOKEN },

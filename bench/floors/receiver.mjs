@@ -35,5 +35,7 @@ const server = createServer((request, response) => {
     waiting.push({ body: Buffer.concat(chunks), response });
   });
 });
+// As ours: longer than MinIO keeps an idle connection, or a notification that is on its way would be lost.
+server.keepAliveTimeout = 95_000;
 server.listen(0, '127.0.0.1', () => console.log(`listens on http://127.0.0.1:${server.address().port}`));
 process.once('SIGTERM', () => process.exit(0));

@@ -43,12 +43,20 @@ const HOST = '127.0.0.1';
 const TEST_KEYS = { accessKey: 'testaccess', secretKey: 'testsecret' };
 
 /**
- * @param {{ webhook?: readonly WebhookTarget[], port?: number, dir?: string, env?: Readonly<Record<string, string>>, certs?: string, keys?: Keys }} [options]
+ * @param {{ webhook?: readonly WebhookTarget[], port?: number, dir?: string, env?: Readonly<Record<string, string>>, certs?: string, keys?: Keys, ownSession?: boolean }} [options]
  * `dir`: kept after `stop`; `env`: variables of the server (`MINIO_API_SYNC_EVENTS`); `certs`: folder with public.crt
- * and private.key, then it speaks TLS
+ * and private.key, then it speaks TLS; `ownSession`: its share of the cores is that of a service, whatever we run beside it
  * @returns {Promise<ObjectStoreServer>}
  */
-export async function startMinio({ webhook = [], port, dir, env = {}, certs, keys = TEST_KEYS } = {}) {
+export async function startMinio({
+  webhook = [],
+  port,
+  dir,
+  env = {},
+  certs,
+  keys = TEST_KEYS,
+  ownSession = false,
+} = {}) {
   const { path } = await ensureMinio();
   const { accessKey, secretKey } = keys;
   /** @type {Record<string, string>} */
@@ -72,6 +80,7 @@ export async function startMinio({ webhook = [], port, dir, env = {}, certs, key
       program: path,
       args: [...args, ...(certs === undefined ? [] : ['--certs-dir', certs]), join(at.dir, 'data')],
       env: { ...withoutMinio(process.env), ...settings },
+      ownSession,
       // Not `live`: for a tenth of a second after it the rules of the buckets are not loaded, and events are lost.
       health: certs === undefined ? `${url}/minio/health/cluster` : undefined,
     };
@@ -178,6 +187,7 @@ function seaweedfsArgs(s3, dir) {
  * @property {readonly string[]} args
  * @property {NodeJS.ProcessEnv} env
  * @property {string | undefined} health answers 200 when it is ready; undefined = when the port is open
+ * @property {boolean} [ownSession]
  */
 
 /**
@@ -217,13 +227,13 @@ async function startServer(name, wanted, launchAt) {
  * @param {string} cwd
  * @param {string} log
  */
-async function start({ program, args, env, url, health }, cwd, log) {
+async function start({ program, args, env, url, health, ownSession = false }, cwd, log) {
   const out = openSync(log, 'a');
   // The kernel ends it with us, however we end.
   const guard =
     process.platform === 'linux' && onPath('setpriv') ? ['setpriv', '--pdeathsig', 'KILL', '--'] : [];
   const [command = program, ...rest] = [...guard, program, ...args];
-  const child = spawn(command, rest, { cwd, env, stdio: ['ignore', out, out] });
+  const child = spawn(command, rest, { cwd, env, stdio: ['ignore', out, out], detached: ownSession });
   closeSync(out);
   const atExit = () => child.kill('SIGKILL');
   process.once('exit', atExit);

@@ -14,7 +14,11 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** How often node looks for those; with its default of 30 s the limits above would mean 40 s and 60 s. */
 const CHECK_INTERVAL_MS = 2_000;
-const KEEP_ALIVE_MS = 5_000;
+/**
+ * Longer than senders keep an idle connection (Go's programs, MinIO among them: 90 s), so that they end it. Where we did,
+ * a call that was on its way at that moment would be lost: nobody sends a POST again by himself.
+ */
+const KEEP_ALIVE_MS = 95_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 100;
 const MAX_CONNECTIONS = 10_000;

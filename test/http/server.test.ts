@@ -39,6 +39,13 @@ test('answers on the real port', async () => {
   expect((await fetch(`${url}/api/v1/jobs`)).status).toBe(401);
 });
 
+test('an idle connection is kept longer than senders keep it, so that no call meets its end', async () => {
+  const { url } = await start();
+  const { headers } = await fetch(`${url}/livez`);
+  const seconds = Number(/timeout=(\d+)/.exec(headers.get('keep-alive') ?? '')?.[1]);
+  expect(seconds, 'Go ends an idle connection after 90 s').toBeGreaterThan(90);
+});
+
 test('TRACE of a hook is refused like any unknown hook', async () => {
   const t = createTestApp({ hooks: { handle: async () => undefined } });
   const { port } = await start(t);
