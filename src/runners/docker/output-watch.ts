@@ -19,9 +19,10 @@ export class OutputWatch {
   readonly #opened: Promise<void>;
   #output = false;
   #ended = false;
+  #endTold = false;
   #wake: () => void = () => {};
 
-  constructor(client: EngineClient, clock: Clock, name: string) {
+  constructor(client: Pick<EngineClient, 'followLog'>, clock: Clock, name: string) {
     this.#clock = clock;
     this.#opened = client.followLog(name, this.#controller.signal).then(
       (stream) => this.#listen(stream),
@@ -35,12 +36,16 @@ export class OutputWatch {
     await this.#waitFor(OPEN_MS, [this.#opened]);
   }
 
-  /** Settles `pauseMs` after output, at the end at once, and now and then without a reason. */
+  /**
+   * Settles `pauseMs` after output, at the end at once, and now and then without a reason. Whoever was busy when the end
+   * came hears of it at the next call: only from then on does it pause again.
+   */
   async next(pauseMs: number): Promise<void> {
-    if (this.#ended) return this.#waitFor(Math.max(pauseMs, UNWATCHED_MS), []);
-    if (!this.#output) await this.#waitFor(IDLE_MS, [this.#woken()]);
+    if (this.#endTold) return this.#waitFor(Math.max(pauseMs, UNWATCHED_MS), []);
+    if (!this.#ended && !this.#output) await this.#waitFor(IDLE_MS, [this.#woken()]);
     this.#output = false;
     if (!this.#ended) await this.#waitFor(pauseMs, [this.#whenEnded()]);
+    this.#endTold = this.#ended;
   }
 
   close(): void {
