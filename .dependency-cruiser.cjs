@@ -10,6 +10,7 @@ const ROOMS = {
   'src/auth': ['src/core', 'src/lib'],
   'src/expr': ['src/core', 'src/lib'],
   'src/logs': ['src/core', 'src/lib'],
+  'src/notify': ['src/core', 'src/lib'],
   'src/objects': ['src/core', 'src/lib'],
   'src/secrets': ['src/core', 'src/lib'],
   'src/client': ['src/core', 'src/lib'],
@@ -26,6 +27,7 @@ const LEAVES = [
   'src/auth',
   'src/expr',
   'src/logs',
+  'src/notify',
   'src/objects',
   'src/secrets',
   'src/client',
@@ -46,6 +48,7 @@ const HOMES = {
   chokidar: ['triggers/files/'],
   picomatch: ['triggers/files/'],
   'tar-stream': ['src/runners/docker/'],
+  'ipaddr.js': ['src/lib/addresses\\.ts$'],
   commander: ['src/cli\\.ts$', 'src/commands/'],
   pino: ['src/main\\.ts$', 'src/lib/gateway-log\\.ts$'],
 };

@@ -2,9 +2,10 @@
 // calls, 500 a second in an open loop (each timed from when it was due), less the same before the removal began.
 // Afterwards no row and no log of them may be left.
 import { Agent, request } from 'node:http';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { addOldExecutions } from './old-executions.mjs';
 import { scratch, startGateway } from './lib.mjs';
 
 const EXPIRED = 100_000;
@@ -22,7 +23,8 @@ export async function benchPrune() {
     triggers: { in: { source: { kind: 'webhook', auth: 'none' }, run: { job: 'none' } } },
   };
   await (await startGateway(dir, config, NO_ENGINE)).stop();
-  fill(join(dir, 'data'));
+  // One task and one attempt each, with a log of a line.
+  addOldExecutions(join(dir, 'data'), EXPIRED);
   const gateway = await startGateway(dir, config, NO_ENGINE);
   const db = new Database(join(dir, 'data', 'tappet.db'), { readonly: true });
   const left = db.prepare('SELECT COUNT(*) FROM executions WHERE expire_time IS NOT NULL').pluck();
@@ -60,34 +62,6 @@ async function wait(began) {
 
 function percentile(values, share) {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)];
-}
-
-/** Ended long ago, one task and one attempt each, with a log of a line. */
-function fill(data) {
-  const db = new Database(join(data, 'tappet.db'));
-  const execution = db.prepare(
-    "INSERT INTO executions (uid, name, job, job_generation, cause_kind, principal, task_count, parallelism, state, claimable, create_time, update_time, completion_time, expire_time, next_index, to_run, succeeded) VALUES (?, ?, 'none', 1, 'api', 'bench', 1, 1, 'SUCCEEDED', 0, 1, 1, 1, 2, 1, 1, 1)",
-  );
-  const spec = db.prepare("INSERT INTO execution_specs VALUES (?, '{}', '{}', '{}')");
-  const task = db.prepare(
-    "INSERT INTO tasks (execution, idx, state, attempts, retries, infra_failures, start_time, completion_time) VALUES (?, 0, 'SUCCEEDED', 1, 0, 0, 1, 1)",
-  );
-  const attempt = db.prepare(
-    "INSERT INTO attempts (execution, idx, attempt, state, container_name, engine, owner, epoch, create_time, start_time, end_time, exit_code) VALUES (?, 0, 0, 'SUCCEEDED', ?, 'engine', 'owner', 1, 1, 1, 1, 0)",
-  );
-  db.transaction(() => {
-    for (let i = 0; i < EXPIRED; i++) {
-      const name = `old-${i}`;
-      const seq = execution.run(`uid-${i}`, name).lastInsertRowid;
-      spec.run(seq);
-      task.run(seq);
-      attempt.run(seq, `container-${i}`);
-      const folder = join(data, 'logs', name, '0-0');
-      mkdirSync(folder, { recursive: true });
-      writeFileSync(join(folder, '00000000000000000000.log'), 'a line\n');
-    }
-  })();
-  db.close();
 }
 
 /** `take()`: the milliseconds of the calls that were answered since the last time. */

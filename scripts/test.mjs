@@ -39,6 +39,10 @@ const COMPONENTS = [
     why: 'to pass signals on in Podman’s containers',
   },
   {
+    component: { apt: 'fiu-utils', programs: ['fiu-run', 'fiu-ctrl'] },
+    why: 'to test a disk that fails',
+  },
+  {
     component: { apt: 'docker-cli', instead: 'docker.io', programs: ['docker'] },
     why: 'to test the recipe of examples/images',
   },

@@ -33,9 +33,10 @@ export async function syncDefinitions(
   return applied(config, new Map(rows.map((row) => [`${row.kind}/${row.name}`, row])), time);
 }
 
-function jobKey({ name, etag, spec: { maxConcurrentExecutions } }: JobDefinition): DefinitionKey {
+function jobKey({ name, etag, spec: { maxConcurrentExecutions, notify } }: JobDefinition): DefinitionKey {
   const limit = maxConcurrentExecutions === undefined ? {} : { maxConcurrentExecutions };
-  return { kind: 'job', name, etag, ...limit };
+  const tells = notify !== undefined && notify.onFailure.length + notify.onRecovery.length > 0;
+  return { kind: 'job', name, etag, ...limit, ...(tells ? { tellsOfFailures: true } : {}) };
 }
 
 /** The same where the store knows the definitions already. */
@@ -47,13 +48,14 @@ export function applied(config: LoadedConfig, definitions: Applied['definitions'
   return { config, etag: etagOfAll(config), time, definitions, jobs };
 }
 
-function etagOfAll({ server, issuers, connections, jobs, triggers }: Config): string {
+function etagOfAll({ server, issuers, connections, notifications, jobs, triggers }: Config): string {
   const etags = (all: ReadonlyMap<string, { readonly etag: string }>) =>
     Object.fromEntries([...all].map(([name, { etag }]) => [name, etag]));
   return etagOf({
     server,
     issuers: Object.fromEntries(issuers),
     connections: Object.fromEntries(connections),
+    notifications: Object.fromEntries(notifications),
     jobs: etags(jobs),
     triggers: etags(triggers),
   });

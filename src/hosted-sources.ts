@@ -1,5 +1,5 @@
 import type { AuthSpec, Verify } from './core/auth.ts';
-import type { Config } from './core/config.ts';
+import type { Config, WebhookSourceSpec } from './core/config.ts';
 import { connectionOrigin } from './core/event.ts';
 import type { ConnectionSpec, Objects } from './core/objects.ts';
 import type { HostedSource } from './inbox/source-host.ts';
@@ -18,7 +18,7 @@ type Configured = Pick<Config, 'triggers' | 'connections'>;
 export async function hostedSources(config: Configured, deps: HostedSourcesDeps): Promise<HostedSource[]> {
   const hosted: HostedSource[] = [];
   const breathe = breather();
-  for (const { name, source: spec, origin } of config.triggers.values()) {
+  for (const { name, source: spec, origin, ...compiled } of config.triggers.values()) {
     await breathe();
     if (spec.kind === 'storage') continue;
     const base = {
@@ -27,15 +27,24 @@ export async function hostedSources(config: Configured, deps: HostedSourcesDeps)
       origin,
       trigger: name,
       settings: spec,
-      source: createSource(name, spec),
+      source: createSource(name, spec, compiled),
     };
-    hosted.push(spec.kind === 'webhook' ? { ...base, verify: await deps.verifier(spec.auth) } : base);
+    hosted.push(spec.kind === 'webhook' ? { ...base, ...(await verifiers(spec, deps)) } : base);
   }
   for (const [name, spec] of config.connections) {
     const connection = await hostedConnection(name, spec, config, deps);
     if (connection !== undefined) hosted.push(connection);
   }
   return hosted;
+}
+
+async function verifiers(
+  { auth, challenge }: WebhookSourceSpec,
+  { verifier }: HostedSourcesDeps,
+): Promise<Pick<HostedSource, 'verify' | 'verifyChallenge'>> {
+  const verify = await verifier(auth);
+  if (typeof challenge !== 'object') return { verify };
+  return { verify, verifyChallenge: await verifier({ bearer: { token: challenge.meta.verifyToken } }) };
 }
 
 /**

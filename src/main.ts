@@ -11,6 +11,8 @@ import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
 import { loadConfig } from './config/load.ts';
 import { ConfigWatch, configSignature } from './config/watch.ts';
 import { EngineLink, engineName } from './engine-link.ts';
+import { countsNow, sourceSummary } from './gateway-status.ts';
+import { Health } from './health.ts';
 import { DeadlineWatch } from './executor/deadline-watch.ts';
 import { Executor } from './executor/executor.ts';
 import { createExpressions } from './expr/expressions.ts';
@@ -19,6 +21,8 @@ import { listen, type RunningServer } from './http/server.ts';
 import { Sessions } from './http/session.ts';
 import { fireTrigger, type FireDeps } from './inbox/fire.ts';
 import type { SourceHost } from './inbox/source-host.ts';
+import { isPublicAddress } from './lib/addresses.ts';
+import { filteredFetch } from './lib/filtered-fetch.ts';
 import { ownAddress, publishAddress, withdrawAddress } from './lib/gateway-address.ts';
 import { createLog, type GatewayLog } from './lib/gateway-log.ts';
 import { pageLink } from './lib/page-link.ts';
@@ -30,6 +34,7 @@ import { SystemRandom } from './lib/system-random.ts';
 import { FileLogSink } from './logs/file-log-sink.ts';
 import { Maintenance } from './maintenance/maintenance.ts';
 import { createObjects, type ConfiguredObjects } from './objects/objects.ts';
+import { NotificationSender } from './notify/sender.ts';
 import { planExecution } from './routing/plan-execution.ts';
 import { createRegistries } from './secrets/registry-accounts.ts';
 import { createSecrets } from './secrets/secret-reader.ts';
@@ -102,6 +107,7 @@ interface Base {
   readonly dataDir: string;
   readonly store: Store;
   readonly logs: FileLogSink;
+  readonly health: Health;
   readonly expressions: Expressions;
   readonly secrets: Secrets;
   readonly objects: ConfiguredObjects;
@@ -123,30 +129,38 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   const { dataDir } = config.server;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const { token, created } = await ensureToken(dataDir);
-  const sqlite = new SqliteStore({
+  const health: Health = new Health({
+    clock,
+    log,
+    probes: { database: () => sqlite.probe(), logs: () => logs.probe() },
+  });
+  const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock, watch: health.watch('logs') });
+  const sqlite: SqliteStore = new SqliteStore({
     path: join(dataDir, 'tappet.db'),
     clock,
     ids,
     patienceMs: PATIENCE_MS,
+    watch: health.watch('database'),
   });
   await sqlite.open();
-  started.push({ stop: () => sqlite.close() });
+  started.push({ stop: () => sqlite.close() }, { stop: async () => health.stop() });
   const store = options.wrap?.store?.(sqlite) ?? sqlite;
   const current = new CurrentConfig(await syncDefinitions(store, config, clock.now()));
-  const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock });
   const expressions = createExpressions();
   const secrets = createSecrets({ env, baseDir: config.folder, store: new SecretStore({ dataDir, env }) });
   const objects = createObjects({ connections: config.connections, secrets, clock, log });
   started.push({ stop: async () => objects.close() });
-  const parts = { options, clock, ids, log, current, dataDir, store, logs, expressions };
+  const parts = { options, clock, ids, log, current, dataDir, store, logs, health, expressions };
   const sessions = new Sessions({ clock, ids });
   const base = { ...parts, secrets, objects, sessions, draining: new AbortController() };
   const engine = engineLink(base);
-  const way = await wayOfEvents({
-    ...base,
-    fetch: (url, init) => fetch(url, init),
-    onExecutions: () => engine.wake(),
-  });
+  const network = {
+    fetch: filteredFetch({ allowed: isPublicAddress }),
+    fetchAnywhere: filteredFetch({ allowed: () => true }),
+  };
+  const way = await wayOfEvents({ ...base, ...network, onExecutions: () => engine.wake() });
+  const receivers = () => current.config.notifications;
+  const sender = new NotificationSender({ ...base, ...network, receivers, random: new SystemRandom() });
   const maintenance = new Maintenance({
     store,
     logs,
@@ -159,12 +173,13 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
     runner: () => engine.runner,
   });
   const deadlines = new DeadlineWatch({ store, clock, log, onHalted: () => engine.wakeStops() });
-  for (const service of [way.router, engine, deadlines, maintenance, way.issuers, way.sources]) {
+  for (const service of [way.router, engine, deadlines, maintenance, sender, way.issuers, way.sources]) {
     await service.start();
     started.push(service);
   }
   const reload = reloadOf(base, engine, way);
-  const server = await serve(base, { ...way, engine, reload }, new TokenAuth(token), started);
+  const served = { ...way, engine, reload, sender };
+  const server = await serve(base, served, new TokenAuth(token), started);
   const cancelRelease = clock.setTimer(SETTLED_MS, releaseStartUpMemory);
   started.push({ stop: async () => cancelRelease() });
   await announce({ ...base, server, created, started });
@@ -234,9 +249,15 @@ function engineLink(base: Base): EngineLink {
   });
 }
 
+interface Served extends WayOfEvents {
+  readonly engine: EngineLink;
+  readonly reload: Reload;
+  readonly sender: NotificationSender;
+}
+
 async function serve(
   base: Base,
-  { router, inbox, sources, engine, reload }: WayOfEvents & { engine: EngineLink; reload: Reload },
+  { router, inbox, sources, waits, engine, reload, sender }: Served,
   auth: TokenAuth,
   started: Stoppable[],
 ): Promise<RunningServer> {
@@ -273,10 +294,11 @@ async function serve(
       instance: store.instance(),
       config: reload.status(),
       engine: engine.status(),
-      sources: summary(sources),
-      ...(await store.counts()),
+      sources: sourceSummary(sources),
+      health: base.health.status(),
+      ...(await countsNow(store, sender.off())),
     }),
-    ready: () => ready && !base.draining.signal.aborted,
+    ready: () => ready && base.health.canStore && !base.draining.signal.aborted,
     onWork: () => engine.wake(),
     onStop: () => {
       engine.wakeStops();
@@ -292,6 +314,7 @@ async function serve(
   started.push({
     stop: async () => {
       ready = false;
+      waits.stop();
       // Beside the answers in flight, which take their time too; who waits for its end hears what went wrong.
       engine.stop().catch(() => undefined);
     },
@@ -306,16 +329,6 @@ function manualOf(current: CurrentConfig, sources: SourceHost): FireDeps['source
       const origin = current.triggers.get(trigger)?.origin;
       return origin === undefined ? undefined : sources.manual(origin, { trigger, time, data });
     },
-  };
-}
-
-/** Ten thousand healthy sources are a number; those that failed are named. */
-function summary(sources: SourceHost) {
-  const health = sources.health();
-  const failed = health.filter(({ state }) => state === 'failed');
-  return {
-    running: health.filter(({ state }) => state === 'running').length,
-    failed: failed.map((one) => ({ ...one })),
   };
 }
 

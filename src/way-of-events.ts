@@ -14,6 +14,7 @@ import { compileVerify } from './auth/verify.ts';
 import { hostedSources } from './hosted-sources.ts';
 import { Inbox } from './inbox/inbox.ts';
 import { SourceHost } from './inbox/source-host.ts';
+import { ResultWaits } from './inbox/results.ts';
 import { Router } from './routing/router.ts';
 
 /** Ports, and the configuration that counts. */
@@ -23,7 +24,10 @@ export interface WayOfEventsDeps {
   readonly objects: Objects;
   readonly secrets: Secrets;
   readonly expressions: Expressions;
+  /** Connects to public addresses alone. */
   readonly fetch: Fetch;
+  /** Connects to any address. */
+  readonly fetchAnywhere: Fetch;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
@@ -35,6 +39,8 @@ export interface WayOfEvents {
   readonly inbox: Inbox;
   readonly issuers: Issuers;
   readonly sources: SourceHost;
+  /** Callers that wait for results. */
+  readonly waits: ResultWaits;
   /** Checks callers by these issuers, which a reload may have others of. Errors: those of `compileVerify`. */
   readonly verifier: (auth: AuthSpec, issuers: Pick<Issuers, 'get'>) => Promise<Verify>;
 }
@@ -62,11 +68,13 @@ export async function wayOfEvents(deps: WayOfEventsDeps): Promise<WayOfEvents> {
     route: (events) => router.decideNow(events),
   });
   const { config } = current;
-  const issuers = new Issuers({ specs: config.issuers, fetch: deps.fetch, clock, log });
+  const { fetch, fetchAnywhere } = deps;
+  const issuers = new Issuers({ specs: config.issuers, fetch, fetchAnywhere, clock, log });
   const verifier: WayOfEvents['verifier'] = (auth, by) =>
     compileVerify(auth, { issuers: by, secrets, clock, expressions });
   const hosted = await hostedSources(config, { objects, verifier: (auth) => verifier(auth, issuers) });
+  const waits = new ResultWaits({ store, clock });
   const waitDecided = router.waitDecided.bind(router);
-  const sources = new SourceHost({ inbox, store, waitDecided, clock, ids, log }, hosted);
-  return { router, inbox, issuers, sources, verifier };
+  const sources = new SourceHost({ inbox, store, waits, waitDecided, clock, ids, log }, hosted);
+  return { router, inbox, issuers, sources, waits, verifier };
 }

@@ -1,4 +1,5 @@
-import type { SourceSpec } from '../src/core/config.ts';
+import type { AnswerTemplates, SourceSpec } from '../src/core/config.ts';
+import type { Template } from '../src/core/expression.ts';
 import type { Source } from '../src/core/source.ts';
 import { createCronSource } from './cron/source.ts';
 import { createFilesSource } from './files/source.ts';
@@ -9,15 +10,24 @@ export { createStorageSource as createConnectionSource } from './storage/source.
 /** Storage triggers share the source of their connection, `createConnectionSource`. */
 type OwnSourceSpec = Exclude<SourceSpec, { kind: 'storage' }>;
 
-/** The source of a trigger: every kind that the configuration knows has its line here, but the shared ones. */
-export function createSource(name: string, spec: OwnSourceSpec): Source {
+/** The source of a trigger; `identify` and `answer` are a webhook's. Every kind that the configuration knows has its line here, but the shared ones. */
+export function createSource(
+  name: string,
+  spec: OwnSourceSpec,
+  { identify, answer }: { readonly identify?: Template; readonly answer?: AnswerTemplates } = {},
+): Source {
   switch (spec.kind) {
     case 'cron':
       return createCronSource({ name, spec });
     case 'files':
       return createFilesSource({ name, spec });
     case 'webhook':
-      return createWebhookSource({ name, spec });
+      return createWebhookSource({
+        name,
+        spec,
+        ...(identify === undefined ? {} : { identify }),
+        ...(answer === undefined ? {} : { answer }),
+      });
     default:
       return unknownKind(spec);
   }

@@ -86,7 +86,9 @@ function rowsOf(db) {
     event: db.prepare(
       'INSERT INTO events (uid, origin, trigger_name, type, receive_time, decide_time, holds, claims, envelope) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)',
     ),
-    key: db.prepare('INSERT INTO event_keys VALUES (?, ?, ?, ?, ?)'),
+    key: db.prepare(
+      'INSERT INTO event_keys (origin, source, id, event_uid, expires_at) VALUES (?, ?, ?, ?, ?)',
+    ),
     decision: db.prepare(
       'INSERT INTO decisions (event_seq, trigger_name, outcome, reason, execution, decide_time) VALUES (?, ?, ?, ?, ?, ?)',
     ),

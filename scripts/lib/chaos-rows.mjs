@@ -27,10 +27,16 @@ export const ROWS = /** @type {readonly ChaosRow[]} */ ([
   row('executor-crashes', 'R4', 'crash executor/crash-places', 104, 0.1),
   row('upgrades', 'R21', 'crash stores/sqlite/schemas-killed', 20, 0.5),
   row('power-cut', 'R5', 'e2e e2e/power-cut', 100, 1.5),
+  row('io-errors', 'R7', 'e2e e2e/io-errors', 500, 0.4),
   row('kill-running', 'R3', 'e2e e2e/kill-running', 200, 8),
   row('gateway-crashes', 'R4', 'e2e e2e/crash-places', 50, 5),
   row('engine-faults', 'R9', 'e2e e2e/engine-faults', 300, 2),
   row('engine-restart', 'R8', 'e2e e2e/engine-restart', 40, 25),
+  // Three places, 20 times each.
+  row('disk-full', 'R6', 'e2e e2e/disk-full', 60, 10),
+  row('retention', 'R19', 'e2e e2e/retention', 100, 7),
+  // One round is 10,000 events.
+  row('duplicates', 'R13', 'e2e e2e/duplicates', 1, 120),
   row('sigterm-under-load', 'R15', 'e2e e2e/drain', 100, 5),
   row('cancel-grace', 'R16', 'e2e e2e/cancel-grace', 60, 3),
 ]);

@@ -30,6 +30,7 @@ export async function fill(code, path) {
   await filler.events();
   await filler.executions();
   if ('rerunExecution' in filler.store) await filler.laterExecutions();
+  if ('claimNotifications' in filler.store) await filler.notifications();
   await filler.store.close();
 }
 
@@ -247,6 +248,17 @@ class Filler {
     });
     const retry = { backoff: 'exponential', initialMs: 60_000, factor: 2, maxMs: 600_000, jitter: 'full' };
     await this.#create('report', { retry, deadlineMs: 3_600_000, memoryBytes: 1 << 30, cpu: 2 });
+  }
+
+  /** One is delivered, one is not; the job has failed. */
+  async notifications() {
+    const { store } = this;
+    const notify = { onFailure: ['ops'], onRecovery: ['ops'], onCompletion: ['ci'] };
+    await this.#create('report', { notify, deadlineMs: 1 });
+    await store.haltOverdue(1);
+    const [first] = await store.claimNotifications({ leaseMs: 60_000, limit: 1, busy: [] });
+    const outcome = { state: 'DELIVERED', status: 204 };
+    await store.settleNotification({ id: first.id, attempt: first.attempts, outcome });
   }
 
   /** @param {number} limit */

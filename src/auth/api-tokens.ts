@@ -5,7 +5,8 @@ import type { Auth, Principal } from '../core/auth.ts';
 import { errorText, TappetError } from '../core/errors.ts';
 import { PERMISSIONS } from '../core/permissions.ts';
 import { SecretValue } from '../core/secrets.ts';
-import { bearerCredentials, isSendable, secretComparer } from './shared-secret.ts';
+import { secretComparer } from './comparisons.ts';
+import { bearerCredentials, isSendable } from './shared-secret.ts';
 
 const TOKEN_BYTES = 32;
 /** For tokens that a user puts there by hand: 16 characters of hex are 64 bits, too many to try over HTTP. */

@@ -12,7 +12,10 @@ import { PinnedKeys, type KeySource } from './keys.ts';
 
 export interface IssuersDeps {
   readonly specs: ReadonlyMap<string, IssuerSpec>;
+  /** Connects to public addresses alone. */
   readonly fetch: Fetch;
+  /** Connects to any address: for issuers with `allowPrivateAddresses`. Absent = for those too only to public ones. */
+  readonly fetchAnywhere?: Fetch;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -112,7 +115,14 @@ export class Issuers {
     const url = spec.jwks?.url;
     const problem = urlProblem(url ?? spec.issuer, spec.allowHttp);
     if (problem !== undefined) throw invalid(url === undefined ? path : `${path}.jwks.url`, problem);
-    return new JwksCache({ ...this.#deps, name, spec, ...(url === undefined ? {} : { url }) });
+    const { fetch, fetchAnywhere, ...rest } = this.#deps;
+    return new JwksCache({
+      ...rest,
+      fetch: spec.allowPrivateAddresses ? (fetchAnywhere ?? fetch) : fetch,
+      name,
+      spec,
+      ...(url === undefined ? {} : { url }),
+    });
   }
 }
 

@@ -2,6 +2,7 @@ import { KeyObject } from 'node:crypto';
 import { importJWK, type JWK } from 'jose';
 import type { JsonObject } from '../core/json.ts';
 import { fits, type KeyUse } from './algorithms.ts';
+import { isRocaModulus } from './roca.ts';
 
 /** Google publishes 2 to 4 keys, large tenants a few dozen. */
 export const MAX_KEYS = 100;
@@ -41,15 +42,16 @@ export interface SkippedKey {
 }
 export type ImportResult =
   | { readonly ok: true; readonly set: KeySet; readonly skipped: readonly SkippedKey[] }
-  | { readonly ok: false; readonly reason: string };
+  /** `unusable`: there is a list, but no key in it can be used, as where an issuer withdraws all that it had. */
+  | { readonly ok: false; readonly reason: string; readonly unusable: boolean };
 
 /**
  * Imports the keys of a JWKS that may check `algorithms`. A key that is weak, private, broken or for something else is
  * left out; a set without a usable key, or with more than 100 keys, is refused.
  */
 export async function importKeys(keys: unknown, algorithms: readonly string[]): Promise<ImportResult> {
-  if (!Array.isArray(keys)) return { ok: false, reason: 'the key set has no list named keys' };
-  if (keys.length > MAX_KEYS) return { ok: false, reason: `the key set has more than ${MAX_KEYS} keys` };
+  if (!Array.isArray(keys)) return unreadable('the key set has no list named keys');
+  if (keys.length > MAX_KEYS) return unreadable(`the key set has more than ${MAX_KEYS} keys`);
   const usable: VerifyKey[] = [];
   const skipped: SkippedKey[] = [];
   for (const [index, jwk] of keys.entries()) {
@@ -62,8 +64,11 @@ export async function importKeys(keys: unknown, algorithms: readonly string[]): 
   return {
     ok: false,
     reason: `the key set has no usable key${why.length === 0 ? '' : ` (${why.join('; ')})`}`,
+    unusable: true,
   };
 }
+
+const unreadable = (reason: string): ImportResult => ({ ok: false, reason, unusable: false });
 
 /** The key, or why it is left out. */
 async function importKey(value: unknown, algorithms: readonly string[]): Promise<VerifyKey | string> {
@@ -119,6 +124,7 @@ function rsaProblem(jwk: JsonObject): string | undefined {
   if (bits < RSA_BITS.min || bits > RSA_BITS.max)
     return `${bits} bits, not ${RSA_BITS.min} to ${RSA_BITS.max}`;
   if (((n.at(-1) ?? 0) & 1) === 0) return 'its modulus is even';
+  if (isRocaModulus(n)) return 'its modulus comes from a generator whose keys can be factored (ROCA)';
   // Four bytes hold every exponent in use; OpenSSL refuses long ones with large moduli because they are slow.
   const exponent = e.length <= 4 ? Number(`0x${e.toString('hex')}`) : 0;
   if (exponent < 65_537 || exponent % 2 === 0) return 'its exponent is not an odd number from 65537 up';

@@ -3,16 +3,14 @@ import type { Clock } from '../core/clock.ts';
 import type { Fetch } from '../core/fetch.ts';
 import type { Log } from '../core/log.ts';
 import { errorText } from '../core/errors.ts';
+import { formatDuration } from '../lib/duration.ts';
 import { fetchDocument } from './fetch-document.ts';
-import { importKeys, type KeySet, type SkippedKey } from './jwk-set.ts';
+import { importKeys, KeySet, type SkippedKey } from './jwk-set.ts';
 import { lookupIn, type KeyLookup, type KeySource } from './keys.ts';
+import { UnknownKids } from './unknown-kids.ts';
 
 /** A withdrawn key is refused this long after its withdrawal at the latest, where the issuer answers. */
 const REFRESH_MS = 5 * 60_000;
-/** An issuer may be away this long before its keys count as unknown. */
-const STALE_MS = 24 * 60 * 60_000;
-/** Tokens with an unknown `kid` cause one request per this time, however many come: they cost their sender nothing. */
-const UNKNOWN_KID_MS = 30_000;
 const BACKOFF_MS = { first: 1_000, max: 60_000 };
 
 export interface JwksCacheDeps {
@@ -21,6 +19,7 @@ export interface JwksCacheDeps {
   readonly spec: IssuerSpec;
   /** Absent = by discovery. */
   readonly url?: string;
+  /** Connects only to where the issuer's keys may be. */
   readonly fetch: Fetch;
   readonly clock: Clock;
   readonly log: Log;
@@ -30,12 +29,14 @@ export interface JwksCacheDeps {
  * The keys of a remote issuer. A lookup of a known key never waits for the network.
  *
  * States, by what is known: `empty` (a lookup waits for the first read), `fresh` (read, refreshed every 5 min in the
- * background), `stale` (the last read failed; the old keys go on for 24 h, reads are tried again after 1 s doubling to
- * 60 s), then `empty` again. One read at a time; whoever needs it waits for the same one.
+ * background), `stale` (the last read failed; the old keys go on for `maxKeyAgeMs`, reads are tried again after 1 s
+ * doubling to 60 s), then `empty` again. One read at a time; whoever needs it waits for the same one. An unknown `kid`
+ * has the keys read at once, as it may be a new one; which are known to be unknown is remembered for 30 s.
  */
 export class JwksCache implements KeySource {
   readonly #deps: JwksCacheDeps;
   #set: KeySet | undefined;
+  #isWithdrawn = false;
   #readTime = 0;
   #jwksUrl: string | undefined;
   #reading: Promise<void> | undefined;
@@ -43,13 +44,14 @@ export class JwksCache implements KeySource {
   #lastError = 'its keys have not been read yet';
   /** Earliest time of the next try after a failure. */
   #retryTime = 0;
-  #unknownKidTime = -Infinity;
+  readonly #unknown: UnknownKids;
   #skippedLogged = '';
   #cancelTimer = (): void => {};
   #stopped = false;
 
   constructor(deps: JwksCacheDeps) {
     this.#deps = deps;
+    this.#unknown = new UnknownKids(deps.clock);
   }
 
   start(): void {
@@ -72,28 +74,21 @@ export class JwksCache implements KeySource {
 
   async #lookupAfterRead(kid: string | undefined, alg: string, empty: boolean): Promise<KeyLookup> {
     if (this.#reading !== undefined) await this.#reading;
-    else if (empty ? this.#mayTry() : this.#mayTryForUnknownKid()) await this.#read();
+    else if (this.#mayTry() && (empty || this.#unknown.mayRead(kid))) await this.#read();
     const set = this.#current();
-    if (set !== undefined) return lookupIn(set, kid, alg);
+    const found = set === undefined ? undefined : lookupIn(set, kid, alg);
+    // While the issuer is away, an unknown key may well be its new one.
+    if (found !== undefined && (found.state === 'found' || this.#failures === 0)) return found;
     const wait = Math.max(this.#waitMs(), BACKOFF_MS.first);
     return { state: 'unavailable', reason: this.#lastError, retryAfter: Math.ceil(wait / 1000) };
   }
 
   #current(): KeySet | undefined {
-    return this.#deps.clock.now() - this.#readTime <= STALE_MS ? this.#set : undefined;
+    return this.#deps.clock.now() - this.#readTime <= this.#deps.spec.maxKeyAgeMs ? this.#set : undefined;
   }
 
   #mayTry(): boolean {
     return !this.#stopped && this.#waitMs() === 0;
-  }
-
-  #mayTryForUnknownKid(): boolean {
-    const now = this.#deps.clock.now();
-    const since = now - this.#unknownKidTime;
-    // Below zero: the clock was set back.
-    if (!this.#mayTry() || (since >= 0 && since < UNKNOWN_KID_MS)) return false;
-    this.#unknownKidTime = now;
-    return true;
   }
 
   /** Until the next try is allowed. A wait longer than the longest pause means that the clock was set back. */
@@ -128,7 +123,8 @@ export class JwksCache implements KeySource {
     const pause = Math.min(BACKOFF_MS.first * 2 ** Math.min(this.#failures, 16), BACKOFF_MS.max);
     // Once per outage, not once per try.
     if (this.#failures++ === 0) {
-      const text = 'the keys of an issuer cannot be read; known keys go on for 24 h';
+      const goOn = formatDuration(this.#deps.spec.maxKeyAgeMs);
+      const text = `the keys of an issuer cannot be read; known keys go on for ${goOn}`;
       this.#deps.log.warn(text, { ...this.#fields(), error: message });
     }
     this.#lastError = message;
@@ -150,9 +146,24 @@ export class JwksCache implements KeySource {
       allowHttp: this.#deps.spec.allowHttp,
     });
     const imported = await importKeys(document['keys'], this.#deps.spec.algorithms);
-    if (!imported.ok) throw new Error(`${this.#jwksUrl}: ${imported.reason}`);
+    if (!imported.ok) {
+      if (imported.unusable && this.#set !== undefined) return this.#withdrawn(imported.reason);
+      throw new Error(`${this.#jwksUrl}: ${imported.reason}`);
+    }
+    this.#isWithdrawn = false;
     this.#logSkipped(imported.skipped);
     return imported.set;
+  }
+
+  /** What an issuer takes back counts at once: a stolen key is why one does so. */
+  #withdrawn(reason: string): KeySet {
+    if (!this.#isWithdrawn)
+      this.#deps.log.warn('an issuer has withdrawn its keys: none of its tokens is taken', {
+        ...this.#fields(),
+        reason,
+      });
+    this.#isWithdrawn = true;
+    return new KeySet([]);
   }
 
   /** OpenID Connect Discovery 1.0 §4: the document must name the very issuer that it was asked for. */

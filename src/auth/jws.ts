@@ -6,24 +6,39 @@ export const MAX_TOKEN_BYTES = 8 * 1024;
 /** RFC 9068 and RFC 7519; compared without case, as media types are. */
 const TYPES: ReadonlySet<string> = new Set(['jwt', 'at+jwt', 'application/at+jwt']);
 
-export interface ParsedToken {
+/** A compact JWS in its parts; nothing of it is verified yet. */
+export interface ParsedJws {
   readonly alg: string;
   readonly kid: string | undefined;
-  readonly payload: JsonObject;
+  readonly payload: Uint8Array;
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
 }
-export type ParseResult =
-  | { readonly ok: true; readonly token: ParsedToken }
-  | { readonly ok: false; readonly reason: string };
+export interface ParsedToken extends Omit<ParsedJws, 'payload'> {
+  readonly payload: JsonObject;
+}
+type Refusal = { readonly ok: false; readonly reason: string };
+export type ParseResult = { readonly ok: true; readonly token: ParsedToken } | Refusal;
 
-const refuse = (reason: string): ParseResult => ({ ok: false, reason });
+const refuse = (reason: string): Refusal => ({ ok: false, reason });
+
+/** A token whose payload is a strict JSON object; otherwise as `parseJws`. */
+export function parseToken(token: string, algorithms: ReadonlySet<string>): ParseResult {
+  const parsed = parseJws(token, algorithms);
+  if (!parsed.ok) return parsed;
+  const payload = parseStrictObject(parsed.jws.payload);
+  if (payload === undefined) return refuse("the token's payload is not a strict JSON object");
+  return { ok: true, token: { ...parsed.jws, payload } };
+}
 
 /**
  * Takes a compact JWS apart and checks its form and its header; nothing in the result is verified yet. Refuses what
  * lenient decoders let pass: padding, whitespace, stray bits at a part's end, members twice, `crit`, other `typ`.
  */
-export function parseToken(token: string, algorithms: ReadonlySet<string>): ParseResult {
+export function parseJws(
+  token: string,
+  algorithms: ReadonlySet<string>,
+): { readonly ok: true; readonly jws: ParsedJws } | Refusal {
   if (token.length > MAX_TOKEN_BYTES) return refuse(`the token is longer than ${MAX_TOKEN_BYTES} bytes`);
   const parts = token.split('.', 4);
   const [header, payload, signature] = parts.map(decodePart);
@@ -38,11 +53,9 @@ export function parseToken(token: string, algorithms: ReadonlySet<string>): Pars
     return refuse("the token's alg is not one of the issuer's");
   const complaint = checkHeader(head);
   if (complaint !== undefined) return refuse(complaint);
-  const claims = parseStrictObject(payload);
-  if (claims === undefined) return refuse("the token's payload is not a strict JSON object");
   const kid = head['kid'] as string | undefined;
   const signed = Buffer.from(token.slice(0, token.lastIndexOf('.')), 'latin1');
-  return { ok: true, token: { alg, kid, payload: claims, signed, signature } };
+  return { ok: true, jws: { alg, kid, payload, signed, signature } };
 }
 
 function checkHeader(header: JsonObject): string | undefined {

@@ -3,7 +3,10 @@ import type { KeySet, VerifyKey } from './jwk-set.ts';
 export type KeyLookup =
   | { readonly state: 'found'; readonly key: VerifyKey }
   | { readonly state: 'unknown' }
-  /** No key has ever been read, or the last ones are too old to trust. `retryAfter` in seconds. */
+  /**
+   * No key has ever been read, or the last ones are too old to trust, or none fits and the last read failed.
+   * `retryAfter` in seconds.
+   */
   | { readonly state: 'unavailable'; readonly reason: string; readonly retryAfter: number };
 
 /** Where the keys of one issuer come from. */

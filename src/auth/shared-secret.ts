@@ -1,9 +1,8 @@
-import { createHash, createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
-import type { HmacSpec, Verify, VerifyResult } from '../core/auth.ts';
+import type { Verify, VerifyResult } from '../core/auth.ts';
 import { TappetError } from '../core/errors.ts';
-import type { SecretValue } from '../core/secrets.ts';
+import { SecretValue } from '../core/secrets.ts';
+import { exactBytes, secretComparer } from './comparisons.ts';
 
-const DIGEST_BYTES = 32;
 const PASSED: VerifyResult = { ok: true, claims: {} };
 const refuse = (reason: string): VerifyResult => ({ ok: false, reason });
 
@@ -12,29 +11,25 @@ export function bearerCredentials(headers: Headers): string | undefined {
   return /^bearer +([^\s,]+)$/i.exec(headers.get('authorization') ?? '')?.[1];
 }
 
-/**
- * Compares with a secret in constant time. Both sides are hashed first, so that neither the length nor a common start
- * shows in the time.
- */
-export function secretComparer(secret: SecretValue): (given: string) => boolean {
-  const expected = sha256(secret.reveal());
-  return (given) => timingSafeEqual(expected, sha256(given));
-}
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
-
 /** What one word of a header can carry; commas join repeated headers. */
 const SENDABLE = /^[\x21-\x2b\x2d-\x7e]+$/;
 export const isSendable = (secret: SecretValue): boolean => SENDABLE.test(secret.reveal());
 
-/** Checks `Authorization: Bearer <secret>`. Errors: SECRET_UNREADABLE where no header can carry the secret. */
-export function bearerVerifier(secret: SecretValue): Verify {
-  if (!isSendable(secret)) {
-    const message =
-      'A bearer token holds spaces, commas or characters beyond ASCII, which no caller can send.';
-    throw new TappetError('SECRET_UNREADABLE', message, { fix: 'Choose a token of letters and digits.' });
-  }
-  const matches = secretComparer(secret);
+/** What is wrong with a secret that a header must carry as one word, or undefined. */
+export function tokenProblem(secret: SecretValue): string | undefined {
+  if (isSendable(secret)) return undefined;
+  return 'holds spaces, commas or characters beyond ASCII, which no caller can send: choose a token of letters and digits';
+}
+
+function checkToken(secret: SecretValue): void {
+  const problem = tokenProblem(secret);
+  if (problem !== undefined) throw new TappetError('SECRET_UNREADABLE', `The token of a webhook ${problem}.`);
+}
+
+/** Checks `Authorization: Bearer <one of the tokens>`. Errors: SECRET_UNREADABLE where no header can carry a token. */
+export function bearerVerifier(...tokens: readonly SecretValue[]): Verify {
+  tokens.forEach(checkToken);
+  const matches = secretComparer(...tokens);
   return async ({ headers }) => {
     const given = bearerCredentials(headers);
     if (given === undefined) return refuse('no bearer token');
@@ -42,24 +37,27 @@ export function bearerVerifier(secret: SecretValue): Verify {
   };
 }
 
-/** Checks an HMAC-SHA256 over the raw body in the configured header. */
-export function hmacVerifier(spec: HmacSpec, secret: SecretValue): Verify {
-  const key = createSecretKey(Buffer.from(secret.reveal(), 'utf8'));
-  return async ({ headers, body }) => {
-    const header = headers.get(spec.header);
-    if (header === null) return refuse(`no ${spec.header} header`);
-    const given = decodeDigest(header, spec);
-    if (given === undefined)
-      return refuse(`${spec.header} does not hold ${spec.prefix}<${spec.encoding} digest>`);
-    const expected = createHmac('sha256', key).update(body).digest();
-    return timingSafeEqual(expected, given) ? PASSED : refuse('wrong signature');
+/** Checks GitLab's `X-Gitlab-Token`. Errors: SECRET_UNREADABLE where no header can carry a token. */
+export function gitlabVerifier(...tokens: readonly SecretValue[]): Verify {
+  tokens.forEach(checkToken);
+  const matches = secretComparer(...tokens);
+  return async ({ headers }) => {
+    const given = headers.get('x-gitlab-token');
+    if (given === null) return refuse('no x-gitlab-token header');
+    return matches(given) ? PASSED : refuse('wrong x-gitlab-token');
   };
 }
 
-/** Exactly 32 bytes in the one spelling of the encoding (hex in either case), or undefined. */
-function decodeDigest(header: string, { prefix, encoding }: HmacSpec): Buffer | undefined {
-  if (!header.startsWith(prefix)) return undefined;
-  const text = encoding === 'hex' ? header.slice(prefix.length).toLowerCase() : header.slice(prefix.length);
-  const bytes = Buffer.from(text, encoding);
-  return bytes.length === DIGEST_BYTES && bytes.toString(encoding) === text ? bytes : undefined;
+/** Checks `Authorization: Basic …` (RFC 7617, UTF-8). `claims` is `{ user }`. */
+export function basicVerifier(user: string, ...passwords: readonly SecretValue[]): Verify {
+  const matches = secretComparer(
+    ...passwords.map((password) => new SecretValue(`${user}:${password.reveal()}`)),
+  );
+  return async ({ headers }) => {
+    const text = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(headers.get('authorization') ?? '')?.[1];
+    if (text === undefined) return refuse('no basic credentials');
+    const given = exactBytes(text, 'base64', Buffer.byteLength(text, 'base64'));
+    if (given === undefined) return refuse('basic credentials that are not base64');
+    return matches(given) ? { ok: true, claims: { user } } : refuse('wrong user or password');
+  };
 }

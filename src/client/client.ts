@@ -62,6 +62,8 @@ const name = encodeURIComponent;
 export function createClient(options: ClientOptions) {
   const transport = new Transport(options);
   return {
+    /** Of the gateway, as it was given. */
+    url: options.url,
     jobs: jobsOf(transport),
     executions: executionsOf(transport),
     tasks: tasksOf(transport),

@@ -49,19 +49,26 @@ function lineOf({ name, ok, detail, fix }: Check): string {
   return `${ok ? 'ok  ' : 'FAIL'}  ${name}: ${clean(detail)}${mend}`;
 }
 
-/** That it answers, and each source that waits for something. */
+/** That it answers, what it cannot write now, and each source that waits for something. */
 async function checkGateway(io: CliIo, options: ConnectionOptions): Promise<Check[]> {
   const name = 'gateway';
   try {
     const status = await (await connect(io, options)).status();
     const answers = { name, ok: true, detail: `answers (data folder ${await dataDirOf(io, options)})` };
-    return [answers, ...waitingSources(status)];
+    return [answers, ...unwritable(status), ...waitingSources(status)];
   } catch (error) {
     io.signal.throwIfAborted();
     if (!isTappetError(error)) throw error;
     const { message, fix } = errorWords(error);
     return [{ name, ok: false, detail: message, ...(fix === undefined ? {} : { fix }) }];
   }
+}
+
+function unwritable({ health }: JsonObject): Check[] {
+  const problems = isObject(health) && Array.isArray(health['problems']) ? health['problems'] : [];
+  return problems
+    .filter(isObject)
+    .map(({ part, message }) => ({ name: word(part), ok: false, detail: word(message) }));
 }
 
 function waitingSources(status: JsonObject): Check[] {

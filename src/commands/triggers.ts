@@ -8,6 +8,7 @@ import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 import { ExitWith } from './io.ts';
 import { fields, print, table, when } from './output.ts';
+import { curlText } from './curl.ts';
 import { decisionTable } from './events.ts';
 
 interface FireOptions extends ApiOptions {
@@ -22,10 +23,16 @@ export function addTriggers(program: Command, io: CliIo): void {
     await print(io, options.output, page, () => triggerTable(page.triggers));
     tellMore(io, page);
   });
-  apiCommand(triggers, 'get <name>', 'show a trigger').action(async (name: string, options: ApiOptions) => {
-    const trigger = await (await clientOf(io, options)).triggers.get(name);
-    await print(io, options.output, trigger, () => triggerText(trigger, io.now()));
-  });
+  apiCommand(triggers, 'get <name>', 'show a trigger')
+    .alias('show')
+    .option('--curl', 'print a call of it for the shell instead')
+    .action(async (name: string, options: ApiOptions & { readonly curl?: true }) => {
+      const client = await clientOf(io, options);
+      const trigger = await client.triggers.get(name);
+      if (options.curl)
+        return io.out(`${curlText({ trigger: name, url: client.url, source: trigger.source })}\n`);
+      await print(io, options.output, trigger, () => triggerText(trigger, io.now()));
+    });
   addNext(triggers, io);
   apiCommand(triggers, 'fire <name>', 'let a trigger see an event now')
     .option('--data <json>', "the event's data: JSON, @file, or - for standard input")

@@ -10,6 +10,8 @@ const SETTINGS: Readonly<Record<keyof ServerSettings, string>> = {
   port: 'port',
   dataDir: 'dataDir',
   maxBodyBytes: 'maxBody',
+  rateLimit: 'rateLimit',
+  trustedProxies: 'trustedProxies',
   maxRunningTasks: 'maxRunningTasks',
   admission: 'admission',
   limits: 'limits',
@@ -20,6 +22,7 @@ const SETTINGS: Readonly<Record<keyof ServerSettings, string>> = {
   registries: 'registries',
   allowedImages: 'allowedImages',
   imagePrune: 'imagePrune',
+  notify: 'notify',
 };
 
 export const settingName = (key: keyof ServerSettings): string => `server.${SETTINGS[key]}`;
@@ -27,7 +30,7 @@ export const settingName = (key: keyof ServerSettings): string => `server.${SETT
 /** What changed, a line per kind, for the log; none where nothing did. */
 export function changeLines(changes: ConfigChanges): string[] {
   const { server } = changes;
-  const kinds = (['issuers', 'connections', 'jobs', 'triggers'] as const).flatMap((kind) => {
+  const kinds = (['issuers', 'connections', 'notifications', 'jobs', 'triggers'] as const).flatMap((kind) => {
     const words = nameWords(changes[kind]);
     return words === '' ? [] : `${kind} ${words}`;
   });

@@ -1,52 +1,41 @@
-import type { JsonObject } from '../core/json.ts';
-import { pathsRead } from '../expr/expressions.ts';
+import { secretFormProblem } from '../auth/secret-forms.ts';
+import type { Json, JsonObject } from '../core/json.ts';
 import type { CompileContext } from './context.ts';
-import { checkName, compileCondition } from './context.ts';
+import { checkOidc } from './check-oidc.ts';
 import type { PathSegment } from './positions.ts';
-import { mapOf, textOf } from './raw.ts';
+import { listOf, mapOf } from './raw.ts';
 import { checkSecret } from './secret-reads.ts';
 
 type Path = readonly PathSegment[];
 
-/** Claims that every token of an issuer has, whoever it is made for: they say nothing about who calls. */
-const TECHNICAL_CLAIMS = new Set<unknown>([
-  'iss',
-  'aud',
-  'exp',
-  'iat',
-  'nbf',
-  'jti',
-  'auth_time',
-  'nonce',
-  'email_verified',
+/** By form, the fields that name a secret: one, and a list. */
+const SECRET_FIELDS: ReadonlyMap<string, readonly [string, string]> = new Map([
+  ['hmac', ['secret', 'secrets']],
+  ['gitlab', ['token', 'tokens']],
+  ['bearer', ['token', 'tokens']],
+  ['basic', ['password', 'passwords']],
 ]);
 
 /** What the schema cannot know of a webhook's `auth`: names, expressions, secrets. */
 export async function checkAuth(auth: JsonObject, path: Path, context: CompileContext): Promise<void> {
-  const [form, ...others] = Object.keys(auth);
+  for (const [i, one] of listOf(auth['anyOf']).entries()) {
+    await checkAuth(mapOf(one), [...path, 'anyOf', i], context);
+  }
+  const [form, ...others] = Object.keys(auth).filter((name) => name !== 'addresses' && name !== 'anyOf');
   // Which of two forms is meant is not known.
   if (form === undefined || others.length > 0) return;
   const fields = mapOf(auth[form]);
-  if (form === 'hmac') await checkSecret(fields['secret'], [...path, 'hmac', 'secret'], context);
-  if (form === 'bearer') await checkSecret(fields['token'], [...path, 'bearer', 'token'], context);
   if (form === 'oidc') checkOidc(fields, [...path, 'oidc'], context);
+  for (const [ref, at] of secretsOf(form, fields, [...path, form])) {
+    const value = await checkSecret(ref, at, context);
+    const problem = value === undefined ? undefined : secretFormProblem(form, fields['scheme'], value);
+    if (problem !== undefined) context.report.add(at, `the secret ${problem}`);
+  }
 }
 
-function checkOidc(oidc: JsonObject, path: Path, context: CompileContext): void {
-  const issuer = textOf(oidc['issuer']);
-  if (issuer !== undefined && issuer !== '')
-    checkName(issuer, context.issuerNames, [...path, 'issuer'], ['issuer', ' under "issuers"'], context);
-  const require = textOf(oidc['require']);
-  const at = [...path, 'require'];
-  if (require === undefined || compileCondition(context, require, ['claims'], at) === null) return;
-  const identifies = pathsRead(require).some(
-    ({ root, tested, segments }) =>
-      root === 'claims' && !tested && segments.length > 0 && !TECHNICAL_CLAIMS.has(segments[0]),
-  );
-  if (!identifies) {
-    context.report.add(
-      at,
-      `must say who may call, by a claim such as claims.email or claims.sub: anyone can get a token of this issuer`,
-    );
-  }
+function secretsOf(form: string, fields: JsonObject, path: Path): [Json | undefined, Path][] {
+  const [one, several] = SECRET_FIELDS.get(form) ?? [];
+  if (one === undefined || several === undefined) return [];
+  const list = listOf(fields[several]);
+  return [[fields[one], [...path, one]], ...list.map((ref, i): [Json, Path] => [ref, [...path, several, i]])];
 }

@@ -1,4 +1,5 @@
 import { knownAlgorithms } from '../auth/algorithms.ts';
+import type { Preset } from '../auth/identity.ts';
 import type { IssuerSpec } from '../core/auth.ts';
 import type { JsonObject } from '../core/json.ts';
 import { suggest } from '../lib/nearest.ts';
@@ -12,14 +13,42 @@ type Path = readonly PathSegment[];
 
 const DEFAULT_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
-const PRESETS = {
-  // accounts.google.com/.well-known/openid-configuration
+interface Known {
+  readonly issuer: string;
+  readonly jwks?: { readonly url: string };
+  readonly algorithms: readonly string[];
+}
+
+/** What is known of an issuer, in the words of its discovery document. */
+const PRESETS: Readonly<Record<Preset, Known | undefined>> = {
   google: {
     issuer: 'https://accounts.google.com',
     jwks: { url: 'https://www.googleapis.com/oauth2/v3/certs' },
     algorithms: ['RS256'],
   },
-} as const;
+  'github-actions': {
+    issuer: 'https://token.actions.githubusercontent.com',
+    algorithms: ['RS256'],
+  },
+  // What kubeadm, kind and k3s call themselves; managed clusters have an address of their own.
+  kubernetes: {
+    issuer: 'https://kubernetes.default.svc.cluster.local',
+    algorithms: ['RS256', 'ES256'],
+  },
+  generic: undefined,
+};
+/** There is one of these; of the others, servers and clusters have their own. */
+const FIXED: ReadonlySet<Preset> = new Set(['google']);
+
+/** The preset of an issuer as written; `generic` where there is none, or one that is not known. */
+export function presetOf(value: JsonObject): Preset {
+  const preset = textOf(value['preset']);
+  if (preset !== undefined && isPreset(preset)) return preset;
+  // Its tokens are what they are, however the issuer is written.
+  return textOf(value['issuer']) === PRESETS['github-actions']?.issuer ? 'github-actions' : 'generic';
+}
+
+const isPreset = (text: string): text is Preset => Object.hasOwn(PRESETS, text);
 
 /** The issuer under `name`, or undefined where it has errors, which are reported. */
 export function compileIssuer(name: string, value: JsonObject, report: Report): IssuerSpec | undefined {
@@ -27,24 +56,35 @@ export function compileIssuer(name: string, value: JsonObject, report: Report): 
   const input = parsePart(issuerSchema, value, path, report);
   checkOrigin(value, path, report);
   if (input === undefined) return undefined;
-  const common = { skewMs: input.clockSkew, maxLifetimeMs: input.maxLifetime, allowHttp: input.allowHttp };
-  if (input.preset !== undefined) return { ...PRESETS[input.preset], ...common };
-  if (input.issuer === undefined) return undefined;
-  const jwks = typeof input.jwks === 'string' ? { url: input.jwks } : input.jwks;
-  const algorithms = input.algorithms ?? DEFAULT_ALGORITHMS;
-  return { issuer: input.issuer, ...(jwks === undefined ? {} : { jwks }), algorithms, ...common };
+  const known = PRESETS[input.preset ?? 'generic'];
+  const issuer = input.issuer ?? known?.issuer;
+  if (issuer === undefined) return undefined;
+  const written = typeof input.jwks === 'string' ? { url: input.jwks } : input.jwks;
+  // Another issuer than the known one has other keys.
+  const jwks = written ?? (input.issuer === undefined ? known?.jwks : undefined);
+  return {
+    issuer,
+    ...(jwks === undefined ? {} : { jwks }),
+    algorithms: input.algorithms ?? known?.algorithms ?? DEFAULT_ALGORITHMS,
+    skewMs: input.clockSkew,
+    maxLifetimeMs: input.maxLifetime,
+    maxKeyAgeMs: input.maxKeyAge,
+    allowHttp: input.allowHttp,
+    allowPrivateAddresses: input.allowPrivateAddresses ?? input.allowHttp,
+  };
 }
 
 function checkOrigin(value: JsonObject, path: Path, report: Report): void {
-  const preset = textOf(value['preset']);
-  if (preset !== undefined && Object.hasOwn(PRESETS, preset)) {
+  const preset = presetOf(value);
+  if (FIXED.has(preset)) {
     for (const key of ['issuer', 'jwks', 'algorithms']) {
       if (value[key] !== undefined)
         report.add([...path, key], `comes with the preset "${preset}": leave it out`);
     }
     return;
   }
-  if (value['preset'] === undefined && value['issuer'] === undefined)
+  const mayLack = PRESETS[preset] !== undefined || (textOf(value['preset']) ?? preset) !== preset;
+  if (!mayLack && value['issuer'] === undefined)
     report.add(path, 'needs an "issuer" (the iss of its tokens) or a "preset"');
   checkUrls(value, path, report);
   checkAlgorithms(value, path, report);

@@ -8,6 +8,7 @@ import { parseImageRef } from '../lib/image-ref.ts';
 import type { BindRules } from './binds.ts';
 import { checkBind } from './binds.ts';
 import { checkStaging } from './compile-staging.ts';
+import { checkNotify, notifyOf } from './compile-notify.ts';
 import { checkRetry, retryFields } from './compile-retry.ts';
 import type { CompileContext } from './context.ts';
 import { compileTemplate, parsePart } from './context.ts';
@@ -32,12 +33,14 @@ export async function compileJob(
   checkLimits(value, path, context);
   checkImage(value['image'], [...path, 'image'], context);
   checkRetry(value, path, context);
+  checkNotify(value['notify'], [...path, 'notify'], context);
   await checkEnv(value['env'], [...path, 'env'], context);
   checkArgs(value['args'], [...path, 'args'], context);
   const binds = compileBinds(value['volumes'], [...path, 'volumes'], context, rules);
   const addresses = await checkStaging(value, path, context);
   if (input === undefined) return undefined;
-  const spec = toSpec(input, binds);
+  const notify = notifyOf(input.notify, context.server.notify);
+  const spec = { ...toSpec(input, binds), ...(notify === undefined ? {} : { notify }) };
   const { labels, annotations } = input;
   return {
     name,
@@ -50,7 +53,7 @@ export async function compileJob(
 }
 
 function toSpec(input: JobInput, binds: readonly Bind[]): JobSpec {
-  const { command, args, workingDir, user, inputs, outputs } = input;
+  const { command, args, workingDir, user, inputs, outputs, output } = input;
   return {
     image: input.image,
     ...(input.pullPolicy === undefined ? {} : { pullPolicy: input.pullPolicy }),
@@ -73,6 +76,7 @@ function toSpec(input: JobInput, binds: readonly Bind[]): JobSpec {
     binds,
     ...(inputs.length === 0 ? {} : { inputs }),
     ...(outputs.length === 0 ? {} : { outputs }),
+    ...(output === undefined ? {} : { output }),
   };
 }
 

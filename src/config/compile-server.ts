@@ -6,6 +6,7 @@ import type { Limits } from '../core/job.ts';
 import { registryHost } from '../lib/image-pattern.ts';
 import { resolveLinks } from './binds.ts';
 import { parsePart } from './context.ts';
+import { notifyOf } from './compile-notify.ts';
 import type { Entry } from './merge.ts';
 import type { Report } from './problems.ts';
 import { isMap, listOf, mapOf } from './raw.ts';
@@ -83,6 +84,8 @@ function toSettings(
     port: input.port,
     dataDir: dataDir === undefined ? resolve(folder, input.dataDir) : resolve(dataDir),
     maxBodyBytes: input.maxBody,
+    rateLimit: input.rateLimit ?? null,
+    trustedProxies: input.trustedProxies,
     maxRunningTasks: input.maxRunningTasks ?? null,
     admission: {
       cpuOvercommit: input.admission.cpuOvercommit,
@@ -93,6 +96,7 @@ function toSettings(
     eventRetentionMs: input.eventRetention,
     engine: { answerMs: input.engine.answer, orderMs: input.engine.order },
     ...imageSettings(input, folder),
+    notify: notifyOf(input.notify, null) ?? null,
   };
 }
 

@@ -3,12 +3,14 @@ import { resolve } from 'node:path';
 import type { TriggerDefinition } from '../core/config.ts';
 import { errorText } from '../core/errors.ts';
 import { connectionOrigin, triggerOrigin } from '../core/event.ts';
+import type { Root, Template } from '../core/expression.ts';
 import type { JsonObject } from '../core/json.ts';
 import { concerns } from '../../triggers/storage/config.ts';
 import { isWithin, resolveLinks } from './binds.ts';
 import { checkAuth } from './check-auth.ts';
+import { checkChallenge } from './compile-answer.ts';
 import type { CompileContext } from './context.ts';
-import { checkConnectionName } from './context.ts';
+import { checkConnectionName, compileTemplate } from './context.ts';
 import type { PathSegment } from './positions.ts';
 import { placeText } from './problems.ts';
 import { mapOf, textOf } from './raw.ts';
@@ -16,11 +18,15 @@ import type { SourceInput } from './schema.ts';
 
 type Path = readonly PathSegment[];
 type CompiledSource = Pick<TriggerDefinition, 'source' | 'origin' | 'concerns'>;
+const CALL_ROOTS: readonly Root[] = ['event', 'claims', 'headers'];
 
 /** What the schemas of the kinds cannot know: what names and paths lead to. */
 export async function checkSource(source: JsonObject, path: Path, context: CompileContext): Promise<void> {
   const { kind, auth } = source;
-  if (kind === 'webhook') await checkAuth(mapOf(auth), [...path, 'auth'], context);
+  if (kind === 'webhook') {
+    await checkAuth(mapOf(auth), [...path, 'auth'], context);
+    await checkChallenge(source, path, context);
+  }
   if (kind === 'storage') {
     const connection = textOf(source['connection']) ?? '';
     if (connection !== '') checkConnectionName(connection, [...path, 'connection'], context);
@@ -43,6 +49,21 @@ export function compileSource(
   // Links stay as they are written: which folder stands there is looked up at each scan.
   if (input.kind === 'files') return { source: { ...input, path: resolve(folder, input.path) }, origin };
   return { source: input, origin };
+}
+
+/** Of a webhook with an `id`, and null else or where that has errors, which are reported. */
+export function compileIdentity(source: JsonObject, at: Path, context: CompileContext): Template | null {
+  const text = source['kind'] === 'webhook' ? textOf(source['id']) : undefined;
+  if (text === undefined) return null;
+  const path = [...at, 'id'];
+  const template = compileTemplate(context, text, CALL_ROOTS, path);
+  if (template === null || template.roots.length > 0) return template;
+  const fix = 'such as "${{ event.data.id }}" or "${{ headers[\'x-request-id\'] }}"';
+  context.report.add(
+    path,
+    `"${text}" is the same for every call, so that only one would count: read the call, ${fix}`,
+  );
+  return null;
 }
 
 async function checkFolder(folder: string, path: Path, context: CompileContext): Promise<void> {

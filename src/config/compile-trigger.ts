@@ -6,7 +6,8 @@ import { JOB_RANGES } from '../core/job.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { RunMapping } from '../core/trigger.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
-import { checkSource, compileSource } from './compile-source.ts';
+import { compileAnswer } from './compile-answer.ts';
+import { checkSource, compileIdentity, compileSource } from './compile-source.ts';
 import { checkEventWords } from './compile-staging.ts';
 import type { CompileContext } from './context.ts';
 import {
@@ -38,6 +39,8 @@ export async function compileTrigger(
   const run = compileRun(mapOf(value['run']), [...path, 'run'], context);
   const source = mapOf(value['source']);
   await checkSource(source, [...path, 'source'], context);
+  const identify = compileIdentity(source, [...path, 'source'], context);
+  const answer = compileAnswer(source, [...path, 'source'], context);
   checkEventWords(run.job, source['kind'], [...path, 'run', 'job'], context);
   if (input === undefined) return undefined;
   const { labels, annotations } = input;
@@ -46,6 +49,8 @@ export async function compileTrigger(
     labels,
     annotations,
     ...compileSource(name, input.source, context),
+    ...(identify === null ? {} : { identify }),
+    ...(answer === null ? {} : { answer }),
     when,
     run,
     etag: etagOf(value),

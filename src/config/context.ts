@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Preset } from '../auth/identity.ts';
 import { errorText, TappetError } from '../core/errors.ts';
 import type { ServerSettings } from '../core/config.ts';
 import type { Condition, Expressions, Root, Template } from '../core/expression.ts';
@@ -24,7 +25,9 @@ export interface CompileContext {
   /** As written, also those with errors, so that one error does not cause others; undefined = not all are known. */
   readonly jobNames: ReadonlySet<string> | undefined;
   readonly issuerNames: ReadonlySet<string> | undefined;
+  readonly issuerPresets: ReadonlyMap<string, Preset>;
   readonly connectionNames: ReadonlySet<string> | undefined;
+  readonly receiverNames: ReadonlySet<string> | undefined;
   /** By job: which of an event's things it takes as inputs. As written too. */
   readonly eventWords: ReadonlyMap<string, EventWords>;
   /** By roots and text: ten thousand triggers mostly map alike, and compiling takes 0.1 ms. */

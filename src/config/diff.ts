@@ -13,6 +13,7 @@ export interface ConfigChanges {
   readonly server: readonly (keyof ServerSettings)[];
   readonly issuers: NameChanges;
   readonly connections: NameChanges;
+  readonly notifications: NameChanges;
   readonly jobs: NameChanges;
   readonly triggers: NameChanges;
 }
@@ -28,6 +29,7 @@ export function diffConfigs(before: Config, after: Config): ConfigChanges {
     server: diffSettings(before.server, after.server),
     issuers: diffMaps(before.issuers, after.issuers, isDeepStrictEqual),
     connections: diffMaps(before.connections, after.connections, isDeepStrictEqual),
+    notifications: diffMaps(before.notifications, after.notifications, isDeepStrictEqual),
     jobs: diffMaps(before.jobs, after.jobs, sameEtag),
     triggers: diffMaps(before.triggers, after.triggers, sameEtag),
   };

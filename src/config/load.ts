@@ -3,14 +3,16 @@ import type { Config, JobDefinition, TriggerDefinition } from '../core/config.ts
 import type { IssuerSpec } from '../core/auth.ts';
 import type { Template } from '../core/expression.ts';
 import type { JsonObject } from '../core/json.ts';
+import type { ReceiverSpec } from '../core/notify.ts';
 import type { ConnectionSpec } from '../core/objects.ts';
 import { createExpressions } from '../expr/expressions.ts';
 import { breather } from '../lib/breather.ts';
 import { createSecrets } from '../secrets/secret-reader.ts';
 import { SecretStore } from '../secrets/secret-store.ts';
 import { compileConnection } from './compile-connection.ts';
-import { compileIssuer } from './compile-issuer.ts';
+import { compileIssuer, presetOf } from './compile-issuer.ts';
 import { compileJob } from './compile-job.ts';
+import { checkNotify, compileReceiver } from './compile-notify.ts';
 import { checkRegistries } from './check-registries.ts';
 import { compileServer, defaultServer } from './compile-server.ts';
 import { eventWordsOf } from './compile-staging.ts';
@@ -65,13 +67,17 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
     server,
     jobNames: merged.jobNames,
     issuerNames: merged.issuerNames,
+    issuerPresets: new Map(merged.issuers.map(({ name, value }) => [name, presetOf(mapOf(value))])),
     connectionNames: merged.connectionNames,
+    receiverNames: merged.receiverNames,
     eventWords: new Map(merged.jobs.map(({ name, value }) => [name, eventWordsOf(value)])),
     templates: new Map<string, Template>(),
     suggest: suggestions(),
   };
-  for (const { value, path: at, report } of merged.server)
+  for (const { value, path: at, report } of merged.server) {
     await checkRegistries(value, at, { ...context, report });
+    checkNotify(mapOf(value)['notify'], [...at, 'notify'], { ...context, report });
+  }
   const parts = await compileParts(merged, context, env);
   if (problems.any) throw problems.toError();
   const writtenDataDir = dataDirOf(merged, folder);
@@ -90,6 +96,7 @@ async function compileParts(
 ) {
   const issuers = new Map<string, IssuerSpec>();
   const connections = new Map<string, ConnectionSpec>();
+  const notifications = new Map<string, ReceiverSpec>();
   const jobs = new Map<string, JobDefinition>();
   const triggers = new Map<string, TriggerDefinition>();
   // A reload shares the process with calls and tasks.
@@ -102,6 +109,9 @@ async function compileParts(
   for (const { name, value, report } of usable(merged.connections)) {
     keep(connections, name, await compileConnection(name, value, { ...context, report }));
   }
+  for (const { name, value, report } of usable(merged.notifications)) {
+    keep(notifications, name, await compileReceiver(name, value, { ...context, report }));
+  }
   for (const { name, value, report } of usable(merged.jobs)) {
     await breathe();
     keep(jobs, name, await compileJob(name, value, { ...context, report }, rules));
@@ -110,7 +120,7 @@ async function compileParts(
     await breathe();
     keep(triggers, name, await compileTrigger(name, value, { ...context, report }));
   }
-  return { issuers, connections, jobs, triggers };
+  return { issuers, connections, notifications, jobs, triggers };
 }
 
 function keep<T>(map: Map<string, T>, name: string, value: T | undefined): void {

@@ -5,7 +5,7 @@ import type { Problems, Report } from './problems.ts';
 import { placeText } from './problems.ts';
 import { isMap } from './raw.ts';
 
-const MAPS = ['issuers', 'connections', 'jobs', 'triggers'] as const;
+const MAPS = ['issuers', 'connections', 'notifications', 'jobs', 'triggers'] as const;
 const KNOWN = ['$schema', 'server', ...MAPS];
 
 type Section = (typeof MAPS)[number];
@@ -23,12 +23,14 @@ export interface Merged {
   readonly server: readonly Entry[];
   readonly issuers: readonly Entry[];
   readonly connections: readonly Entry[];
+  readonly notifications: readonly Entry[];
   readonly jobs: readonly Entry[];
   readonly triggers: readonly Entry[];
   /** As written, also those with errors; undefined = not all are known, as a part could not be read. */
   readonly jobNames: ReadonlySet<string> | undefined;
   readonly issuerNames: ReadonlySet<string> | undefined;
   readonly connectionNames: ReadonlySet<string> | undefined;
+  readonly receiverNames: ReadonlySet<string> | undefined;
 }
 
 /** Puts the files together; a name that stands in two of them is an error that names both places. */
@@ -37,6 +39,7 @@ export function mergeDocuments({ documents, complete }: ConfigFiles, problems: P
     server: [],
     issuers: [],
     connections: [],
+    notifications: [],
     jobs: [],
     triggers: [],
   };
@@ -67,6 +70,7 @@ export function mergeDocuments({ documents, complete }: ConfigFiles, problems: P
     jobNames: namesOf('jobs'),
     issuerNames: namesOf('issuers'),
     connectionNames: namesOf('connections'),
+    receiverNames: namesOf('notifications'),
   };
 }
 

@@ -23,8 +23,10 @@ import { schema as filesSource } from '../../triggers/files/config.ts';
 import { schema as storageSource } from '../../triggers/storage/config.ts';
 import { schema as webhookSource } from '../../triggers/webhook/config.ts';
 import { labels, NAME_PATTERN, text } from './fields.ts';
+import { callSettings } from './call-settings.ts';
 import { engineSettings } from './engine-settings.ts';
 import { imageSettings } from './image-settings.ts';
+import { notifySchema, receiverSchema } from './notify-settings.ts';
 
 /** What stands in `from` of an input, for messages. */
 export const INPUT_RULE = `must be "event.object", "event.file", an address s3://<connection>/<bucket>/<key>, or where a secret stands: ${SECRET_FORMS}`;
@@ -70,6 +72,7 @@ export const serverSchema = strictObject({
   maxBody: size({ min: 1024, max: 64 * MIB })
     .prefault('1Mi')
     .describe('Largest body of a request.'),
+  ...callSettings,
   maxRunningTasks: range({ min: 1, max: 10_000 }, z.int())
     .optional()
     .describe('Containers that run at the same time; absent = as many as the host has room for.'),
@@ -86,6 +89,9 @@ export const serverSchema = strictObject({
     .describe('How long decided events are kept.'),
   engine: engineSettings,
   ...imageSettings,
+  notify: notifySchema
+    .optional()
+    .describe('Who is told of the executions of every job that does not say otherwise.'),
 }).describe('Settings of the gateway itself.');
 
 const volume = strictObject({
@@ -266,6 +272,13 @@ export const jobSchema = strictObject({
     .max(MAX_STAGED)
     .default([])
     .describe('Files that are taken out of it after exit code 0 and stored as objects.'),
+  output: z
+    .enum(['text', 'json'])
+    .optional()
+    .describe(
+      'Whatever a task writes to the file that TAPPET_OUTPUT names (64 KiB at most) is its output, for the API and for callers that wait; absent: there is none.',
+    ),
+  notify: notifySchema.optional(),
   labels,
   annotations: labels,
 }).describe('What to run.');
@@ -307,7 +320,12 @@ export const triggerSchema = strictObject({
 const httpUrl = z.string().regex(/^https?:\/\/[^\s#]+$/, 'must be an address that begins with https://');
 
 export const issuerSchema = strictObject({
-  preset: z.literal('google').optional().describe("Google's accounts: Cloud Scheduler, Pub/Sub, Eventarc."),
+  preset: z
+    .enum(['google', 'github-actions', 'kubernetes', 'generic'])
+    .optional()
+    .describe(
+      'Whose tokens these are: fills in what is known of them, and offers their claims by name. Default: generic.',
+    ),
   issuer: httpUrl.optional().describe('Must equal the iss of its tokens to the letter.'),
   jwks: z
     .union([httpUrl, strictObject({ keys: z.array(z.record(z.string(), z.json())).min(1) })], {
@@ -315,17 +333,30 @@ export const issuerSchema = strictObject({
     })
     .optional()
     .describe('Address of the keys, or the keys themselves; absent = by discovery.'),
-  algorithms: z.array(z.string()).min(1).optional().describe('Default: RS256, PS256, ES256, EdDSA.'),
+  algorithms: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe("Default: RS256, PS256, ES256, EdDSA, or the preset's."),
   clockSkew: duration({ min: 0, max: 300_000 })
     .prefault('30s')
     .describe('Allowed difference between clocks.'),
   maxLifetime: duration({ min: 60_000, max: 30 * DAY })
     .prefault('24h')
     .describe('Longest accepted lifetime of a token.'),
+  maxKeyAge: duration({ min: 10 * 60_000, max: 30 * DAY })
+    .prefault('24h')
+    .describe('How long known keys go on while the issuer cannot be reached.'),
   allowHttp: z
     .boolean()
     .default(false)
     .describe('Allow http:// for discovery and keys: loopback and closed networks only.'),
+  allowPrivateAddresses: z
+    .boolean()
+    .optional()
+    .describe(
+      'Read keys also from loopback, private and link-local addresses, as of an issuer in the same cluster. Default: as allowHttp.',
+    ),
 }).describe('Who signs tokens that webhooks trust.');
 
 const named = <T extends z.ZodType>(schema: T) => z.record(z.string().regex(NAME_PATTERN), schema);
@@ -336,6 +367,7 @@ export const configSchema = strictObject({
   server: serverSchema.optional(),
   issuers: named(issuerSchema).optional(),
   connections: named(s3ConnectionSchema).optional(),
+  notifications: named(receiverSchema).optional(),
   jobs: named(jobSchema).optional(),
   triggers: named(triggerSchema).optional(),
 }).describe('Tappet configuration.');

@@ -1,7 +1,8 @@
 import type { DecisionOutcome } from './decision.ts';
-import type { EnvValue, PullPolicy, RetryReason } from './job.ts';
+import type { EnvValue, OutputFormat, PullPolicy, RetryReason } from './job.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { LogStream } from './log-sink.ts';
+import type { NotificationKind, NotificationState, NotifySpec } from './notify.ts';
 import type { Severity } from './severity.ts';
 import type { InputSpec, OutputSpec } from './staging.ts';
 import type { AttemptState, ExecutionState, TaskState } from './states.ts';
@@ -51,6 +52,10 @@ export interface TemplateResource {
   readonly volumes: readonly { readonly bind: string; readonly to: string; readonly readOnly: boolean }[];
   readonly inputs?: readonly InputResource[];
   readonly outputs?: readonly OutputSpec[];
+  /** What the file named by TAPPET_OUTPUT is read as; absent = it is not read. */
+  readonly output?: OutputFormat;
+  /** Names of receivers. */
+  readonly notify?: NotifySpec;
 }
 export interface RetryResource {
   readonly backoff: 'none' | 'constant' | 'exponential';
@@ -128,6 +133,26 @@ export interface ExecutionResource extends ResourceMeta {
   readonly cancelRequestTime: string | null;
   /** When what is not done is cancelled. */
   readonly deadline: string | null;
+  /** Who is told of it, newest first, at most 100; only where one execution was asked for. */
+  readonly notifications?: readonly NotificationResource[];
+}
+
+/** One message to one receiver. */
+export interface NotificationResource {
+  /** The `webhook-id` under which it is sent. */
+  readonly id: string;
+  readonly receiver: string;
+  readonly kind: NotificationKind;
+  readonly execution: string;
+  readonly job: string;
+  readonly state: NotificationState;
+  readonly attempts: number;
+  readonly createTime: string;
+  /** Of the next try; null where there is none, or it waits behind an earlier one of its job. */
+  readonly nextTime: string | null;
+  readonly endTime: string | null;
+  readonly lastStatus: number | null;
+  readonly lastError: string | null;
 }
 
 /** What the attempts used that ran and have ended. null = not known. */
@@ -200,6 +225,8 @@ export interface AttemptResource {
   readonly logBytes: { readonly stdout: number; readonly stderr: number } | null;
   /** null where its container did not start (yet). */
   readonly usage: AttemptUsageResource | null;
+  /** What the task handed back, of a job with `output`: a text, or any JSON; absent = nothing. */
+  readonly output?: Json;
   readonly createTime: string;
   readonly startTime: string | null;
   readonly deadline: string | null;

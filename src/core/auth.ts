@@ -18,9 +18,20 @@ export interface Auth {
 export interface VerifyRequest {
   readonly headers: Headers;
   readonly body: Uint8Array;
+  /** Who calls, as the gateway knows it; absent = unknown, which is on no list. */
+  readonly remoteAddress?: string;
+  /** The other end of the connection, where a proxy there has told of another `remoteAddress`. */
+  readonly peerAddress?: string;
 }
 export type VerifyResult =
-  | { readonly ok: true; readonly claims: JsonObject }
+  | {
+      readonly ok: true;
+      readonly claims: JsonObject;
+      /** Only the body is vouched for: whoever has seen one call could repeat it with other headers. Absent = the call. */
+      readonly covers?: 'body';
+      /** The id that is signed along with the body; no header may name another. */
+      readonly id?: string;
+    }
   /** `reason` is for the log, never for the sender. */
   | { readonly ok: false; readonly reason: string }
   /** The verifier cannot answer now (issuer unreachable and no key known): 503, not 401. */
@@ -31,29 +42,110 @@ export type Verify = (request: VerifyRequest) => Promise<VerifyResult>;
 
 // ---- what a user configures -----------------------------------------------------------------------------------
 
-/** Exactly one of these stands in a webhook's `auth`; there is no default. */
-export type AuthSpec =
+/** Who may call; there is no default. `addresses` beside another condition: both must hold. */
+export type AuthSpec = 'none' | CallerSpec | (AnyOfSpec & FromSpec);
+
+/** One condition, and where calls must come from; or that alone. */
+export type CallerSpec = (CredentialSpec & FromSpec) | Required<FromSpec>;
+
+interface FromSpec {
+  /** Addresses and networks (CIDR), IPv4 and IPv6; never empty. */
+  readonly addresses?: readonly string[];
+}
+interface AnyOfSpec {
+  /** The first that holds counts. */
+  readonly anyOf: readonly CallerSpec[];
+}
+
+export type CredentialSpec =
   | { readonly oidc: OidcSpec }
   | { readonly hmac: HmacSpec }
-  | { readonly bearer: { readonly token: SecretRef } }
-  | 'none';
+  | { readonly gitlab: TokenSpec }
+  | { readonly bearer: TokenSpec }
+  | { readonly basic: BasicSpec }
+  | { readonly clientCertificate: ClientCertificateSpec };
 
-export interface OidcSpec {
+/** Several count alike, so that a secret can be exchanged without a gap. */
+export type TokenSpec = { readonly token: SecretRef } | { readonly tokens: readonly SecretRef[] };
+
+export interface OidcSpec extends IdentitySpec {
   /** A name under `issuers`. */
   readonly issuer: string;
   /** The token's `aud` must name one of these exactly. */
   readonly audience: string | readonly string[];
-  /** CEL over `claims`; at least one identity condition is mandatory. */
-  readonly require: string;
+  /** CEL over `claims`. */
+  readonly require?: string | undefined;
+  /** Whoever has a token of the issuer for the audience may call. Else a condition or `require` must say who. */
+  readonly anyone?: true | undefined;
 }
 
-export interface HmacSpec {
-  readonly secret: SecretRef;
+/** Claims that must be one of a list, to the letter; of several lists all must hold. An absent list asks for nothing. */
+export interface IdentitySpec {
+  /** `email`, and `email_verified` must be true. */
+  readonly emails?: readonly string[] | undefined;
+  /** `sub` */
+  readonly subjects?: readonly string[] | undefined;
+  /** GitHub's numbers, which stay when a repository is renamed: `repository_id`, `repository_owner_id`. */
+  readonly repositoryIds?: readonly string[] | undefined;
+  readonly repositoryOwnerIds?: readonly string[] | undefined;
+  /** GitHub's `job_workflow_ref`, `ref`, `environment`, `event_name`. */
+  readonly workflows?: readonly string[] | undefined;
+  readonly refs?: readonly string[] | undefined;
+  readonly environments?: readonly string[] | undefined;
+  readonly events?: readonly string[] | undefined;
+  /** Kubernetes, as `<namespace>/<name>`. */
+  readonly serviceAccounts?: readonly string[] | undefined;
+  readonly namespaces?: readonly string[] | undefined;
+}
+
+/** HMAC-SHA256 over the raw body (and, by scheme, a time); `standard-webhooks` takes Ed25519 too. */
+export type HmacSpec = HmacScheme &
+  ({ readonly secret: SecretRef } | { readonly secrets: readonly SecretRef[] });
+
+export type HmacScheme = GenericHmac | { readonly scheme: 'github' } | TimedHmac | StandardWebhooksHmac;
+
+/** Absent scheme = `generic`. */
+export interface GenericHmac {
+  readonly scheme?: 'generic';
   /** Default `x-hub-signature-256`. */
   readonly header: string;
   /** What stands before the digest in the header; default `sha256=`. */
   readonly prefix: string;
   readonly encoding: 'hex' | 'base64';
+  /** Absent = only the body is signed, whenever it was. */
+  readonly timestamp?: {
+    /** Carries whole seconds since 1970. */
+    readonly header: string;
+    /** What is signed: text with `{timestamp}` and, at its end, `{body}`. */
+    readonly signed: string;
+    readonly toleranceMs: number;
+  };
+}
+
+interface SignedTime {
+  /** How far the signed time may lie from the gateway's clock, to either side. */
+  readonly toleranceMs: number;
+}
+export interface TimedHmac extends SignedTime {
+  readonly scheme: 'stripe' | 'slack';
+}
+export interface StandardWebhooksHmac extends SignedTime {
+  readonly scheme: 'standard-webhooks';
+}
+
+export type BasicSpec = { readonly user: string } & (
+  | { readonly password: SecretRef }
+  | { readonly passwords: readonly SecretRef[] }
+);
+
+/** What a proxy that ends TLS says of the certificate that a caller proved to own. */
+export interface ClientCertificateSpec {
+  readonly header: string;
+  /** Whose word counts: the addresses and networks of the proxy; never empty. */
+  readonly proxies: readonly string[];
+  /** What the header must hold: one of the subjects to the letter, or one of the fingerprints (hex, without colons, lower case). */
+  readonly subjects?: readonly string[];
+  readonly fingerprints?: readonly string[];
 }
 
 /** A trusted token issuer. `iss` must equal `issuer` to the letter. */
@@ -68,4 +160,8 @@ export interface IssuerSpec {
   readonly maxLifetimeMs: number;
   /** Plain http for discovery and keys; only for loopback and closed networks. */
   readonly allowHttp: boolean;
+  /** Keys may be read from addresses that are not on the public Internet. */
+  readonly allowPrivateAddresses: boolean;
+  /** How long known keys go on while the issuer cannot be read. */
+  readonly maxKeyAgeMs: number;
 }

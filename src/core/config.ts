@@ -3,17 +3,21 @@ import type { AuthSpec, IssuerSpec } from './auth.ts';
 import type { EngineLimits } from './engine-limits.ts';
 import type { ConnectionSpec } from './objects.ts';
 import type { Limits, JobSpec } from './job.ts';
+import type { NotifySpec, ReceiverSpec } from './notify.ts';
 import type { PullLimits, RegistrySpec } from './registry.ts';
-import type { JsonObject } from './json.ts';
+import type { Json, JsonObject } from './json.ts';
 import type { CloudEvent, Origin } from './event.ts';
 import type { RunMapping } from './trigger.ts';
-import type { Condition, Template } from './expression.ts';
+import type { Condition, Scope, Template } from './expression.ts';
+import type { SecretRef } from './secrets.ts';
 
 /** The whole configuration: validated, every default filled in, every expression compiled, frozen. */
 export interface Config {
   readonly server: ServerSettings;
   readonly issuers: ReadonlyMap<string, IssuerSpec>;
   readonly connections: ReadonlyMap<string, ConnectionSpec>;
+  /** Who is told of executions. */
+  readonly notifications: ReadonlyMap<string, ReceiverSpec>;
   readonly jobs: ReadonlyMap<string, JobDefinition>;
   readonly triggers: ReadonlyMap<string, TriggerDefinition>;
 }
@@ -24,6 +28,10 @@ export interface ServerSettings {
   readonly port: number;
   readonly dataDir: string;
   readonly maxBodyBytes: number;
+  /** Of calls to hooks from one address (of IPv6: from one /64); null = none. */
+  readonly rateLimit: RateLimit | null;
+  /** Addresses and networks of proxies whose word about who calls counts. */
+  readonly trustedProxies: readonly string[];
   /** Containers at the same time; null = as many as there is room for. */
   readonly maxRunningTasks: number | null;
   readonly admission: AdmissionSettings;
@@ -40,6 +48,14 @@ export interface ServerSettings {
   readonly allowedImages: readonly string[] | null;
   /** null = images are never removed. */
   readonly imagePrune: { readonly unusedForMs: number } | null;
+  /** Of jobs that say nothing else; they have it in their specs already. null = nobody. */
+  readonly notify: NotifySpec | null;
+}
+
+/** So many calls at once, and as many again in each `perMs`, evenly. */
+export interface RateLimit {
+  readonly requests: number;
+  readonly perMs: number;
 }
 
 /** What plans are checked against. */
@@ -72,6 +88,10 @@ export interface TriggerDefinition {
   readonly origin: Origin;
   /** Whether an event of its origin is for it at all; absent = each is. Pure; no decision is stored where it is false. */
   readonly concerns?: (event: CloudEvent) => boolean;
+  /** Of a webhook with an `id`: names an event, over `event`, `claims` and `headers`. */
+  readonly identify?: Template;
+  /** Of a webhook with an `answer`. */
+  readonly answer?: AnswerTemplates;
   readonly when: Condition | null;
   readonly run: RunMapping;
   readonly etag: string;
@@ -82,9 +102,47 @@ export interface TriggerDefinition {
 /** What a kind's own `config.ts` parses to. */
 export type SourceSpec =
   | { readonly kind: 'cron'; readonly cron: string; readonly zone: string }
-  | { readonly kind: 'webhook'; readonly auth: AuthSpec }
+  | WebhookSourceSpec
   | StorageSourceSpec
   | FilesSourceSpec;
+
+export interface WebhookSourceSpec {
+  readonly kind: 'webhook';
+  readonly auth: AuthSpec;
+  /** Text of the template that names an event; absent = what the sender calls it. */
+  readonly id?: string;
+  /** How long a known id makes a duplicate; absent = 24 h. */
+  readonly rememberMs?: number;
+  /** Absent = CloudEvents in any mode, or whatever else is sent. */
+  readonly format?: 'pubsub';
+  /** Of verified calls; absent = none. */
+  readonly rateLimit?: RateLimit;
+  /** Which senders of CloudEvents may ask for permission to send (`WebHook-Request-Origin`); `*` = all. Absent = none. */
+  readonly allowedOrigins?: readonly string[];
+  /** What callers hear; absent = at once, and what became of the event. */
+  readonly answer?: AnswerSpec;
+  /** How the sender sees that this address is meant to get its events; absent = it does not ask. */
+  readonly challenge?: 'slack' | 'microsoft' | { readonly meta: { readonly verifyToken: SecretRef } };
+}
+
+export interface AnswerSpec {
+  /** So long at most for the end of the execution; absent = not at all. */
+  readonly waitMs?: number;
+  /** A number, or the text of a template. */
+  readonly status?: number | string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Texts in it are templates. */
+  readonly body?: Json;
+}
+/** An `AnswerSpec`, compiled over `event`, `claims` and `execution`. */
+export interface AnswerTemplates {
+  /** Whether it says anything but how long to wait. */
+  readonly words: boolean;
+  readonly status?: number | Template;
+  readonly headers: readonly (readonly [name: string, value: Template])[];
+  /** Errors: those of the first template that cannot be rendered. */
+  readonly body?: (scope: Scope) => Json;
+}
 
 export interface StorageSourceSpec {
   readonly kind: 'storage';

@@ -33,8 +33,12 @@ export interface NewEvent {
   /** Verified claims of the sender (a token's payload); absent where there was nothing to verify. */
   readonly claims?: JsonObject;
   readonly verdict?: SourceVerdict;
-  /** How long the identity is remembered, in ms; absent = as long as the event is kept, at least a day. */
+  /** How long the identity is remembered, in ms, whether or not the event is kept so long; absent = 30 days. */
   readonly rememberMs?: number;
+  /** The way in has bounded its `data` already. */
+  readonly bounded?: true;
+  /** Of what came with the identity, see `dataDigest`: with another it is no duplicate but a mistake. Absent = whatever comes is one. */
+  readonly digest?: string;
 }
 
 /** An event as the store has it. Times are epoch milliseconds. */

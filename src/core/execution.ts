@@ -141,6 +141,8 @@ export interface AttemptResult {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly endTime: number;
+  /** What the task handed back, of a job with `output`; absent = nothing. */
+  readonly output?: string;
 }
 
 /** Bytes per stream. */
@@ -173,6 +175,8 @@ export interface Attempt extends AttemptKey {
   readonly logBytes: LogBytes | null;
   /** null where its container did not start (yet). */
   readonly usage: AttemptUsage | null;
+  /** Of its end; absent = nothing was handed back. */
+  readonly output?: string;
 }
 
 /** Never holds a secret's value. */

@@ -1,8 +1,12 @@
 import type { JsonObject, Json } from './json.ts';
 
 /** The names that an expression may read. Which of them are allowed depends on where it stands. */
-export const ROOTS = ['event', 'claims', 'captures', 'trigger', 'task'] as const;
-export type Root = (typeof ROOTS)[number];
+export const ROOTS = ['event', 'claims', 'captures', 'headers', 'trigger', 'task'] as const;
+/** What the answer to a caller is made of. */
+export const ANSWER_ROOTS = ['event', 'claims', 'execution'] as const;
+export type Root = (typeof ROOTS)[number] | (typeof ANSWER_ROOTS)[number];
+export const isRoot = (name: string): name is Root =>
+  [...ROOTS, ...ANSWER_ROOTS].some((root) => root === name);
 export type Scope = { readonly [R in Root]?: JsonObject };
 
 /** A compiled bare CEL expression that must give a boolean (`when`, `require`). */

@@ -1,3 +1,4 @@
+import type { NotifySpec } from './notify.ts';
 import type { SecretRef } from './secrets.ts';
 import type { InputSpec, OutputSpec } from './staging.ts';
 
@@ -50,7 +51,13 @@ export interface JobSpec {
   readonly inputs?: readonly InputSpec[];
   /** Taken out of it after exit code 0, before the attempt has succeeded; absent = none. */
   readonly outputs?: readonly OutputSpec[];
+  /** What the file named by TAPPET_OUTPUT holds after exit code 0 is the task's output; absent = there is none. */
+  readonly output?: OutputFormat;
+  /** Who is told of its executions; absent = nobody. */
+  readonly notify?: NotifySpec;
 }
+
+export type OutputFormat = 'text' | 'json';
 
 /** Ends of an attempt that use up a retry: the user's code ended it, or what it asked for. */
 export const RETRY_REASONS = [

@@ -16,6 +16,7 @@ export const PERMISSIONS = [
   'tappet.triggers.fire',
   'tappet.events.get',
   'tappet.events.list',
+  'tappet.notifications.list',
   'tappet.status.get',
   'tappet.links.create',
 ] as const;

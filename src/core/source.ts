@@ -4,6 +4,7 @@ import type { CloudEvent, NewEvent } from './event.ts';
 import type { Json } from './json.ts';
 import type { Log } from './log.ts';
 import type { ObjectStore } from './objects.ts';
+import type { ExecutionState } from './states.ts';
 import type { AcceptResult, EventOutcome, StateRow, StateWrite } from './store.ts';
 
 /**
@@ -53,7 +54,10 @@ export interface TriggerStatus {
 export type ManualEvent = Pick<CloudEvent, 'type' | 'source' | 'data'>;
 
 export interface RequestInfo {
+  /** Who calls: the other end of the connection, or whom a trusted proxy there names. */
   readonly remoteAddress: string;
+  /** The other end of the connection, where a trusted proxy has named another `remoteAddress`. */
+  readonly peerAddress?: string;
 }
 
 export interface SourceContext {
@@ -61,10 +65,20 @@ export interface SourceContext {
   accept(params: SourceAccept): Promise<AcceptResult>;
   /** What became of an event, as soon as it is `decided`; undefined where that did not happen within `withinMs`. */
   outcome(uid: string, params: { until: 'decided'; withinMs: number }): Promise<EventOutcome | undefined>;
+  /**
+   * How these executions ended, or how they are after `withinMs`, when `signal` aborts, or at once where too many wait;
+   * `bytes`: what the caller keeps meanwhile. Those that are gone are left out. Errors: STORE_UNAVAILABLE.
+   */
+  results(
+    executions: readonly string[],
+    params: { withinMs: number; bytes: number; signal: AbortSignal },
+  ): Promise<readonly ExecutionResult[]>;
   readState(key: string): Promise<StateRow | undefined>;
   scanState(prefix: string, after: string | null, limit: number): Promise<StateRow[]>;
   /** Compiled from the trigger's `auth`; absent where the kind has none. */
   readonly verify?: Verify;
+  /** Of a webhook whose sender asks with a token whether the address is right: takes that as a bearer token. */
+  readonly verifyChallenge?: Verify;
   /** The object store of a connection; absent for other kinds. */
   readonly objects?: ObjectStore;
   readonly clock: Clock;
@@ -72,6 +86,17 @@ export interface SourceContext {
   /** A new unique id, for senders that bring none. */
   newId(): string;
   readonly log: Log;
+}
+export interface ExecutionResult {
+  readonly execution: string;
+  readonly state: ExecutionState;
+  readonly ended: boolean;
+  readonly reason: string | null;
+  readonly message: string | null;
+  /** Of a job with `output` and one task, when it has ended; null = it handed back nothing. */
+  readonly output?: Json;
+  /** The same of several tasks, by index; of the first 100. */
+  readonly outputs?: Json[];
 }
 export interface SourceAccept {
   readonly events: readonly NewEvent[];

@@ -44,6 +44,11 @@ export const INPUT_MODE = 0o644;
 /** The program may run as any user, and the file is root's: whoever is in the container may read it. */
 export const SECRET_MODE = 0o444;
 
+/** Named by TAPPET_OUTPUT. Made before the start, so that a program of any user can write to it. */
+export const OUTPUT_PATH = '/tappet/output';
+export const OUTPUT_MODE = 0o666;
+export const OUTPUT_MAX_BYTES = 64 * 1024;
+
 export interface Address {
   readonly connection: string;
   readonly bucket: string;

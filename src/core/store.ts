@@ -12,8 +12,12 @@ import type {
   Task,
 } from './execution.ts';
 import type { JsonObject, Json } from './json.ts';
+import type { NotificationStore } from './notify.ts';
+import type { Page, PageParams } from './page.ts';
 import type { ExecutionState } from './states.ts';
 import type { AttemptUsage } from './usage.ts';
+
+export type { Page, PageParams } from './page.ts';
 
 /**
  * The store port. Every method is one transaction, named after what the caller wants. All writes of one
@@ -31,6 +35,7 @@ export interface Store
     EngineStore,
     ExecutorStore,
     QueryStore,
+    NotificationStore,
     MaintenanceStore {
   /** Opens, migrates forward. Errors: DATA_FOLDER_UNUSABLE. */
   open(): Promise<void>;
@@ -43,7 +48,10 @@ export interface Store
 // ---- inbox -------------------------------------------------------------------------------------------------
 
 export interface InboxStore {
-  /** Commits events, identities and state rows together, or nothing (`conflict`: an `expect` no longer held). */
+  /**
+   * Commits events, identities and state rows together, or nothing (`conflict`: an `expect` no longer held).
+   * Errors: ID_REUSED where an identity is known with another digest; then nothing was stored.
+   */
   acceptEvents(params: AcceptParams): Promise<AcceptResult>;
   /** What is committed, also where it may still be on its way to the disk: for what only leads to a later write. So does `scanState`. */
   readState(origin: Origin, key: string): Promise<StateRow | undefined>;
@@ -62,6 +70,8 @@ export interface AcceptEvent {
   readonly claims: JsonObject | null;
   readonly verdict: SourceVerdict | null;
   readonly rememberMs: number;
+  /** Kept with the identity; see `NewEvent`. */
+  readonly digest?: string;
 }
 export interface StateRow {
   readonly key: string;
@@ -94,7 +104,10 @@ export interface RoutingStore {
   undecidedEvents(limit: number): Promise<StoredEvent[]>;
   /** All decisions on one event and the executions that they cause, once: `gone` where the event is not stored or has been decided. */
   decide(params: DecideParams): Promise<'decided' | 'gone'>;
-  /** What became of an event, or undefined where there is none. */
+  /**
+   * What became of an event, or undefined where there is none. Of one that was pruned before its identity was
+   * forgotten: the decisions, without the values that they read, and no executions.
+   */
   eventOutcome(uid: string): Promise<EventOutcome | undefined>;
 }
 export interface DecideParams {
@@ -132,6 +145,8 @@ export interface DefinitionKey {
   readonly etag: string;
   /** Of a job: so many of its executions run at the same time, the others wait their turn; absent = any number. */
   readonly maxConcurrentExecutions?: number;
+  /** Of a job: somebody is told when it fails or recovers; absent = nobody, and how it last ended is forgotten. */
+  readonly tellsOfFailures?: true;
 }
 export interface DefinitionRow extends DefinitionKey {
   readonly uid: string;
@@ -300,16 +315,6 @@ export interface CancelResult {
 }
 
 // ---- readers -----------------------------------------------------------------------------------------------
-
-/** `cursor` is opaque, from an earlier page. `size` 1..1000. */
-export interface PageParams {
-  readonly size: number;
-  readonly cursor?: string;
-}
-export interface Page<T> {
-  readonly items: readonly T[];
-  readonly nextCursor: string | null;
-}
 
 /** Reads see what is committed. Lists are newest first unless they say otherwise. */
 export interface QueryStore {

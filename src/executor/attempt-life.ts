@@ -16,6 +16,7 @@ import { LogCapture } from './log-capture.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Ended } from './outcome.ts';
 import { storeOutputs } from './outputs.ts';
+import { takeOutput } from './output-value.ts';
 import { Stopper } from './stopper.ts';
 import { usageAtEnd } from './usage-meter.ts';
 import type { Gauge } from './usage-meter.ts';
@@ -268,15 +269,13 @@ export class AttemptLife {
       engineWasAway: ended.state === 'exited' && gate.wasAwayAround(ended.endTime),
       lastMemoryBytes: this.#gauge?.lastMemoryBytes ?? null,
     });
-    const result = await storeOutputs(
-      {
-        context: this.#context,
-        execution: this.#execution,
-        attempt: () => this.#attempt,
-        stopAsked: this.#stopAsked.promise,
-      },
-      outcome,
-    );
+    const params = {
+      context: this.#context,
+      execution: this.#execution,
+      attempt: () => this.#attempt,
+      stopAsked: this.#stopAsked.promise,
+    };
+    const result = await storeOutputs(params, await takeOutput(params, outcome));
     const note = complete ? '' : ' The end of its output could not be read from the engine.';
     const usage = usageAtEnd(this.#gauge?.usage ?? this.#attempt.usage, ended, this.#execution.spec);
     await this.#store({ ...result, message: result.message + note }, bytes, usage);

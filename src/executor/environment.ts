@@ -1,4 +1,5 @@
 import type { AttemptKey, Execution } from '../core/execution.ts';
+import { OUTPUT_PATH } from '../core/staging.ts';
 
 /** The whole environment of a container: the job's (rendered), and Cloud Run's five names, which nothing overrides. */
 export function taskEnvironment(
@@ -13,5 +14,6 @@ export function taskEnvironment(
     CLOUD_RUN_TASK_INDEX: String(key.index),
     CLOUD_RUN_TASK_ATTEMPT: String(key.attempt),
     CLOUD_RUN_TASK_COUNT: String(execution.spec.taskCount),
+    ...(execution.spec.output === undefined ? {} : { TAPPET_OUTPUT: OUTPUT_PATH }),
   };
 }

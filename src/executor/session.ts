@@ -57,7 +57,7 @@ export class Session {
   lose(why: string): void {
     if (this.signal.aborted) return;
     this.#log.warn(
-      `No longer in charge of the container engine: ${why}. Running containers are left alone.`,
+      `No longer in charge of the container engine: ${why.replace(/\.$/, '')}. Running containers are left alone.`,
       {
         epoch: this.epoch,
       },

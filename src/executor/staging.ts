@@ -5,7 +5,14 @@ import type { LocalFiles } from '../core/local-files.ts';
 import type { Objects } from '../core/objects.ts';
 import type { StagedFile } from '../core/runner.ts';
 import type { Secrets } from '../core/secrets.ts';
-import { addressText, INPUT_MODE, inputAddress, SECRET_MODE } from '../core/staging.ts';
+import {
+  addressText,
+  INPUT_MODE,
+  inputAddress,
+  OUTPUT_MODE,
+  OUTPUT_PATH,
+  SECRET_MODE,
+} from '../core/staging.ts';
 import type { Address, InputSpec, PinnedObject } from '../core/staging.ts';
 import { noting } from './noting.ts';
 
@@ -16,7 +23,7 @@ export interface StagingPorts {
 }
 
 export interface InputsParams extends StagingPorts {
-  readonly spec: Pick<JobSpec, 'inputs'>;
+  readonly spec: Pick<JobSpec, 'inputs' | 'output'>;
   readonly rendered: RenderedSpec;
   /** Ends what is being read. */
   readonly signal: AbortSignal;
@@ -32,7 +39,8 @@ export class Inputs {
   }
 
   get any(): boolean {
-    return (this.#params.spec.inputs ?? []).length > 0;
+    const { inputs = [], output } = this.#params.spec;
+    return inputs.length > 0 || output !== undefined;
   }
 
   /** Whether any of them may take long: a secret does not. */
@@ -53,6 +61,8 @@ export class Inputs {
       const mode = input.mode ?? (typeof input.from === 'string' ? INPUT_MODE : SECRET_MODE);
       yield { to: input.to, size, mode, body: this.#whole(input, size, body) };
     }
+    if (this.#params.spec.output !== undefined)
+      yield { to: OUTPUT_PATH, size: 0, mode: OUTPUT_MODE, body: once(Buffer.alloc(0)) };
   }
 
   async #open(input: InputSpec, index: number): Promise<Pick<StagedFile, 'size' | 'body'>> {

@@ -1,7 +1,7 @@
 import type { parse } from '@bufbuild/cel';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { Scope } from '../core/expression.ts';
-import { ROOTS } from '../core/expression.ts';
+import { isRoot } from '../core/expression.ts';
 import type { Root } from '../core/expression.ts';
 
 export type Parsed = ReturnType<typeof parse>;
@@ -56,7 +56,6 @@ const TYPE_NAMES = new Set([
   'null_type',
   'type',
 ]);
-const isRoot = (name: string): name is Root => ROOTS.some((root) => root === name);
 
 /** Walks an expression. `isFunction` tells qualified names (`strings.quote`) from methods. */
 export function inspect(expr: Expr, isFunction: (name: string) => boolean): Inspection {

@@ -1,4 +1,5 @@
 import type { RequestInfo } from '../core/source.ts';
+import { ClientAddresses } from './client-address.ts';
 import type { HttpDeps } from './deps.ts';
 import { Routes } from './permissions.ts';
 import type { DeclaredRoute } from './permissions.ts';
@@ -11,6 +12,7 @@ import { pageRoutes } from './page/routes.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { linkRoutes } from './routes/links.ts';
 import { logRoutes } from './routes/logs.ts';
+import { notificationRoutes } from './routes/notifications.ts';
 import { notifyRoutes } from './routes/notify.ts';
 import { statusRoutes } from './routes/status.ts';
 import { taskRoutes } from './routes/tasks.ts';
@@ -31,6 +33,7 @@ export interface App {
 export function createApp(deps: HttpDeps): App {
   const closing = new AbortController();
   const routes = new Routes(deps);
+  const addresses = new ClientAddresses();
   hookRoutes(routes);
   notifyRoutes(routes);
   healthRoutes(routes);
@@ -41,11 +44,15 @@ export function createApp(deps: HttpDeps): App {
   logRoutes(routes, closing.signal);
   triggerRoutes(routes);
   eventRoutes(routes);
+  notificationRoutes(routes);
   statusRoutes(routes);
   linkRoutes(routes);
   pageRoutes(routes);
   return {
-    fetch: async (request, info) => routes.hono.fetch(request, info),
+    fetch: async (request, info) => {
+      const { trustedProxies } = deps.config().server;
+      return routes.hono.fetch(request, addresses.seen(info, request, trustedProxies));
+    },
     close: () => closing.abort(),
     routes: routes.declared,
     mounted: routes.hono.routes,

@@ -5,6 +5,7 @@ import type { Config, JobDefinition, TriggerDefinition } from '../core/config.ts
 import type { Cause, NewExecution } from '../core/execution.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Limits, Overrides } from '../core/job.ts';
+import type { NotificationStore } from '../core/notify.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { LogSink } from '../core/log-sink.ts';
 import type { Log } from '../core/log.ts';
@@ -52,6 +53,7 @@ export interface HttpDeps {
 }
 
 export type HttpStore = QueryStore &
+  Pick<NotificationStore, 'listNotifications'> &
   Pick<ExecutorStore, 'createExecution' | 'cancelExecution' | 'rerunExecution'> &
   Pick<MaintenanceStore, 'deleteExecution'>;
 

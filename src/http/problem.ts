@@ -17,6 +17,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   EXPRESSION_FAILED: { status: 422, title: 'An expression failed' },
   EXPRESSION_INVALID: { status: 422, title: 'An expression is not valid' },
   GATEWAY_UNREACHABLE: { status: 502, title: 'The gateway cannot be reached' },
+  ID_REUSED: { status: 422, title: 'The id stands for something else' },
   ILLEGAL_TRANSITION: { status: 409, title: 'Not possible in the present state' },
   IMAGE_DISK_FULL: { status: 502, title: 'There is no room for the image' },
   IMAGE_NOT_FOUND: { status: 502, title: 'The image was not found' },

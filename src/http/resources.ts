@@ -22,6 +22,7 @@ import { flattenEvent } from '../core/event.ts';
 import type { StoredEvent } from '../core/event.ts';
 import type { Attempt, Cause, Execution, NewExecution, Task } from '../core/execution.ts';
 import { JOB_DEFAULTS } from '../core/job.ts';
+import type { Json } from '../core/json.ts';
 import type { JobSpec, RetryPolicy } from '../core/job.ts';
 import type { TriggerStatus } from '../core/source.ts';
 import type { InputSpec } from '../core/staging.ts';
@@ -233,12 +234,17 @@ export function attemptResource(attempt: Attempt, spec: JobSpec): AttemptResourc
     imageDigest: attempt.imageDigest,
     logBytes: attempt.logBytes,
     usage: attempt.usage === null ? null : attemptUsageResource(attempt.usage, spec),
+    ...(attempt.output === undefined ? {} : { output: outputValue(attempt.output, spec) }),
     createTime: time(attempt.createTime),
     startTime: optionalTime(attempt.startTime),
     deadline: optionalTime(attempt.deadline),
     endTime: optionalTime(attempt.endTime),
   };
 }
+
+/** As a reader wants it: checked when it was taken. */
+export const outputValue = (output: string, spec: Pick<JobSpec, 'output'>): Json =>
+  spec.output === 'json' ? (JSON.parse(output) as Json) : output;
 
 function decisionResource(decision: Decision): DecisionResource {
   return { ...decision, decideTime: time(decision.decideTime) };

@@ -28,6 +28,7 @@ const READING: ReadonlySet<Permission> = new Set([
   'eventarc.triggers.list',
   'tappet.events.get',
   'tappet.events.list',
+  'tappet.notifications.list',
   'tappet.status.get',
 ]);
 

@@ -4,6 +4,7 @@ import type { Ids } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
 import type { ManualEvent } from '../core/source.ts';
 import type { EventOutcome } from '../core/store.ts';
+import { dataDigest } from '../lib/data-digest.ts';
 import type { Inbox } from './inbox.ts';
 
 const DECISION_WAIT_MS = 5_000;
@@ -30,7 +31,8 @@ export interface FireRequest {
 /**
  * An event of the trigger's own type, made by a person and stored like a real one; only that trigger considers it.
  * `outcome` is undefined where it is stored but what became of it could not be learned yet.
- * Errors, with nothing stored (unless it says that it is not known): NOT_FOUND, INVALID_ARGUMENT, STORE_UNAVAILABLE.
+ * Errors, with nothing stored (unless it says that it is not known): NOT_FOUND, INVALID_ARGUMENT, STORE_UNAVAILABLE,
+ * ID_REUSED (the key came with other data).
  */
 export async function fireTrigger(
   deps: FireDeps,
@@ -48,7 +50,7 @@ export async function fireTrigger(
     datacontenttype: 'application/json',
   } as const;
   const result = await deps.inbox.accept(`api/${request.principal}`, request.trigger, {
-    events: [{ event }],
+    events: [request.idempotencyKey === undefined ? { event } : { event, digest: dataDigest(request.data) }],
   });
   const accepted = result.outcome === 'stored' ? result.events[0] : undefined;
   // No state row was given, so that there is nothing to conflict with.

@@ -19,8 +19,8 @@ export interface InboxDeps {
 }
 
 /**
- * 30 days. A sender that got no answer tries again; the longest schedule in use (Standard Webhooks' example) ends
- * after 75 hours, and an identity that is forgotten before that makes a second execution.
+ * 30 days, where a source says nothing: what its own places (a slot, an object, a file) call the same stays the same
+ * for long. Webhooks have a window of their own.
  */
 export const REMEMBER_MS = 30 * 24 * 60 * 60_000;
 const MAX_DATA_BYTES = 1024 * 1024;
@@ -39,7 +39,7 @@ export class Inbox {
    * Stores events and state rows together and hands the events to routing. Resolves when both are durable; the
    * events' answer stands as soon as it resolves `stored`, even where routing failed (it tries again by itself).
    * `trigger` names the only trigger to consider; null = all that listen to `origin`.
-   * Errors: INVALID_ARGUMENT (nothing stored), STORE_UNAVAILABLE (nothing stored, unless it says that it is not known).
+   * Errors: INVALID_ARGUMENT and ID_REUSED (nothing stored), STORE_UNAVAILABLE (nothing stored, unless it says that it is not known).
    */
   async accept(origin: Origin, trigger: string | null, params: SourceAccept): Promise<AcceptResult> {
     const events = this.#prepare(trigger, params.events);
@@ -47,7 +47,14 @@ export class Inbox {
     // The same turn: whatever is called between these two lines and the store's commit shares it.
     const routed = this.#route(origin, events);
     const result = await accepted;
-    await routed;
+    const failure = await routed;
+    // Where the events themselves were refused, their sender has heard of it: none waits.
+    if (failure !== undefined)
+      this.#deps.log?.warn('accepted events wait for their decision', {
+        origin,
+        events: events.length,
+        error: failure.error,
+      });
     return result;
   }
 
@@ -56,8 +63,8 @@ export class Inbox {
       const message = `${events.length} events at once; at most ${MAX_EVENTS} are taken.`;
       throw new TappetError('INVALID_ARGUMENT', message, { path: 'events' });
     }
-    return events.map(({ event, claims, verdict, rememberMs }) => {
-      validateEvent(event, this.#deps.maxDataBytes?.() ?? MAX_DATA_BYTES);
+    return events.map(({ event, claims, verdict, rememberMs, digest, bounded }) => {
+      validateEvent(event, bounded === true ? Infinity : (this.#deps.maxDataBytes?.() ?? MAX_DATA_BYTES));
       return {
         uid: this.#deps.ids.uid(),
         trigger,
@@ -65,21 +72,22 @@ export class Inbox {
         claims: claims ?? null,
         verdict: verdict ?? null,
         rememberMs: rememberMs ?? REMEMBER_MS,
+        ...(digest === undefined ? undefined : { digest }),
       };
     });
   }
 
   /** Never rejects: the sender's event is stored or not, whatever becomes of the decision. */
-  async #route(origin: Origin, events: readonly AcceptEvent[]): Promise<void> {
-    if (events.length === 0) return;
+  async #route(
+    origin: Origin,
+    events: readonly AcceptEvent[],
+  ): Promise<{ readonly error: unknown } | undefined> {
+    if (events.length === 0) return undefined;
     try {
       await this.#deps.route(this.#candidates(origin, events));
+      return undefined;
     } catch (error) {
-      this.#deps.log?.warn('accepted events wait for their decision', {
-        origin,
-        events: events.length,
-        error,
-      });
+      return { error };
     }
   }
 

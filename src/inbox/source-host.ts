@@ -9,6 +9,7 @@ import type { Log } from '../core/log.ts';
 import type { ObjectStore } from '../core/objects.ts';
 import type {
   Alarms,
+  ExecutionResult,
   ManualEvent,
   RequestInfo,
   Source,
@@ -19,6 +20,7 @@ import type {
 import type { AcceptResult, EventOutcome, InboxStore, StateRow } from '../core/store.ts';
 import { HeapAlarms } from '../lib/alarms.ts';
 import type { Inbox } from './inbox.ts';
+import type { ResultWaits, WaitParams } from './results.ts';
 
 /** One origin to host. */
 export interface HostedSource {
@@ -32,6 +34,8 @@ export interface HostedSource {
   readonly settings?: unknown;
   readonly source: Source;
   readonly verify?: Verify;
+  /** Of the token by which a sender asks whether the address is right. */
+  readonly verifyChallenge?: Verify;
   /** A connection's. */
   readonly objects?: ObjectStore;
 }
@@ -39,6 +43,8 @@ export interface HostedSource {
 export interface SourceHostDeps {
   readonly inbox: Pick<Inbox, 'accept'>;
   readonly store: Pick<InboxStore, 'readState' | 'scanState'>;
+  /** Of callers that wait for results; absent = there are none. */
+  readonly waits?: ResultWaits;
   /** Routing's `waitDecided`. */
   waitDecided(uid: string, withinMs: number): Promise<EventOutcome | undefined>;
   readonly clock: Clock;
@@ -286,10 +292,14 @@ class HostedContext implements SourceContext {
     const { verify } = spec;
     // The one that counts at the time: its secret may have changed since the source started.
     if (verify !== undefined) this.verify = (request) => (this.#spec.verify ?? verify)(request);
+    const { verifyChallenge: challenge } = spec;
+    if (challenge !== undefined)
+      this.verifyChallenge = (request) => (this.#spec.verifyChallenge ?? challenge)(request);
     if (spec.objects !== undefined) this.objects = spec.objects;
   }
 
   readonly verify?: Verify;
+  readonly verifyChallenge?: Verify;
   readonly objects?: ObjectStore;
 
   /** For a source that goes on after a reload. */
@@ -311,6 +321,10 @@ class HostedContext implements SourceContext {
 
   outcome(uid: string, params: { until: 'decided'; withinMs: number }): Promise<EventOutcome | undefined> {
     return this.#deps.waitDecided(uid, params.withinMs);
+  }
+
+  results(executions: readonly string[], params: WaitParams): Promise<ExecutionResult[]> {
+    return this.#deps.waits?.wait(executions, params) ?? Promise.resolve([]);
   }
 
   readState(key: string): Promise<StateRow | undefined> {

@@ -56,7 +56,7 @@ function checkExtension(name: string, value: unknown): void {
 }
 
 function checkData(data: Json | undefined, maxBytes: number): void {
-  if (data === undefined) return;
+  if (data === undefined || maxBytes === Infinity) return;
   const bytes = Buffer.byteLength(JSON.stringify(data));
   if (bytes > maxBytes) {
     throw invalid('data', `data is ${bytes} bytes long as JSON; at most ${maxBytes} are taken.`);

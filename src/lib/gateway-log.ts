@@ -13,7 +13,10 @@ export interface GatewayLog {
  * The gateway's own log, on standard error: one JSON object a line for machines, one short line of text for a
  * person at a terminal. Written synchronously: the lines before a crash are the ones that matter.
  */
-export function createLog(style: 'json' | 'text', write: (line: string) => void = writeError): GatewayLog {
+export function createLog(
+  style: 'json' | 'text',
+  write: (line: string) => void = standardError(),
+): GatewayLog {
   const logger = pino(
     {
       base: null,
@@ -29,9 +32,17 @@ export function createLog(style: 'json' | 'text', write: (line: string) => void 
   };
 }
 
-function writeError(line: string): void {
-  process.stderr.write(line);
+/**
+ * Its disk may be full, or whoever read the lines may have gone away: they are lost then, and no reason to end what they
+ * tell of. Each line is tried anew.
+ */
+function standardError(): (line: string) => void {
+  const { stderr } = process;
+  if (!stderr.listeners('error').includes(doWithout)) stderr.on('error', doWithout);
+  return (line) => void stderr.write(line);
 }
+
+const doWithout = (): void => undefined;
 
 /** An error as JSON is `{}`: what it says stands in properties that are not its own to list. */
 function readable(fields: Fields): Fields {

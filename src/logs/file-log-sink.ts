@@ -1,9 +1,11 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import { errorText, TappetError } from '../core/errors.ts';
 import type { AttemptKey } from '../core/execution.ts';
 import type { LogChunk, LogOptions, LogReadParams, LogSink, LogWriter } from '../core/log-sink.ts';
+import type { WriteWatch } from '../core/write-watch.ts';
 import { FileLogWriter } from './file-log-writer.ts';
+import { logUnavailable } from './log-unavailable.ts';
 import { LogReader } from './log-reader.ts';
 import { LogSpace } from './log-space.ts';
 import { attemptDir, endOf, executionDir, recover } from './segments.ts';
@@ -12,7 +14,12 @@ export interface FileLogSinkOptions {
   /** Holds `<execution>/<index>-<attempt>/<first position>.log`; made when first needed. */
   readonly dir: string;
   readonly clock: Clock;
+  /** Hears how writes go. */
+  readonly watch?: WriteWatch;
 }
+
+/** About what a busy task prints at once: room for less is none. */
+const PROBE_BYTES = 64 * 1024;
 
 /**
  * Logs as append-only segment files. `position` of a chunk is the byte at which its frame starts in the whole
@@ -22,6 +29,7 @@ export interface FileLogSinkOptions {
 export class FileLogSink implements LogSink {
   readonly #dir: string;
   readonly #clock: Clock;
+  readonly #watch: WriteWatch | undefined;
   /** By attempt folder. */
   readonly #writers = new Map<string, FileLogWriter>();
   /** An opening that is under way: the next one for the same attempt goes after it. */
@@ -31,6 +39,7 @@ export class FileLogSink implements LogSink {
   constructor(options: FileLogSinkOptions) {
     this.#dir = options.dir;
     this.#clock = options.clock;
+    this.#watch = options.watch;
   }
 
   /** Errors: also STORE_UNAVAILABLE where the file system refuses (disk, file handles); it may work later. */
@@ -42,7 +51,10 @@ export class FileLogSink implements LogSink {
     try {
       return await opening;
     } catch (error) {
-      throw isFileSystemError(error) ? cannotOpen(error) : error;
+      if (!isFileSystemError(error)) throw error;
+      const failure = logUnavailable('opened', error);
+      this.#watch?.failed(failure);
+      throw failure;
     } finally {
       if (this.#opening.get(dir) === opening) this.#opening.delete(dir);
     }
@@ -65,6 +77,21 @@ export class FileLogSink implements LogSink {
     return this.#writers.get(dir)?.position ?? (await endOf(dir));
   }
 
+  /** Whether logs can be written now. Errors: STORE_UNAVAILABLE. */
+  async probe(): Promise<void> {
+    const path = join(this.#dir, '.probe');
+    try {
+      await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+      try {
+        await writeFile(path, new Uint8Array(PROBE_BYTES), { mode: 0o600 });
+      } finally {
+        await rm(path, { force: true });
+      }
+    } catch (error) {
+      throw logUnavailable('written', error);
+    }
+  }
+
   async remove(execution: string): Promise<void> {
     const dir = executionDir(this.#dir, execution);
     const writers = [...this.#writers].filter(([path]) => path.startsWith(`${dir}/`));
@@ -84,6 +111,7 @@ export class FileLogSink implements LogSink {
       dir,
       clock: this.#clock,
       recovered,
+      watch: this.#watch,
       space: new LogSpace(dir, maxBytes, recovered.segments),
       onEnd: () => {
         if (this.#writers.get(dir) === writer) this.#writers.delete(dir);
@@ -106,6 +134,3 @@ export class FileLogSink implements LogSink {
 
 /** Node names the system call that failed only in errors of the system's. */
 const isFileSystemError = (error: unknown): boolean => error instanceof Error && 'syscall' in error;
-
-const cannotOpen = (error: unknown): TappetError =>
-  new TappetError('STORE_UNAVAILABLE', `The log could not be opened: ${errorText(error)}`, {}, error);

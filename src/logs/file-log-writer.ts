@@ -2,9 +2,9 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import { errorText, TappetError } from '../core/errors.ts';
 import type { LogBytes } from '../core/execution.ts';
 import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
+import type { WriteWatch } from '../core/write-watch.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
 import {
@@ -18,6 +18,7 @@ import {
 } from './frame.ts';
 import type { Kind } from './frame.ts';
 import type { LogSpace } from './log-space.ts';
+import { logUnavailable } from './log-unavailable.ts';
 import { segmentPath } from './segments.ts';
 import type { Recovered } from './segments.ts';
 
@@ -35,6 +36,7 @@ export interface FileLogWriterOptions {
   readonly clock: Clock;
   readonly recovered: Recovered;
   readonly space: LogSpace;
+  readonly watch: WriteWatch | undefined;
   /** It was closed or given up. */
   readonly onEnd: () => void;
 }
@@ -48,6 +50,7 @@ export class FileLogWriter implements LogWriter {
   readonly #clock: Clock;
   readonly #streams: Pick<Recovered, 'stdout' | 'stderr'>;
   readonly #space: LogSpace;
+  readonly #watch: WriteWatch | undefined;
   readonly #onEnd: () => void;
   readonly #listeners = new Set<() => void>();
   #position: number;
@@ -61,13 +64,14 @@ export class FileLogWriter implements LogWriter {
   #closing: Promise<LogBytes> | undefined;
   #givenUp = false;
 
-  constructor({ dir, clock, recovered, space, onEnd }: FileLogWriterOptions) {
+  constructor({ dir, clock, recovered, space, watch, onEnd }: FileLogWriterOptions) {
     this.#dir = dir;
     this.#space = space;
     this.#clock = clock;
     this.#streams = recovered;
     this.#position = recovered.position;
     this.#ended = recovered.ended;
+    this.#watch = watch;
     this.#onEnd = onEnd;
   }
 
@@ -128,11 +132,14 @@ export class FileLogWriter implements LogWriter {
       const batch = this.#takeBatch();
       try {
         await this.#append(batch);
+        this.#watch?.worked();
         for (const { done } of batch) done.resolve();
       } catch (error) {
         // What waits behind must not be taken either: it would leave a gap.
         const refused = [...batch, ...this.#pending.splice(0)];
-        for (const { done } of refused) done.reject(unavailable(error));
+        const failure = logUnavailable('written', error);
+        this.#watch?.failed(failure);
+        for (const { done } of refused) done.reject(failure);
       }
       this.#changed();
     }
@@ -204,7 +211,7 @@ export class FileLogWriter implements LogWriter {
         // A task that printed nothing leaves no file: its end is known by the row of its attempt.
         if (!this.#ended && this.#position > 0) await this.#put(this.#frame(END, 0, new Uint8Array()));
       } catch (error) {
-        throw unavailable(error);
+        throw logUnavailable('written', error);
       } finally {
         await this.#release();
       }
@@ -279,8 +286,4 @@ async function syncDirs(dir: string): Promise<void> {
       await handle.close();
     }
   }
-}
-
-function unavailable(error: unknown): TappetError {
-  return new TappetError('STORE_UNAVAILABLE', `The log could not be written: ${errorText(error)}`, {}, error);
 }

@@ -1,6 +1,7 @@
 import type { MaintenanceStore } from '../core/store.ts';
 
-const BATCH = 500;
+/** In one transaction, for which others wait: each event is parsed, as its identity may outlive it. */
+const BATCH = 50;
 
 export interface EventRetentionOptions {
   readonly store: Pick<MaintenanceStore, 'pruneEvents'>;

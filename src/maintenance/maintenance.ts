@@ -2,12 +2,14 @@ import type { Clock } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { LogSink } from '../core/log-sink.ts';
+import type { NotificationStore } from '../core/notify.ts';
 import type { Runner } from '../core/runner.ts';
 import type { MaintenanceStore, QueryStore } from '../core/store.ts';
 import { pause, Service } from '../lib/service.ts';
 import { EventRetention } from './event-retention.ts';
 import { ExecutionRetention } from './execution-retention.ts';
 import { ImagePrune } from './image-prune.ts';
+import { NotificationRetention } from './notification-retention.ts';
 import { OrphanContainers } from './orphan-containers.ts';
 
 const MINUTE = 60_000;
@@ -15,7 +17,9 @@ const MINUTE = 60_000;
 const FIRST_MS = MINUTE;
 
 export interface MaintenanceOptions {
-  readonly store: MaintenanceStore & Pick<QueryStore, 'listAttempts'>;
+  readonly store: MaintenanceStore &
+    Pick<QueryStore, 'listAttempts'> &
+    Pick<NotificationStore, 'pruneNotifications'>;
   readonly logs: Pick<LogSink, 'remove'>;
   readonly clock: Clock;
   readonly log: Log;
@@ -51,6 +55,7 @@ export class Maintenance extends Service {
     const retentionCounts = () => options.retentionCounts();
     const executions = new ExecutionRetention({ store, logs, log, retentionCounts });
     const events = new EventRetention({ store, retentionMs: () => options.eventRetentionMs() });
+    const notifications = new NotificationRetention({ store });
     const orphans = new OrphanContainers({ store, clock, log, runner: () => options.runner() });
     const settings = () => options.imagePrune();
     const images = new ImagePrune({
@@ -67,6 +72,11 @@ export class Maintenance extends Service {
         runOnce: (signal) => executions.runOnce(signal),
       },
       { what: 'remove old events', everyMs: 10 * MINUTE, runOnce: (signal) => events.runOnce(signal) },
+      {
+        what: 'remove old notifications',
+        everyMs: 60 * MINUTE,
+        runOnce: (signal) => notifications.runOnce(signal),
+      },
       {
         what: 'remove orphaned containers',
         everyMs: 5 * MINUTE,

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { Issuers } from '../../src/auth/issuers.ts';
 import { compileVerify } from '../../src/auth/verify.ts';
-import type { AuthSpec, HmacSpec, VerifyResult } from '../../src/core/auth.ts';
+import type { AuthSpec, GenericHmac, VerifyResult } from '../../src/core/auth.ts';
 import { TappetError } from '../../src/core/errors.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import { FakeLog } from '../support/fake-log.ts';
@@ -28,7 +28,7 @@ const SECRET = "It's a Secret to Everybody";
 const BODY = 'Hello, World!';
 const DIGEST = '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17';
 
-function hmac(change: Partial<HmacSpec> = {}): AuthSpec {
+function hmac(change: Partial<GenericHmac> = {}): AuthSpec {
   const spec = { header: 'x-hub-signature-256', prefix: 'sha256=', encoding: 'hex', ...change } as const;
   return { hmac: { secret: { env: SECRET }, ...spec } };
 }
@@ -39,7 +39,11 @@ describe('HMAC-SHA256', () => {
   test("GitHub's published example passes, with empty claims", async () => {
     const verify = await compileVerify(hmac(), deps);
     const headers = new Headers({ 'X-Hub-Signature-256': `sha256=${DIGEST}` });
-    expect(await verify({ headers, body: Buffer.from(BODY) })).toEqual({ ok: true, claims: {} });
+    expect(await verify({ headers, body: Buffer.from(BODY) })).toEqual({
+      ok: true,
+      claims: {},
+      covers: 'body',
+    });
   });
 
   test.each<[string, string | Uint8Array]>([

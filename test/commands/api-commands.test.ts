@@ -310,3 +310,15 @@ test('--help and --version are data, and every help tells the exit codes', async
     expect(help.out).toContain('124  --wait-timeout is over');
   }
 });
+
+test('triggers show --curl prints a call', async () => {
+  // What the API tells of a webhook, in the place of the test app's schedules.
+  const source = { kind: 'webhook', auth: 'none' };
+  const answer: Fetch = () => Promise.resolve(Response.json({ name: 'call', source }));
+  const { code, out } = await run(['triggers', 'show', 'call', '--curl'], { fetch: answer });
+  expect(code).toBe(0);
+  expect(out).toContain('curl -sS -X POST http://gateway.test/hooks/call ');
+  const none = await run(['triggers', 'show', 'nightly', '--curl']);
+  expect(none.code).not.toBe(0);
+  expect(none.err).toContain('tappet triggers fire nightly');
+});

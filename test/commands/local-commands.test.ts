@@ -108,6 +108,16 @@ test('doctor says which bucket cannot be listed, and which source of the gateway
   );
 }, 30_000);
 
+test('doctor says what the gateway cannot write now', async () => {
+  const problem = { part: 'logs', message: 'The log could not be written: no space left.', since: 0 };
+  const { code, out } = await cli(['doctor', '-c', config, '--url', 'http://gateway', '--token', 't'], {
+    env: DEAD_ENGINE,
+    fetch: async () => Response.json({ health: { state: 'degraded', problems: [problem] } }),
+  });
+  expect(code).toBe(1);
+  expect(out).toMatch(/^FAIL {2}logs: The log could not be written: no space left\.$/m);
+});
+
 /** A gateway of this process; gives its data folder, what it has printed, and how to end it. */
 async function serving(args: readonly string[], env: NodeJS.ProcessEnv) {
   const interrupt = new AbortController();

@@ -13,14 +13,16 @@ const connection = (region: string) => ({
   accessKeyId: { env: 'S' },
   secretAccessKey: { env: 'S' },
 });
+const receiver = (path: string) => ({ url: `https://a.example${path}`, secret: { env: 'W' } });
 const base = {
   server: { port: 1 },
   issuers: { a: { issuer: 'https://a.example' }, b: { issuer: 'https://b.example' } },
   connections: { a: connection('us-east-1'), b: connection('us-east-1') },
+  notifications: { a: receiver('/a'), b: receiver('/b') },
   jobs: { a: { image: 'x' }, b: { image: 'y' } },
   triggers: { t: trigger('a'), u: trigger('b') },
 };
-const ENV = { env: { S: 'secret' } };
+const ENV = { env: { S: 'secret', W: `whsec_${Buffer.alloc(32).toString('base64')}` } };
 const diff = async (before: object, after: object) =>
   diffConfigs(await folder.load(before, ENV), await folder.load(after, ENV));
 
@@ -32,6 +34,7 @@ describe('diffConfigs', () => {
       server: [],
       issuers: NOTHING,
       connections: NOTHING,
+      notifications: NOTHING,
       jobs: NOTHING,
       triggers: NOTHING,
     });
@@ -42,6 +45,7 @@ describe('diffConfigs', () => {
       server: { port: 2, maxBody: '2Mi' },
       issuers: { b: { issuer: 'https://b.example', clockSkew: '1m' }, c: { preset: 'google' } },
       connections: { b: connection('eu-west-1'), c: connection('us-east-1') },
+      notifications: { b: receiver('/other'), c: receiver('/c') },
       jobs: { b: { image: 'y', timeout: '1m' }, c: { image: 'z' } },
       triggers: { u: trigger('b', { ...SOURCE, zone: 'Asia/Tokyo' }), v: trigger('c') },
     };
@@ -49,6 +53,7 @@ describe('diffConfigs', () => {
       server: ['port', 'maxBodyBytes'],
       issuers: { added: ['c'], changed: ['b'], removed: ['a'] },
       connections: { added: ['c'], changed: ['b'], removed: ['a'] },
+      notifications: { added: ['c'], changed: ['b'], removed: ['a'] },
       jobs: { added: ['c'], changed: ['b'], removed: ['a'] },
       triggers: { added: ['v'], changed: ['u'], removed: ['t'] },
     });

@@ -152,7 +152,11 @@ describe('what a trigger becomes', () => {
       },
       { env: { S: 'secret' } },
     );
-    expect(config.triggers.get('t')?.source).toEqual({ kind: 'webhook', auth: expected });
+    expect(config.triggers.get('t')?.source).toEqual({
+      kind: 'webhook',
+      auth: expected,
+      rememberMs: 24 * 60 * 60_000,
+    });
   });
 });
 
@@ -175,7 +179,9 @@ describe('issuers', () => {
       algorithms: ['RS256'],
       skewMs: 30_000,
       maxLifetimeMs: 3_600_000,
+      maxKeyAgeMs: 86_400_000,
       allowHttp: false,
+      allowPrivateAddresses: false,
     });
     expect(issuers.get('own')).toMatchObject({
       jwks: { url: 'https://id.example/keys' },
@@ -195,6 +201,8 @@ describe('the server', () => {
       port: 8080,
       dataDir: `${folder.path}/.tappet`,
       maxBodyBytes: 1_048_576,
+      rateLimit: null,
+      trustedProxies: [],
       maxRunningTasks: null,
       admission: { cpuOvercommit: 8, memoryReserveBytes: 256 * 1_048_576 },
       limits: { maxTasks: 10_000, maxParallelism: 100 },
@@ -205,6 +213,7 @@ describe('the server', () => {
       registries: {},
       allowedImages: null,
       imagePrune: null,
+      notify: null,
     });
     expect((await folder.load({ server: { dataDir: '/var/lib/t' } })).server.dataDir).toBe('/var/lib/t');
   });

@@ -287,12 +287,12 @@ describe('triggers', () => {
 });
 
 describe('webhooks', () => {
-  const oidc = { issuer: 'good', audience: 'x', require: "claims.email == 'a@b'" };
+  const oidc = { issuer: 'good', audience: 'x', require: "claims.sub == 'a'" };
   it.each([
-    [undefined, 'a webhook must say who may call: choose one'],
+    [undefined, 'a webhook must say who may call: choose one of "oidc", "hmac"'],
     [{}, 'nothing is chosen: choose one'],
-    ['nobody', 'choose one: { "oidc"'],
-    [{ oauth: {} }, 'auth.oauth: unknown key "oauth": there is: oidc, hmac, bearer'],
+    ['nobody', 'choose one of "oidc", "hmac"'],
+    [{ oauth: {} }, 'auth.oauth: unknown key "oauth": there is: oidc, hmac, gitlab, bearer, basic'],
     [{ oidc, bearer: { token: { env: 'S' } } }, 'oidc and bearer cannot stand together'],
     [
       { hmac: { secret: 'plain-text' } },
@@ -314,7 +314,10 @@ describe('webhooks', () => {
     [{ oidc: { ...oidc, require: 'has(claims.email)' } }, 'must say who may call'],
     [{ oidc: { ...oidc, require: 'claims.email_verified == true' } }, 'must say who may call'],
     [{ oidc: { ...oidc, require: "event.x == 'y'" } }, '`event` cannot be read here; what can: claims'],
-    [{ oidc: { issuer: 'good', audience: 'x' } }, 'auth.oidc.require: is missing'],
+    [
+      { oidc: { issuer: 'good', audience: 'x' } },
+      'auth.oidc: must say who may call, by "emails", "subjects" or a claim in "require"',
+    ],
     [{ oidc: { ...oidc, audience: [] } }, 'auth.oidc.audience: must not be empty'],
   ])('auth %j', async (value, line) => {
     expect(await auth(value)).toEqual([expect.stringContaining(line)]);
@@ -329,7 +332,13 @@ describe('issuers', () => {
   const good = { issuer: 'https://id.example' };
   it.each([
     [{}, 'issuers.i: needs an "issuer"'],
-    [{ preset: 'gogle' }, 'issuers.i.preset: must be "google"'],
+    [
+      { preset: 'gogle' },
+      'issuers.i.preset: must be "google" or "github-actions" or "kubernetes" or "generic"',
+    ],
+    [{ preset: 'generic' }, 'issuers.i: needs an "issuer"'],
+    [{ preset: 'kubernetes', issuer: 'http://10.0.0.1' }, 'issuers.i.issuer: must be https'],
+    [{ ...good, maxKeyAge: '1m' }, 'issuers.i.maxKeyAge: must be between 10m and 30d, not 1m'],
     [{ preset: 'google', issuer: 'https://x' }, 'issuers.i.issuer: comes with the preset "google"'],
     [{ issuer: 'http://id.example' }, 'issuers.i.issuer: must be https'],
     [{ ...good, jwks: 'http://id.example/keys' }, 'issuers.i.jwks: must be https'],
@@ -354,8 +363,8 @@ describe('issuers', () => {
 });
 
 it('says what there is beside an unknown section', async () => {
-  expect(await found({ notify: {} })).toEqual([
-    'notify: unknown key "notify": there is: server, issuers, connections, jobs, triggers',
+  expect(await found({ receivers: {} })).toEqual([
+    'receivers: unknown key "receivers": there is: server, issuers, connections, notifications, jobs, triggers',
   ]);
   expect(await found({ trigers: {} })).toEqual(['trigers: unknown key "trigers": did you mean "triggers"?']);
 });

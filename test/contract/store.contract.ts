@@ -9,6 +9,7 @@ import { historiesContract } from './store/histories.ts';
 import { imagesContract } from './store/images.ts';
 import { inboxContract } from './store/inbox.ts';
 import { maintenanceContract } from './store/maintenance.ts';
+import { notificationsContract } from './store/notifications.ts';
 import { queryContract } from './store/query.ts';
 import { rerunsContract } from './store/reruns.ts';
 import { retriesContract } from './store/retries.ts';
@@ -34,6 +35,7 @@ export function storeContract(name: string, makeStore: MakeStore): void {
     imagesContract(bench);
     usageContract(bench);
     maintenanceContract(bench);
+    notificationsContract(bench);
     historiesContract(bench);
   });
 }

@@ -14,7 +14,8 @@ import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { SecretStore } from '../../src/secrets/secret-store.ts';
 
-const SECRET = 'a secret for the examples';
+const SECRET = 'a-secret-for-the-examples';
+const SIGNING_SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 const ROOT = join(import.meta.dirname, '../..');
 
 /** Every configuration that a reader may copy from the docs. */
@@ -28,15 +29,25 @@ describe('configurations in the docs', () => {
   const dir = mkdtempSync(join(tmpdir(), 'tappet-docs-'));
   const inbox = mkdtempSync(join(tmpdir(), 'tappet-inbox-'));
   beforeAll(async () => {
-    for (const name of ['S3_KEY', 'NOTIFY_TOKEN']) process.env[name] = SECRET;
+    for (const name of ['S3_KEY', 'NOTIFY_TOKEN', 'ORDERS_TOKEN']) process.env[name] = SECRET;
     for (const name of ['s3.secret', 'signing.key']) writeFileSync(join(dir, name), SECRET, { mode: 0o600 });
     const secrets = new SecretStore({ dataDir: join(dir, '.tappet'), env: {} });
     for (const name of ['api-key', 'notify-token', 'ffmpeg-license', 'registry-token'])
       await secrets.add(name, Buffer.from(SECRET), '2026-01-01T00:00:00.000Z');
+    process.env['CI_WEBHOOK'] = SIGNING_SECRET;
+    await secrets.add('ops-webhook', Buffer.from(SIGNING_SECRET), '2026-01-01T00:00:00.000Z');
     mkdirSync(join(dir, 'inbox'));
   });
   afterAll(() => [dir, inbox].forEach((path) => rmSync(path, { recursive: true, force: true })));
-  const all = ['README.md', 'docs/config.md', 'docs/staging.md', 'docs/storage.md'].flatMap(configurations);
+  const all = [
+    'README.md',
+    'docs/config.md',
+    'docs/staging.md',
+    'docs/calls.md',
+    'docs/storage.md',
+    'docs/tokens.md',
+    'docs/notifications.md',
+  ].flatMap(configurations);
 
   it('are there', () => expect(all.length).toBeGreaterThanOrEqual(2));
 

@@ -41,3 +41,11 @@ it('tells of images that are being pulled, and how far', () => {
   );
   expect(page([])).not.toContain('pulling');
 });
+
+it('says what cannot be written, and since when', () => {
+  const problem = { part: 'database', message: 'the disk is <full>', since: 10_000 };
+  const health = { state: 'degraded', problems: [problem] };
+  const page = statusSection({ ...status({ state: 'applied' }), health }, 30_000).toString();
+  expect(page.replaceAll(/<\/?(span|time)[^>]*>/g, '')).toContain('the disk is &lt;full&gt; (20 s ago)');
+  expect(page).not.toContain('hidden');
+});

@@ -48,6 +48,19 @@ function fire(request: Partial<FireRequest>, over: Partial<FireDeps> = {}) {
   });
 }
 
+describe('a key that came with other data', () => {
+  it('is refused, also where the event has data of its own', async () => {
+    for (const trigger of ['push', 'nightly']) {
+      const key = { trigger, idempotencyKey: 'k' };
+      const first = await fire({ ...key, data: { a: 1 } });
+      expect((await fire({ ...key, data: { a: 1 } })).uid).toBe(first.uid);
+      await expect(fire({ ...key, data: { a: 2 } })).rejects.toMatchObject({ code: 'ID_REUSED' });
+      await expect(fire(key)).rejects.toMatchObject({ code: 'ID_REUSED' });
+    }
+    expect(store.list()).toHaveLength(2);
+  });
+});
+
 describe('an event fired by hand', () => {
   it('of a schedule is a slot that is due now, with what was given over it', async () => {
     const { uid, outcome } = await fire({ trigger: 'nightly', data: { missed: 7, extra: true } });

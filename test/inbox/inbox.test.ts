@@ -101,6 +101,14 @@ describe('when something refuses', () => {
     const accepting = inbox().accept('trigger/a', 'a', { events: [{ event: cloudEvent() }] });
     await expect(accepting).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
+
+  it('the log does not say that events wait which were not stored', async () => {
+    store.refuse = refused();
+    const route = () => Promise.reject(refused());
+    const accepting = inbox({ route }).accept('trigger/a', 'a', { events: [{ event: cloudEvent() }] });
+    await expect(accepting).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(log.lines).toEqual([]);
+  });
 });
 
 describe('what is no CloudEvent', () => {

@@ -7,6 +7,8 @@ import { compileVerify } from '../../src/auth/verify.ts';
 import type { IssuerSpec, Verify, VerifyResult } from '../../src/core/auth.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
+import { isPublicAddress } from '../../src/lib/addresses.ts';
+import { filteredFetch } from '../../src/lib/filtered-fetch.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { startGateway } from '../../src/main.ts';
 import { ConfigFolder } from '../support/config-folder.ts';
@@ -16,6 +18,8 @@ import { startOidcIssuer, type OidcIssuer } from '../support/oidc-issuer.ts';
 import { encode, signRaw } from '../support/tokens.ts';
 
 const clock = new SystemClock();
+/** Calls in all, by 16 callers. */
+const ROTATION_CALLS = Number(process.env['TAPPET_ROTATION_CALLS'] ?? 300);
 const EMAIL = { email: 'robot@example.com', email_verified: true };
 let issuer: OidcIssuer;
 let other: OidcIssuer;
@@ -34,11 +38,13 @@ async function verifier(change: Partial<IssuerSpec> = {}): Promise<Verify> {
     issuer: issuer.issuer,
     algorithms: ['RS256', 'ES256'],
     allowHttp: true,
+    allowPrivateAddresses: true,
     ...change,
   });
   const issuers = new Issuers({
     specs: new Map([['main', spec]]),
-    fetch: (url, init) => fetch(url, init),
+    fetch: filteredFetch({ allowed: isPublicAddress }),
+    fetchAnywhere: filteredFetch({ allowed: () => true }),
     clock,
     log: new FakeLog(),
   });
@@ -167,14 +173,16 @@ describe('refused', () => {
 
 test('a refused token is answered 401 over HTTP and leaves nothing in the store', async () => {
   const folder = new ConfigFolder();
-  const require = "claims.email == 'robot@example.com'";
   const config = folder.write('tappet.json', {
     server: { port: 0, dataDir: 'data' },
     issuers: { main: { issuer: issuer.issuer, allowHttp: true } },
     jobs: { hello: { image: 'busybox' } },
     triggers: {
       call: {
-        source: { kind: 'webhook', auth: { oidc: { issuer: 'main', audience: AUDIENCE, require } } },
+        source: {
+          kind: 'webhook',
+          auth: { oidc: { issuer: 'main', audience: AUDIENCE, emails: ['robot@example.com'] } },
+        },
         run: { job: 'hello' },
       },
     },
@@ -208,6 +216,36 @@ test('a refused token is answered 401 over HTTP and leaves nothing in the store'
     folder.remove();
   }
 });
+
+test('keys are rotated twice under load: every token is taken, with one read each time', async () => {
+  const rotating = await startOidcIssuer();
+  try {
+    const verify = await verifier({ issuer: rotating.issuer });
+    const kids = new Set<unknown>();
+    const refused: VerifyResult[] = [];
+    let calls = 0;
+    const caller = async (algorithm: 'RS256' | 'ES256'): Promise<void> => {
+      while (calls < ROTATION_CALLS) {
+        calls++;
+        // Between two awaits, so that tokens of the old keys are on their way.
+        if (calls === Math.floor(ROTATION_CALLS / 3) || calls === Math.floor((2 * ROTATION_CALLS) / 3))
+          rotating.rotate();
+        const token = await rotating.token({ audience: AUDIENCE, claims: EMAIL, algorithm });
+        kids.add(
+          (JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()) as JsonObject)['kid'],
+        );
+        const result = await present(token, verify);
+        if (result.ok !== true) refused.push(result);
+      }
+    };
+    await Promise.all(Array.from({ length: 16 }, (_, i) => caller(i % 2 === 0 ? 'RS256' : 'ES256')));
+    expect(refused).toEqual([]);
+    expect(kids.size).toBe(6);
+    expect(rotating.requests.filter((line) => line === 'GET /jwks')).toHaveLength(3);
+  } finally {
+    await rotating.close();
+  }
+}, 60_000);
 
 test('an issuer that is away: unavailable, with a pause, rather than refused', async () => {
   const away = await startOidcIssuer();

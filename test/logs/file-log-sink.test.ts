@@ -249,3 +249,28 @@ it('says that a log cannot be opened now in a way that is tried again, and opens
   crashed.push(writer);
   expect(writer.cursor().stdout.bytes).toBe(0);
 });
+
+it('tells who watches of what cannot be opened or written, and of what can; a probe leaves nothing behind', async () => {
+  const heard: string[] = [];
+  const watch = {
+    worked: () => void heard.push('worked'),
+    failed: (error: unknown) => void heard.push(String(error)),
+  };
+  const logs = new FileLogSink({ dir: join(dir, 'logs'), clock, watch });
+  await logs.probe();
+  expect(await readdir(join(dir, 'logs'))).toEqual([]);
+  const writer = await logs.open(KEY);
+  crashed.push(writer);
+  await rm(join(dir, 'logs'), { recursive: true });
+  await writeFile(join(dir, 'logs'), '');
+  await expect(logs.probe()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  await expect(writer.write('stdout', Buffer.from('a'))).rejects.toThrow(/not be written/);
+  await expect(logs.open({ ...KEY, index: 3 })).rejects.toThrow(/not be opened/);
+  expect(heard.splice(0)).toEqual([
+    expect.stringContaining('could not be written'),
+    expect.stringContaining('could not be opened'),
+  ]);
+  await rm(join(dir, 'logs'));
+  await writer.write('stdout', Buffer.from('a'));
+  expect(heard).toEqual(['worked']);
+});

@@ -15,6 +15,7 @@ const PLANTED: Record<string, readonly [file: string, imported: string][]> = {
   'room-src-auth': [['src/auth/a.ts', '../expr/b.ts']],
   'room-src-expr': [['src/expr/a.ts', '../auth/b.ts']],
   'room-src-logs': [['src/logs/a.ts', '../stores/sqlite/b.ts']],
+  'room-src-notify': [['src/notify/a.ts', '../http/app.ts']],
   'room-src-objects': [['src/objects/a.ts', '../secrets/b.ts']],
   'room-src-secrets': [['src/secrets/a.ts', '../config/b.ts']],
   'room-src-client': [['src/client/a.ts', '../http/app.ts']],
@@ -40,6 +41,7 @@ const PLANTED: Record<string, readonly [file: string, imported: string][]> = {
   'home-of-chokidar': [['triggers/storage/h11.ts', 'chokidar']],
   'home-of-picomatch': [['triggers/storage/h12.ts', 'picomatch']],
   'home-of-tar-stream': [['src/executor/h13.ts', 'tar-stream']],
+  'home-of-ipaddr.js': [['src/auth/h14.ts', 'ipaddr.js']],
   'home-of-commander': [['src/http/h8.ts', 'commander']],
   'home-of-pino': [['src/http/h9.ts', 'pino']],
   'config-of-leaves-and-kinds': [

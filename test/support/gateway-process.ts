@@ -17,6 +17,8 @@ export interface GatewayProcessOptions {
   readonly flags?: readonly string[];
   /** Another program than the CLI: one that wraps ports and calls `startGateway` itself. */
   readonly program?: string;
+  /** Words before its command line: a program that runs another one in its place, by the same process id. */
+  readonly under?: readonly string[];
 }
 
 /** A gateway in a process of its own: the built product, started as a user starts it. */
@@ -46,19 +48,17 @@ export class GatewayProcess {
 
   /** Resolves when it says that it listens; rejects with its output when it ends before. */
   async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { dir, config, program, flags = [] } = this.#options;
+    const { dir, config, program, flags = [], under = [] } = this.#options;
     await mkdir(dir, { recursive: true });
     const configPath = join(dir, 'tappet.json');
     if (config !== undefined) await writeFile(configPath, JSON.stringify(config));
     const args = program === undefined ? [join(ROOT, 'dist/src/cli.js'), 'serve'] : [program];
-    const child = spawn(
-      process.execPath,
-      [...args, '-c', configPath, '--data-dir', this.dataDir, '--port', '0', ...flags],
-      {
-        env: { ...process.env, ...this.#options.env, ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    const own = [...args, '-c', configPath, '--data-dir', this.dataDir, '--port', '0', ...flags];
+    const [command = process.execPath, ...words] = [...under, process.execPath, ...own];
+    const child = spawn(command, words, {
+      env: { ...process.env, ...this.#options.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#child = child;
     this.#url = await this.#listening(child);
   }

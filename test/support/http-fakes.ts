@@ -6,6 +6,7 @@ import type { Decision } from '../../src/core/decision.ts';
 import type { StoredEvent } from '../../src/core/event.ts';
 import type { Attempt, AttemptKey, Execution, NewExecution, Task } from '../../src/core/execution.ts';
 import { JOB_DEFAULTS, LIMIT_DEFAULTS } from '../../src/core/job.ts';
+import type { Notification, NotificationFilter } from '../../src/core/notify.ts';
 import { ENGINE_DEFAULTS } from '../../src/core/engine-limits.ts';
 import { PULL_DEFAULTS } from '../../src/core/registry.ts';
 import { PERMISSIONS } from '../../src/core/permissions.ts';
@@ -74,6 +75,8 @@ export function testConfig(over: Partial<Config['server']> = {}): Config {
       port: 0,
       dataDir: '/nowhere',
       maxBodyBytes: 4096,
+      rateLimit: null,
+      trustedProxies: [],
       maxRunningTasks: 4,
       admission: ADMISSION_DEFAULTS,
       limits: LIMIT_DEFAULTS,
@@ -84,10 +87,12 @@ export function testConfig(over: Partial<Config['server']> = {}): Config {
       registries: {},
       allowedImages: null,
       imagePrune: null,
+      notify: null,
       ...over,
     },
     issuers: new Map(),
     connections: new Map(),
+    notifications: new Map(),
     jobs: new Map(jobs.map((job) => [job.name, job])),
     triggers: new Map(triggers.map((trigger) => [trigger.name, trigger])),
   };
@@ -100,6 +105,7 @@ class FakeHttpStore implements HttpStore {
   readonly attempts: Attempt[] = [];
   readonly events: StoredEvent[] = [];
   readonly decisions: Decision[] = [];
+  readonly notifications: Notification[] = [];
   readonly #clock: ManualClock;
   /** Thrown by the next call of `createExecution`. */
   failure: Error | undefined;
@@ -213,6 +219,15 @@ class FakeHttpStore implements HttpStore {
       this.decisions.filter((decision) => decision.event === event),
       page,
     );
+  }
+  async listNotifications({ execution, receiver, state }: NotificationFilter, page: PageParams) {
+    const matches = this.notifications.filter(
+      (one) =>
+        (execution ?? one.execution) === one.execution &&
+        (receiver ?? one.receiver) === one.receiver &&
+        (state ?? one.state) === one.state,
+    );
+    return paged(matches, page);
   }
   async counts() {
     return { undecidedEvents: 0, pendingExecutions: 0, runningExecutions: 0, runningAttempts: 0 };

@@ -13,6 +13,8 @@ export function issuerSpec(change: Partial<IssuerSpec> = {}): IssuerSpec {
     skewMs: 30_000,
     maxLifetimeMs: 24 * 60 * 60_000,
     allowHttp: false,
+    allowPrivateAddresses: false,
+    maxKeyAgeMs: 24 * 60 * 60_000,
     ...change,
   };
 }

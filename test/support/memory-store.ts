@@ -25,7 +25,7 @@ export class MemoryStore implements InboxStore, RoutingStore {
   readonly commits: string[][] = [];
   readonly state = new Map<string, StateRow>();
   readonly events = new Map<string, Kept>();
-  readonly #identities = new Map<string, string>();
+  readonly #identities = new Map<string, { uid: string; digest: string | undefined }>();
   readonly #clock: Clock;
   #waiting: { name: string; run: () => void }[] = [];
   #version = 0;
@@ -93,11 +93,13 @@ export class MemoryStore implements InboxStore, RoutingStore {
       if (value === null) this.state.delete(`${origin} ${key}`);
       else this.state.set(`${origin} ${key}`, { key, value, version: ++this.#version });
     }
-    const accepted = events.map(({ uid, trigger, event, claims, verdict }) => {
+    const accepted = events.map(({ uid, trigger, event, claims, verdict, digest }) => {
       const identity = JSON.stringify([origin, event.source, event.id]);
-      const duplicateOf = this.#identities.get(identity);
-      if (duplicateOf !== undefined) return { uid, duplicateOf };
-      this.#identities.set(identity, uid);
+      const known = this.#identities.get(identity);
+      if (known !== undefined && digest !== undefined && digest !== (known.digest ?? digest))
+        throw new TappetError('ID_REUSED', 'other data');
+      if (known !== undefined) return { uid, duplicateOf: known.uid };
+      this.#identities.set(identity, { uid, digest });
       const row = {
         uid,
         origin,
@@ -117,8 +119,12 @@ export class MemoryStore implements InboxStore, RoutingStore {
   #write<T>(name: string, operation: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const run = (): void => {
-        if (this.refuse === undefined) resolve(operation());
-        else reject(this.refuse);
+        if (this.refuse !== undefined) return reject(this.refuse);
+        try {
+          resolve(operation());
+        } catch (error) {
+          reject(error);
+        }
       };
       if (this.#waiting.push({ name, run }) === 1) setImmediate(() => this.#commit());
     });

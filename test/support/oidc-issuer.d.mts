@@ -9,6 +9,8 @@ export interface OidcIssuer {
   readonly client: { readonly id: string; readonly secret: string };
   /** An access token (`at+jwt`) of ten minutes; `claims` come last, so they may replace `exp`, `aud`, … */
   token(wanted: { audience: string; claims?: JsonObject; algorithm?: 'RS256' | 'ES256' }): Promise<string>;
+  /** From now on it signs with new keys; those that signed until now are still published, until the next time. */
+  rotate(): void;
   close(): Promise<void>;
 }
 export function startOidcIssuer(options?: { readonly port?: number }): Promise<OidcIssuer>;

@@ -65,12 +65,15 @@ export async function startOidcIssuer({ port = 0 } = {}) {
   const keys = [privateJwk('RS256'), privateJwk('ES256')];
   const wanted = new Map();
   const requests = [];
-  // oidc-provider warns about what only matters in production (in-memory store, http).
-  const warn = console.warn;
-  console.warn = () => {};
-  const provider = new Provider(issuer, configuration(keys, wanted));
-  console.warn = warn;
-  const answer = provider.callback();
+  const provide = () => {
+    // oidc-provider warns about what only matters in production (in-memory store, http).
+    const warn = console.warn;
+    console.warn = () => {};
+    const provider = new Provider(issuer, configuration([...keys], wanted));
+    console.warn = warn;
+    return provider.callback();
+  };
+  let answer = provide();
   server.on('request', (request, response) => {
     requests.push(`${request.method} ${request.url}`);
     answer(request, response);
@@ -101,6 +104,12 @@ export async function startOidcIssuer({ port = 0 } = {}) {
     requests,
     client: CLIENT,
     token,
+    rotate() {
+      // The first key that fits is the one that signs; those from before the last time are gone.
+      keys.unshift(privateJwk('RS256'), privateJwk('ES256'));
+      keys.splice(4);
+      answer = provide();
+    },
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -3,6 +3,7 @@ import { onTestFinished } from 'vitest';
 import { CurrentConfig, syncDefinitions } from '../../src/applied-config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { ServerSettings } from '../../src/core/config.ts';
+import type { Fetch } from '../../src/core/fetch.ts';
 import type { Store } from '../../src/core/store.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import type { SourceHost } from '../../src/inbox/source-host.ts';
@@ -20,7 +21,11 @@ export interface ReloadRigOptions {
   readonly flags?: readonly (keyof ServerSettings)[];
   /** As after a crash: the same folder and the same database. */
   readonly after?: ReloadRig;
+  /** What answers in the place of issuers; absent = nobody does. */
+  readonly fetch?: Fetch;
 }
+
+const noNetwork: Fetch = () => Promise.reject(new Error('there is no network'));
 
 /** All that a reload exchanges, of real parts, on a configuration in a real folder. Only inside a test. */
 export class ReloadRig {
@@ -125,7 +130,8 @@ export class ReloadRig {
       objects,
       secrets,
       expressions: createExpressions(),
-      fetch: () => Promise.reject(new Error('there is no network')),
+      fetch: this.#options.fetch ?? noNetwork,
+      fetchAnywhere: this.#options.fetch ?? noNetwork,
       onExecutions: () => undefined,
       clock,
       ids: this.#ids,

@@ -6,6 +6,8 @@ interface Call {
   readonly sentTime: number;
   /** The answer's; undefined where there was none. */
   status?: number;
+  /** As the answer has it. */
+  retryAfter?: string;
   /** Why there was none. */
   error?: string;
   /** Its connection was there when the error came. */
@@ -37,7 +39,9 @@ export class SteadyCaller {
     this.#prefix = prefix;
     this.#options = options;
     const { connections } = options;
-    this.#agent = connections === 0 ? false : new Agent({ keepAlive: true, maxSockets: connections });
+    // Each in its turn: one that nobody used for as long as the gateway keeps it open meets its end now and then.
+    const kept = { keepAlive: true, scheduling: 'fifo', maxSockets: connections } as const;
+    this.#agent = connections === 0 ? false : new Agent(kept);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -91,6 +95,8 @@ export class SteadyCaller {
         response.on('error', (error) => (call.error = error.message));
         response.on('close', () => {
           if (response.complete) call.status = response.statusCode ?? 0;
+          const after = response.headers['retry-after'];
+          if (after !== undefined) call.retryAfter = after;
           resolve();
         });
       });

@@ -1,7 +1,7 @@
 import type { Verify, VerifyResult } from '../../src/core/auth.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import type { NewEvent } from '../../src/core/event.ts';
-import type { SourceAccept, SourceContext } from '../../src/core/source.ts';
+import type { ExecutionResult, SourceAccept, SourceContext } from '../../src/core/source.ts';
 import type { AcceptResult, EventOutcome } from '../../src/core/store.ts';
 import { HeapAlarms } from '../../src/lib/alarms.ts';
 import { FakeLog } from './fake-log.ts';
@@ -16,6 +16,8 @@ export class Context implements SourceContext {
   /** By identity, the uid. */
   readonly #stored = new Map<string, string>();
   readonly events: NewEvent[] = [];
+  /** Of all that came, duplicates included. */
+  readonly digests: (string | undefined)[] = [];
   readonly waits: { uid: string; withinMs: number }[] = [];
   acceptFails: Error | undefined;
   outcomeFails: Error | undefined;
@@ -33,6 +35,7 @@ export class Context implements SourceContext {
     return { outcome: 'stored', events: events.map((event) => this.#store(event)) };
   }
   #store(event: NewEvent) {
+    this.digests.push(event.digest);
     const identity = `${event.event.source} ${event.event.id}`;
     const before = this.#stored.get(identity);
     const uid = `uid-${this.#stored.size}`;
@@ -61,6 +64,20 @@ export class Context implements SourceContext {
       decisions,
       executions: Object.fromEntries(names.map((name) => [name, 'PENDING'])),
     };
+  }
+  readonly resultsAsked: { names: readonly string[]; withinMs: number; bytes: number }[] = [];
+  ended: ExecutionResult[] = [];
+  resultsFail: Error | undefined;
+  /** Where `ended` is empty: until the source stops. */
+  async results(
+    names: readonly string[],
+    { withinMs, bytes, signal }: { withinMs: number; bytes: number; signal: AbortSignal },
+  ): Promise<ExecutionResult[]> {
+    this.resultsAsked.push({ names, withinMs, bytes });
+    if (this.resultsFail !== undefined) throw this.resultsFail;
+    if (this.ended.length === 0 && withinMs > 0)
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    return this.ended;
   }
   readState(): Promise<undefined> {
     return Promise.resolve(undefined);

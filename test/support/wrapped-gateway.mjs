@@ -19,5 +19,9 @@ export async function serveWrapped(wrap) {
     print: (line) => console.log(line),
     wrap,
   });
-  process.once('SIGTERM', () => void gateway.stop().then(() => process.exit(0)));
+  const failed = (error) => {
+    console.error(`error: ${error.message}`);
+    process.exit(1);
+  };
+  process.once('SIGTERM', () => void gateway.stop().then(() => process.exit(0), failed));
 }

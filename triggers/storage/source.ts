@@ -132,7 +132,7 @@ class StorageSource implements Source {
     const { context, deps, ledger } = running;
     const { verify } = context;
     if (dialect === undefined || verify === undefined) return new Response(null, { status: 401 });
-    const sender = await verify({ headers: request.headers, body: new Uint8Array(0) });
+    const sender = await verify({ headers: request.headers, body: new Uint8Array(0), ...info });
     if (sender.ok !== true) return this.#refuse(context, sender.reason, info);
     try {
       const raw = await readBody(request);

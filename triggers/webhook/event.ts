@@ -1,15 +1,21 @@
 import type { CloudEvent } from '../../src/core/event.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import { buildEvent, MAX_ID_LENGTH, type Defaults } from './attributes.ts';
+import { contentOf, decodeForm } from './form.ts';
 import { decodeText, parseJson } from './json.ts';
+import { mediaType, type MediaType } from './media-type.ts';
 import { reject, type Result } from './problem.ts';
+import { BASE64, pubsubEvent } from './pubsub.ts';
 
 export const EVENT_TYPE = 'dev.tappet.webhook.v1.received';
 const MAX_BATCH = 100;
-const MAX_FORM_FIELDS = 1000;
 /** The names by which senders mark a repeated call, the standard ones first. */
 const ID_HEADERS = ['idempotency-key', 'webhook-id', 'x-github-delivery'] as const;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+const XML = /^application\/(?:(?!cloudevents)[^/]+\+)?xml$/;
+// oxlint-disable-next-line no-control-regex
+const NOT_ASCII = /[^\u0000-\u007f]/;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A verified call. `now` is epoch ms, `newId` names a call that brings no id. */
 export interface RawCall {
@@ -20,7 +26,13 @@ export interface RawCall {
    * repeat it with others. The id is taken in any case.
    */
   readonly attributesInHeaders: boolean;
+  /** The id that is signed along with the body: no header names another. */
+  readonly signedId?: string;
+  /** Absent = a CloudEvent in any mode, or whatever else is sent. */
+  readonly format?: 'pubsub';
   readonly body: Uint8Array;
+  /** What a multipart body holds. */
+  readonly form?: JsonObject;
   readonly now: number;
   newId(): string;
 }
@@ -28,12 +40,8 @@ export interface CallEvents {
   readonly events: readonly CloudEvent[];
   /** The sender sent a list, so it gets a list back. */
   readonly batch: boolean;
-}
-
-interface MediaType {
-  /** Lower case, without parameters; empty where the header is absent. */
-  readonly essence: string;
-  readonly charset: string | undefined;
+  /** The id is ours: the sender gave none, and cannot mean the same event by another call. */
+  readonly unnamed?: true;
 }
 
 /**
@@ -46,9 +54,10 @@ export function callToEvents(call: RawCall): Result<CallEvents> {
     return reject(415, 'Compressed bodies are not accepted: send the body without content-encoding.');
   }
   const type = mediaType(call.headers.get('content-type') ?? '');
+  if (call.format === 'pubsub') return pubsub(call, type);
   if (type.essence === 'application/cloudevents+json') return structured(call, type);
   if (type.essence === 'application/cloudevents-batch+json') return batch(call, type);
-  return single(binary(call, type));
+  return binary(call, type);
 }
 
 const single = (event: Result<CloudEvent>): Result<CallEvents> =>
@@ -73,6 +82,11 @@ function batch(call: RawCall, type: MediaType): Result<CallEvents> {
     events.push(event.value);
   }
   return { ok: true, value: { events, batch: true } };
+}
+
+function pubsub(call: RawCall, type: MediaType): Result<CallEvents> {
+  const json = decode(call.body, { ...type, essence: 'application/json' });
+  return json.ok ? single(pubsubEvent(json.value, new Date(call.now).toISOString())) : json;
 }
 
 /** One event in CloudEvents' JSON format. */
@@ -102,25 +116,33 @@ function envelope(value: Json, call: RawCall, where: string): Result<CloudEvent>
   const decoded = decode(
     Buffer.from(base64, 'base64'),
     mediaType(event.value.datacontenttype ?? 'application/json'),
+    true,
   );
   return decoded.ok ? { ok: true, value: { ...event.value, data: decoded.value } } : decoded;
 }
 
 /** Binary mode, or a call that knows nothing of CloudEvents: attributes in headers if anywhere, the body is the data. */
-function binary(call: RawCall, type: MediaType): Result<CloudEvent> {
-  const data = decode(call.body, type);
-  if (!data.ok) return data;
+function binary(call: RawCall, type: MediaType): Result<CallEvents> {
   const attributes = headerAttributes(call);
   if (!attributes.ok) return attributes;
+  const declared = attributes.value.has('specversion');
+  const data = bodyData(call, type, declared);
+  if (!data.ok) return data;
   const id = attributes.value.has('id') ? { ok: true as const, value: '' } : idFromHeaders(call);
   if (!id.ok) return id;
-  const declared = attributes.value.has('specversion');
-  const defaults = defaultsOf(call, id.value);
+  const defaults = defaultsOf(call, id.value ?? call.newId());
   const event = buildEvent(attributes.value, { declared, defaults, where: 'ce-' });
   if (!event.ok) return event;
   const datacontenttype = call.headers.get('content-type');
   const typed = datacontenttype === null || call.body.length === 0 ? {} : { datacontenttype };
-  return { ok: true, value: { ...event.value, ...typed, data: data.value } };
+  const events = [{ ...event.value, ...typed, data: data.value }];
+  if (id.value === undefined) return { ok: true, value: { events, batch: false, unnamed: true } };
+  return { ok: true, value: { events, batch: false } };
+}
+
+/** A CloudEvent may carry data of any type; of other calls, what is not known is probably a mistake. */
+function bodyData({ body, form }: RawCall, type: MediaType, declared: boolean): Result<Json> {
+  return form === undefined ? decode(body, type, declared) : { ok: true, value: form };
 }
 
 function defaultsOf(call: RawCall, id: string): Defaults {
@@ -128,26 +150,28 @@ function defaultsOf(call: RawCall, id: string): Defaults {
   return { id, source: `/hooks/${call.trigger}`, type: EVENT_TYPE, time };
 }
 
-function idFromHeaders(call: RawCall): Result<string> {
+/** undefined: the sender gives none. */
+function idFromHeaders(call: RawCall): Result<string | undefined> {
+  if (call.signedId !== undefined) return checkedId('webhook-id', call.signedId);
   for (const name of ID_HEADERS) {
     const value = call.headers.get(name);
-    if (value === null) continue;
-    // The Idempotency-Key draft writes a structured-field string, in quotes; most senders write it bare.
-    const id = /^"([^"\\]*)"$/.exec(value)?.[1] ?? value;
-    if (/^[\x20-\x7e]+$/.test(id) && id.length <= MAX_ID_LENGTH) return { ok: true, value: id };
-    return reject(
-      400,
-      `The ${name} header must hold 1 to ${MAX_ID_LENGTH} printable ASCII characters.`,
-      name,
-    );
+    if (value !== null) return checkedId(name, value);
   }
-  return { ok: true, value: call.newId() };
+  return { ok: true, value: undefined };
 }
 
-function headerAttributes({ headers, attributesInHeaders }: RawCall): Result<Map<string, string>> {
+function checkedId(name: string, value: string): Result<string> {
+  // The Idempotency-Key draft writes a structured-field string, in quotes; most senders write it bare.
+  const id = /^"([^"\\]*)"$/.exec(value)?.[1] ?? value;
+  if (/^[\x20-\x7e]+$/.test(id) && id.length <= MAX_ID_LENGTH) return { ok: true, value: id };
+  return reject(400, `The ${name} header must hold 1 to ${MAX_ID_LENGTH} printable ASCII characters.`, name);
+}
+
+function headerAttributes({ headers, attributesInHeaders, signedId }: RawCall): Result<Map<string, string>> {
   const attributes = new Map<string, string>();
   for (const [name, value] of headers) {
-    if (!name.startsWith('ce-') || !(attributesInHeaders || name === 'ce-id')) continue;
+    if (!name.startsWith('ce-') || !(attributesInHeaders || (name === 'ce-id' && signedId === undefined)))
+      continue;
     const decoded = decodeHeader(value);
     if (decoded === undefined) {
       return reject(
@@ -161,52 +185,33 @@ function headerAttributes({ headers, attributesInHeaders }: RawCall): Result<Map
   return { ok: true, value: attributes };
 }
 
-/** CloudEvents HTTP binding §3.1.3.2: quotes undone first, then one round of percent-decoding. */
+/**
+ * CloudEvents HTTP binding §3.1.3.2: quoted strings undone first, then one round of percent-decoding, which must give
+ * UTF-8. Bytes above ASCII, which a sender had to encode, are taken for UTF-8 too: node has read each as a character.
+ */
 function decodeHeader(value: string): string | undefined {
-  const quoted = /^"(.*)"$/.exec(value)?.[1];
-  const bare = quoted === undefined ? value : quoted.replace(/\\(.)/g, '$1');
+  const bare = value.replace(/"((?:[^"\\]|\\.)*)"/g, (_all, text: string) => text.replace(/\\(.)/g, '$1'));
   try {
-    return decodeURIComponent(bare);
+    if (!NOT_ASCII.test(bare)) return decodeURIComponent(bare);
+    return decodeURIComponent(encodeURI(utf8.decode(Buffer.from(bare, 'latin1'))).replaceAll('%25', '%'));
   } catch {
     return undefined;
   }
 }
 
-function mediaType(header: string): MediaType {
-  const [essence = '', ...parameters] = header.toLowerCase().split(';');
-  const charset = parameters
-    .map((one) => /^\s*charset="?([^"\s]*)"?\s*$/.exec(one)?.[1])
-    .find((one) => one !== undefined);
-  return { essence: essence.trim(), charset };
-}
-
-/** A body, or the bytes of `data_base64`, as JSON. */
-function decode(body: Uint8Array, { essence, charset }: MediaType): Result<Json> {
+/** A body, or the bytes of `data_base64`, as JSON; of `any` other type as `{ base64 }`. */
+function decode(body: Uint8Array, { essence, charset }: MediaType, any = false): Result<Json> {
   if (body.length === 0) return { ok: true, value: null };
   if (charset !== undefined && !['utf-8', 'utf8', 'us-ascii'].includes(charset)) {
     return reject(415, `The charset ${charset} is not supported: send UTF-8.`, 'content-type');
   }
   if (essence === 'application/json' || /^[^/]+\/[^/]+\+json$/.test(essence)) return parseJson(body);
-  if (essence === 'text/plain') return decodeText(body);
+  if (essence.startsWith('text/') || XML.test(essence)) return decodeText(body);
   if (essence === 'application/x-www-form-urlencoded') return decodeForm(body);
+  if (any && essence !== '' && !essence.startsWith('application/cloudevents'))
+    return { ok: true, value: contentOf(body, '') };
   const what =
     essence === '' ? 'A body needs a content-type' : `The content-type ${essence} is not supported`;
   const known = 'application/json, application/cloudevents+json, application/cloudevents-batch+json';
-  return reject(415, `${what}: send ${known}, a form (urlencoded) or text/plain.`, 'content-type');
-}
-
-/** Names to values; a name that comes again gets a list. */
-function decodeForm(body: Uint8Array): Result<JsonObject> {
-  const text = decodeText(body);
-  if (!text.ok) return text;
-  const fields = new Map<string, Json>();
-  let count = 0;
-  for (const [name, value] of new URLSearchParams(text.value)) {
-    if (++count > MAX_FORM_FIELDS) return reject(400, `The form has more than ${MAX_FORM_FIELDS} fields.`);
-    const before = fields.get(name);
-    if (before === undefined) fields.set(name, value);
-    else if (Array.isArray(before)) before.push(value);
-    else fields.set(name, [before, value]);
-  }
-  return { ok: true, value: Object.fromEntries(fields) };
+  return reject(415, `${what}: send ${known}, a form or text.`, 'content-type');
 }

@@ -1,20 +1,23 @@
 import type { Verify, VerifyResult } from '../../src/core/auth.ts';
-import type { SourceSpec } from '../../src/core/config.ts';
+import type { AnswerTemplates, WebhookSourceSpec } from '../../src/core/config.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import { errorText, isTappetError, type ErrorCode } from '../../src/core/errors.ts';
-import type { NewEvent } from '../../src/core/event.ts';
+import type { Template } from '../../src/core/expression.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import type { ManualEvent, RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
 import type { AcceptedEvent, EventOutcome } from '../../src/core/store.ts';
-import { callToEvents, EVENT_TYPE } from './event.ts';
+import { TokenBuckets } from '../../src/lib/token-buckets.ts';
+import { Answering } from './answering.ts';
+import { answerChallenge, answerSlack } from './challenge.ts';
+import { EVENT_TYPE } from './event.ts';
+import { answerHandshake } from './handshake.ts';
+import { Intake } from './intake.ts';
 import { problemResponse, reject, type Result } from './problem.ts';
 
 /** The caller waits this long for the decision; it is normally committed with the event. */
 const DECISION_WAIT_MS = 5_000;
 /** Wrong calls are free to make: one line of log a second, with the number of the others. */
 const REFUSAL_LOG_MS = 1_000;
-
-type WebhookSpec = Extract<SourceSpec, { kind: 'webhook' }>;
 
 interface Running {
   readonly context: SourceContext;
@@ -39,28 +42,41 @@ interface DecisionAnswer {
   readonly execution?: string;
 }
 
-export function createWebhookSource({ name, spec }: { name: string; spec: WebhookSpec }): Source {
-  return new WebhookSource(name, spec.auth);
+export interface WebhookSourceParams {
+  readonly name: string;
+  readonly spec: WebhookSourceSpec;
+  /** `spec.id`, compiled. */
+  readonly identify?: Template;
+  /** `spec.answer`, compiled. */
+  readonly answer?: AnswerTemplates;
+}
+
+export function createWebhookSource(params: WebhookSourceParams): Source {
+  return new WebhookSource(params);
 }
 
 /**
- * Takes calls to `/hooks/<trigger>`. Answers 202 with `{ event, duplicate, decided, decisions, executions }` (a list
- * of these under `events` for a batch) once the event is durable; every refusal is RFC 9457 problem JSON.
+ * Takes calls to `/hooks/<trigger>`. Answers 202 with `{ event, duplicate, decided, decisions, executions, statusUrls }`
+ * (a list of these under `events` for a batch) once the event is durable, or as the trigger's `answer` says; every refusal is RFC 9457 problem JSON.
  */
 class WebhookSource implements Source {
   readonly #name: string;
-  /** A signature covers the body and nothing else. */
-  readonly #signed: boolean;
+  readonly #spec: WebhookSourceSpec;
+  readonly #intake: Intake;
+  readonly #answering: Answering;
+  readonly #calls = new TokenBuckets(1);
   /** Anyone may call, so nobody hears what stands in the trigger. */
   readonly #open: boolean;
   #running: Running | undefined;
   #refusals = 0;
   #refusalLogTime = -Infinity;
 
-  constructor(name: string, auth: WebhookSpec['auth']) {
+  constructor({ name, spec, identify, answer }: WebhookSourceParams) {
     this.#name = name;
-    this.#signed = auth !== 'none' && 'hmac' in auth;
-    this.#open = auth === 'none';
+    this.#spec = spec;
+    this.#intake = new Intake(name, spec, identify);
+    this.#answering = new Answering(name, spec, answer);
+    this.#open = spec.auth === 'none';
   }
 
   manual(_time: number, data: Json | undefined): ManualEvent {
@@ -71,11 +87,13 @@ class WebhookSource implements Source {
     const { verify } = context;
     // Never "no check configured, so let everyone in": `auth: none` has a verifier too.
     if (verify === undefined) throw new TypeError(`the webhook trigger ${this.#name} has no verifier`);
+    this.#answering.start();
     this.#running = { context, verify };
   }
 
   async stop(): Promise<void> {
     this.#running = undefined;
+    this.#answering.stop();
   }
 
   async handle(request: Request, info: RequestInfo): Promise<Response> {
@@ -92,27 +110,48 @@ class WebhookSource implements Source {
   async #answer(request: Request, info: RequestInfo, { context, verify }: Running): Promise<Response> {
     const body = await readBody(request);
     if (!body.ok) return problemResponse(body);
-    const sender = await verify({ headers: request.headers, body: body.value });
+    const handshake = answerHandshake(request, this.#spec);
+    if (handshake !== undefined) return handshake;
+    const { headers } = request;
+    const asked = { url: request.url, method: request.method, headers, body: body.value };
+    const challenge = await answerChallenge(asked, this.#spec, context.verifyChallenge);
+    if (challenge !== undefined) return challenge;
+    const sender = await verify({ headers, body: body.value, ...info });
     if (sender.ok !== true) return this.#refuse(sender, info, context);
+    const slack = answerSlack(asked, this.#spec);
+    if (slack !== undefined) return slack;
     if (request.method !== 'POST') {
       return problemResponse(reject(405, 'Send the event with POST.'), { allow: 'POST' });
     }
-    const call = callToEvents({
-      trigger: this.#name,
-      headers: request.headers,
-      attributesInHeaders: !this.#signed,
+    const wait = this.#waitForTurn(context);
+    if (wait > 0) return tooMany('This trigger is called more often than its rateLimit says.', wait);
+    const call = await this.#intake.read({
+      headers,
       body: body.value,
-      now: context.clock.now(),
-      newId: () => context.newId(),
+      sender,
+      context,
     });
     if (!call.ok) return problemResponse(call);
-    const claims = Object.keys(sender.claims).length === 0 ? {} : { claims: sender.claims };
-    const events = call.value.events.map((event): NewEvent => ({ event, ...claims }));
+    const { events } = call.value;
     const accepted = await context.accept({ events });
     if (accepted.outcome === 'conflict')
       return unavailable('The event could not be stored. Send it again.', 1);
-    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context, this.#open)));
-    return Response.json(call.value.batch ? { events: answers } : answers[0], { status: 202 });
+    const open = this.#open;
+    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context, open)));
+    return this.#answering.respond({
+      events,
+      answers,
+      batch: call.value.batch,
+      context,
+      bytes: body.value.length,
+      open,
+    });
+  }
+
+  /** 0, or in how many ms this call would be in time. */
+  #waitForTurn({ clock }: SourceContext): number {
+    const { rateLimit } = this.#spec;
+    return rateLimit === undefined ? 0 : this.#calls.take('', clock.now(), rateLimit);
   }
 
   #refuse(result: Exclude<VerifyResult, { ok: true }>, info: RequestInfo, context: SourceContext): Response {
@@ -164,7 +203,8 @@ async function answerFor(
     duplicate,
     decided: outcome?.decided ?? false,
     decisions: (outcome?.decisions ?? []).map((decision) => decisionAnswer(decision, duplicate, open)),
-    executions: Object.keys(outcome?.executions ?? {}),
+    // Those of the first answer: what was run again since, or is no longer kept, changes nothing of it.
+    executions: (outcome?.decisions ?? []).flatMap(({ execution }) => execution ?? []),
   };
 }
 
@@ -208,6 +248,10 @@ function unavailable(detail: string, retryAfter: number, code: ErrorCode = 'STOR
   return problemResponse({ ...reject(503, detail), code }, { 'retry-after': seconds });
 }
 
+function tooMany(detail: string, waitMs: number): Response {
+  return problemResponse(reject(429, detail), { 'retry-after': String(Math.ceil(waitMs / 1000)) });
+}
+
 function failure(error: unknown, context: SourceContext, trigger: string): Response {
   if (isTappetError(error, 'STORE_UNAVAILABLE')) {
     return unavailable('The event could not be stored. Send it again later.', error.fields.retryAfter ?? 1);
@@ -220,6 +264,8 @@ function failure(error: unknown, context: SourceContext, trigger: string): Respo
   if (isTappetError(error, 'PAYLOAD_TOO_LARGE')) return problemResponse(reject(413, error.message));
   if (isTappetError(error, 'INVALID_ARGUMENT'))
     return problemResponse(reject(422, error.message, error.fields.path));
+  if (isTappetError(error, 'ID_REUSED'))
+    return problemResponse({ ...reject(422, error.message, error.fields.path), code: 'ID_REUSED' });
   context.log.error('a webhook call failed', { trigger, error: errorText(error) });
   return problemResponse(
     reject(500, 'The call failed for a reason of ours; the log of the gateway says which.'),

@@ -13,7 +13,9 @@ export function statusSection(status: JsonObject, now: number): Html {
   const sources = objectOf(status['sources']);
   const failed = listOf(sources['failed']).map(objectOf);
   const config = textOf(objectOf(status['config'])['message']);
-  const alerts = failed.length + listOf(engine['warnings']).length + (config === '' ? 0 : 1);
+  const unwritable = listOf(objectOf(status['health'])['problems']).map(objectOf);
+  const alerts =
+    unwritable.length + failed.length + listOf(engine['warnings']).length + (config === '' ? 0 : 1);
   const state = textOf(engine['state']);
   return html`<section aria-label="Status">
     <p class="any">
@@ -23,6 +25,7 @@ export function statusSection(status: JsonObject, now: number): Html {
     ${listOf(engine['pulls']).map((pull) => html`<p class="small">${pullText(objectOf(pull), now)}</p>`)}
     <p class="small">${countsText(status, numberOf(sources['running']), failed.length)}</p>
     <ul class="alerts" ${alerts === 0 ? 'hidden' : ''}>
+      ${unwritable.map(({ message, since }) => html`<li>${textOf(message)} <span class="faint">(${ago(numberOf(since), now)})</span></li>`)}
       ${config === '' ? '' : html`<li><strong>The configuration on disk is not applied:</strong> ${config}</li>`}
       ${failed.map((source) => failedSource(source, now))}
       ${listOf(engine['warnings']).map((warning) => html`<li class="warning">${textOf(warning)}</li>`)}

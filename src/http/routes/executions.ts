@@ -9,6 +9,7 @@ import { pageFields, parse, parseQuery, readPage } from '../params.ts';
 import type { AppContext, Routes } from '../permissions.ts';
 import { notFound } from '../problem.ts';
 import { executionResource } from '../resources.ts';
+import { notificationsOf } from './notifications.ts';
 import { strictObject } from '../../lib/strict-object.ts';
 import { imageRefused, isAllowedImage } from '../../lib/image-pattern.ts';
 
@@ -36,7 +37,10 @@ export function executionRoutes(routes: Routes): void {
     const name = c.req.param('name') ?? '';
     const execution = await store.getExecution(name);
     if (execution === undefined) throw notFound('execution', name);
-    return c.json(executionResource(execution, deps.admission()));
+    const resource = executionResource(execution, deps.admission());
+    // Where nobody is told of it, there is nothing to look for.
+    const told = execution.spec.notify !== undefined;
+    return c.json(told ? { ...resource, notifications: await notificationsOf(store, name) } : resource);
   });
   routes.route(
     'POST',

@@ -1,4 +1,6 @@
-import { isTappetError } from '../../core/errors.ts';
+import { isTappetError, TappetError } from '../../core/errors.ts';
+import { addressBlock } from '../../lib/addresses.ts';
+import { TokenBuckets } from '../../lib/token-buckets.ts';
 import { announcedLength, readBody } from '../body.ts';
 import { BodyBudget } from '../body-budget.ts';
 import type { BodyShare } from '../body-budget.ts';
@@ -17,10 +19,15 @@ const SMALL_BODY = 64 * 1024;
 export function hookRoutes(routes: Routes): void {
   const { deps } = routes;
   const budget = new BodyBudget();
+  const calls = new TokenBuckets();
   routes.source('/hooks/:trigger', async (c) => {
     // The Fetch standard has no such requests: the first look at its headers would throw.
     if (c.req.method === 'TRACE') return hookRefused();
-    const limit = deps.config().server.maxBodyBytes;
+    const { maxBodyBytes: limit, rateLimit } = deps.config().server;
+    if (rateLimit !== null) {
+      const wait = calls.take(addressBlock(c.env.remoteAddress), deps.clock.now(), rateLimit);
+      if (wait > 0) return tooMany(wait);
+    }
     const share = budget.share(limit);
     try {
       const request = await bounded(c.req.raw, limit, share);
@@ -39,6 +46,15 @@ export function hookRoutes(routes: Routes): void {
       share.free();
     }
   });
+}
+
+/** Before anything is read or checked: so it tells nothing about the trigger, and costs next to nothing. */
+function tooMany(waitMs: number): Response {
+  const message = 'This address calls more often than server.rateLimit of the gateway allows.';
+  const retryAfter = Math.ceil(waitMs / 1000);
+  const response = problemResponse(new TappetError('TOO_MANY_REQUESTS', message, { retryAfter }));
+  response.headers.set('connection', 'close');
+  return response;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { DefinitionKey, DefinitionRow } from '../../core/store.ts';
 import type { Tx } from './db.ts';
+import { forgetJob } from './notifications.ts';
 import { toDefinition } from './rows.ts';
 import type { DefinitionRowRow } from './rows.ts';
 import { limitChanged } from './turns.ts';
@@ -11,11 +12,13 @@ export function syncDefinitions(tx: Tx, definitions: readonly DefinitionKey[]): 
   for (const { kind, name } of present) {
     if (keys.has(`${kind}/${name}`)) continue;
     tx.db.run('UPDATE definitions SET delete_time = ? WHERE kind = ? AND name = ?', tx.now, kind, name);
+    if (kind === 'job') forgetJob(tx, name);
   }
   return definitions.map((definition) => syncOne(tx, definition));
 }
 
-function syncOne(tx: Tx, { kind, name, etag, maxConcurrentExecutions }: DefinitionKey): DefinitionRow {
+function syncOne(tx: Tx, definition: DefinitionKey): DefinitionRow {
+  const { kind, name, etag, maxConcurrentExecutions } = definition;
   const limit = maxConcurrentExecutions ?? null;
   const known = tx.db.get<DefinitionRowRow>(
     'SELECT * FROM definitions WHERE kind = ? AND name = ?',
@@ -37,6 +40,7 @@ function syncOne(tx: Tx, { kind, name, etag, maxConcurrentExecutions }: Definiti
     max_concurrent: limit,
   };
   save(tx, row);
+  if (kind === 'job' && !definition.tellsOfFailures) forgetJob(tx, name);
   if ((known?.max_concurrent ?? null) !== limit) limitChanged(tx, name, limit);
   return toDefinition(row);
 }

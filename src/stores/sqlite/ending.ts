@@ -3,6 +3,7 @@ import { assertMove } from '../../core/states.ts';
 import { formatDuration } from '../../lib/duration.ts';
 import type { Tx } from './db.ts';
 import { insertEvent } from './inbox.ts';
+import { notifyEnd } from './notifications.ts';
 import { causeOf, countersOf, specOf } from './rows.ts';
 import type { ExecutionRow } from './rows.ts';
 
@@ -76,6 +77,7 @@ function endExecution(
   execution.completion_time = tx.now;
   execution.expire_time = tx.now + specOf(execution).retentionMs;
   announceEnd(tx, execution);
+  notifyEnd(tx, execution);
 }
 
 /**

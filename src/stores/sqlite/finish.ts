@@ -84,14 +84,15 @@ function endAttempt(tx: Tx, row: AttemptRow, params: FinishParams): AttemptRow {
     exit_code: result.exitCode,
     signal: result.signal,
     end_time: result.endTime,
+    output: result.state === 'SUCCEEDED' ? (result.output ?? null) : null,
     log_stdout: logBytes?.stdout ?? null,
     log_stderr: logBytes?.stderr ?? null,
     ...usageColumns(params, row),
   };
   tx.db.run(
     `UPDATE attempts SET state = ?, reason = ?, message = ?, exit_code = ?, signal = ?, end_time = ?,
-     log_stdout = ?, log_stderr = ?, wall_ms = ?, cpu_ms = ?, peak_memory = ?, measure_time = ?, pulled_bytes = ?
-     WHERE execution = ? AND idx = ? AND attempt = ?`,
+     log_stdout = ?, log_stderr = ?, wall_ms = ?, cpu_ms = ?, peak_memory = ?, measure_time = ?, pulled_bytes = ?,
+     output = ? WHERE execution = ? AND idx = ? AND attempt = ?`,
     ended.state,
     ended.reason,
     ended.message,
@@ -105,6 +106,7 @@ function endAttempt(tx: Tx, row: AttemptRow, params: FinishParams): AttemptRow {
     ended.peak_memory,
     ended.measure_time,
     ended.pulled_bytes,
+    ended.output,
     row.execution,
     row.idx,
     row.attempt,

@@ -12,6 +12,14 @@ interface Prunable {
   readonly event_uid: string | null;
 }
 
+interface PrunableEvent {
+  readonly seq: number;
+  readonly uid: string;
+  readonly origin: string;
+  readonly source: string;
+  readonly id: string;
+}
+
 export function deleteExecution(tx: Tx, name: string): 'deleted' | 'running' | undefined {
   const execution = findExecution(tx, name);
   if (execution === undefined || execution.delete_time !== null) return undefined;
@@ -90,12 +98,13 @@ function pruneTasks(tx: Tx, execution: number, count: number): boolean {
 
 /** Rows removed, of all three tables. */
 export function pruneEvents(tx: Tx, olderThanMs: number, limit: number): number {
-  const events = tx.db.run(
-    `DELETE FROM events WHERE seq IN (SELECT seq FROM events
-     WHERE decide_time IS NOT NULL AND holds = 0 AND receive_time < ? ORDER BY receive_time LIMIT ?+0)`,
+  const old = tx.db.all<PrunableEvent>(
+    `SELECT seq, uid, origin, envelope ->> '$.source' AS source, envelope ->> '$.id' AS id FROM events
+     WHERE decide_time IS NOT NULL AND holds = 0 AND receive_time < ? ORDER BY receive_time LIMIT ?+0`,
     tx.now - olderThanMs,
     limit,
   );
+  for (const event of old) pruneEvent(tx, event);
   const keys = tx.db.run(
     `DELETE FROM event_keys WHERE (origin, source, id) IN (SELECT origin, source, id FROM event_keys
      WHERE expires_at <= ? ORDER BY expires_at LIMIT ?+0)`,
@@ -108,5 +117,23 @@ export function pruneEvents(tx: Tx, olderThanMs: number, limit: number): number 
     tx.now,
     limit,
   );
-  return events + keys + state;
+  return old.length + keys + state;
+}
+
+/** Whoever sends the same again gets the first answer again, as long as the identity is known. */
+function pruneEvent(tx: Tx, { seq, uid, origin, source, id }: PrunableEvent): void {
+  tx.db.run(
+    `UPDATE event_keys SET answer = (
+       SELECT json_group_array(json_object('trigger', trigger_name, 'outcome', outcome, 'reason', reason,
+         'clause', clause, 'execution', execution, 'decideTime', decide_time))
+       FROM decisions WHERE event_seq = ?)
+     WHERE origin = ? AND source = ? AND id = ? AND event_uid = ? AND expires_at > ?`,
+    seq,
+    origin,
+    source,
+    id,
+    uid,
+    tx.now,
+  );
+  tx.db.run('DELETE FROM events WHERE seq = ?', seq);
 }

@@ -263,6 +263,58 @@ CREATE TABLE pulled_images (
 CREATE INDEX pulled_images_by_use ON pulled_images (engine, use_time);
 `;
 
+/**
+ * `digest`: of the data that came with the identity, where its sender may not use it again for other data. `answer`:
+ * the decisions on its event, written when that is pruned before the identity is forgotten.
+ */
+const IDENTITIES = `
+ALTER TABLE event_keys ADD COLUMN digest TEXT;
+ALTER TABLE event_keys ADD COLUMN answer TEXT;
+CREATE INDEX event_keys_answered ON event_keys (event_uid) WHERE answer IS NOT NULL;
+`;
+
+/**
+ * `notifications`: what a receiver is still to be told, and for a while what it was told. `lane`: of what must not overtake
+ * one another, the job; only the oldest of a lane has a `due_time`, which is the end of its lease while it is tried.
+ * `notified_jobs`: how the last execution ended of jobs that have somebody told of failures, and of a failing one since when.
+ */
+const NOTIFICATIONS = `
+CREATE TABLE notifications (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  receiver TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  execution TEXT NOT NULL,
+  job TEXT NOT NULL,
+  lane TEXT,
+  body TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  create_time INTEGER NOT NULL,
+  due_time INTEGER,
+  end_time INTEGER,
+  last_status INTEGER,
+  last_error TEXT
+) STRICT;
+CREATE INDEX notifications_due ON notifications (receiver, due_time) WHERE due_time IS NOT NULL;
+CREATE INDEX notifications_in_lane ON notifications (receiver, lane) WHERE lane IS NOT NULL AND end_time IS NULL;
+CREATE INDEX notifications_by_execution ON notifications (execution);
+CREATE INDEX notifications_by_receiver ON notifications (receiver);
+CREATE INDEX notifications_by_state ON notifications (state);
+CREATE INDEX notifications_ended ON notifications (state, end_time) WHERE end_time IS NOT NULL;
+CREATE TABLE notified_jobs (
+  job TEXT PRIMARY KEY,
+  state TEXT NOT NULL,
+  execution TEXT NOT NULL,
+  time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`;
+
+/** What a task handed back, of a job with `output`. */
+const OUTPUTS = `
+ALTER TABLE attempts ADD COLUMN output TEXT;
+`;
+
 export interface Migration {
   readonly name: string;
   readonly sql: string;
@@ -273,6 +325,9 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'usage', sql: USAGE },
   { name: 'admission', sql: ADMISSION },
   { name: 'images', sql: IMAGES },
+  { name: 'identities', sql: IDENTITIES },
+  { name: 'notifications', sql: NOTIFICATIONS },
+  { name: 'outputs', sql: OUTPUTS },
 ];
 
 /**

@@ -53,7 +53,7 @@ export function eventOutcome(tx: Tx, uid: string): EventOutcome | undefined {
     'SELECT seq, decide_time FROM events WHERE uid = ?',
     uid,
   );
-  if (event === undefined) return undefined;
+  if (event === undefined) return keptAnswer(tx, uid);
   const executions = tx.db.all<{ name: string; state: ExecutionState }>(
     'SELECT name, state FROM executions WHERE event_uid = ? ORDER BY seq',
     uid,
@@ -63,6 +63,18 @@ export function eventOutcome(tx: Tx, uid: string): EventOutcome | undefined {
     decisions: decisionsOf(tx, event.seq),
     executions: Object.fromEntries(executions.map(({ name, state }) => [name, state])),
   };
+}
+
+/** Of an event that was pruned; see `pruneEvent`. */
+function keptAnswer(tx: Tx, uid: string): EventOutcome | undefined {
+  const key = tx.db.get<{ answer: string }>(
+    'SELECT answer FROM event_keys WHERE event_uid = ? AND answer IS NOT NULL',
+    uid,
+  );
+  if (key === undefined) return undefined;
+  const kept = JSON.parse(key.answer) as Omit<Decision, 'event' | 'values'>[];
+  const decisions = kept.map((decision) => ({ event: uid, values: null, ...decision }));
+  return { decided: true, decisions, executions: {} };
 }
 
 function decisionsOf(tx: Tx, eventSeq: number): Decision[] {

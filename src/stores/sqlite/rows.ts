@@ -316,6 +316,7 @@ export interface AttemptRow extends AttemptUsageColumns {
   readonly rendered: string | null;
   readonly log_stdout: number | null;
   readonly log_stderr: number | null;
+  readonly output: string | null;
 }
 
 export function toAttempt(row: AttemptRow): Attempt {
@@ -349,5 +350,6 @@ export function toAttempt(row: AttemptRow): Attempt {
             pulledBytes: row.pulled_bytes,
           },
     logBytes: row.log_stdout === null ? null : { stdout: row.log_stdout, stderr: row.log_stderr ?? 0 },
+    ...(row.output === null ? undefined : { output: row.output }),
   };
 }

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TappetError } from '../../core/errors.ts';
-import { Db, isBusy, needsReopen, unavailable } from './db.ts';
+import { Db, isBusy, needsReopen, sqliteCode, unavailable } from './db.ts';
 import type { OpenConnection, OpenWal, WalFile } from './driver.ts';
 import { migrate } from './migrations.ts';
 
@@ -108,8 +108,28 @@ function closeOnError(db: Db, prepare: (db: Db) => void): Db {
     prepare(db);
     return db;
   } catch (error) {
+    lookOnce(db);
     db.close();
     throw error;
+  }
+}
+
+/** With one call in ten that fails, as many looks fail once in a hundred million times. */
+const LOOKS = 8;
+
+/**
+ * A hole of SQLite's (seen in 3.53.2): where the first look at the log's index has failed, its close looks once more, and
+ * if the index can then be opened for reading only, it takes the log for empty and deletes it, with all that was
+ * committed. After a look that worked it does not.
+ */
+function lookOnce(db: Db): void {
+  for (let looks = 0; looks < LOOKS; looks++) {
+    try {
+      db.get('SELECT count(*) AS n FROM sqlite_master');
+      return;
+    } catch {
+      continue;
+    }
   }
 }
 
@@ -120,15 +140,33 @@ function emptyLog(db: Db): void {
     throw Object.assign(new Error('another process reads'), { code: 'SQLITE_BUSY' });
 }
 
+/** Changes a row, and with it nothing. */
+export const PROBE =
+  "INSERT INTO meta VALUES ('probe', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1";
+
 /** Proves that the disk takes a commit again, and that what is there is whole. */
 function verify(db: Db): void {
-  db.run(`INSERT INTO meta VALUES ('probe', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1`);
+  db.run(PROBE);
   emptyLog(db);
   const pages = db.get<{ page_count: number }>('PRAGMA page_count')?.page_count ?? 0;
   const pageSize = db.get<{ page_size: number }>('PRAGMA page_size')?.page_size ?? 0;
   if (pages * pageSize > CHECKED_BYTES) return;
-  const found = db.get<{ quick_check: string }>('PRAGMA quick_check(1)')?.quick_check;
-  if (found !== 'ok') throw new TappetError('STORE_UNAVAILABLE', `The database is damaged: ${found}.`);
+  const found = db.get<{ quick_check: string }>('PRAGMA quick_check(1)')?.quick_check ?? 'nothing was read';
+  if (found !== 'ok') throw notWhole(found);
+}
+
+/** SQLite's number of all errors of the disk; what kind it is stands in the bits above. */
+const IOERR = 10;
+
+/** A page that the disk did not give now stands among the damages, with the code of its error. */
+function notWhole(found: string): Error {
+  const code = Number(/error code=(\d+)/.exec(found)?.[1]);
+  if ((code & 0xff) === IOERR)
+    return Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_READ' });
+  const what = found.replace('*** in database main ***', '').trim().replace(/\.$/, '');
+  return new TappetError('STORE_UNAVAILABLE', `The database is damaged: ${what}.`, {
+    fix: 'Stop the gateway and put a copy of the data folder in its place.',
+  });
 }
 
 /**
@@ -155,7 +193,14 @@ export function unusable(path: string, why: string, cause?: unknown): TappetErro
   return new TappetError(
     'DATA_FOLDER_UNUSABLE',
     `The database ${path} cannot be opened: ${why}.`,
-    { path, fix: 'Choose a data folder on a local disk that the gateway may read and write.' },
+    { path, fix: fixOf(sqliteCode(cause) ?? '') },
     cause,
   );
+}
+
+function fixOf(code: string): string {
+  if (code === 'SQLITE_FULL') return 'Free some space on the disk that holds it, and start again.';
+  return code.startsWith('SQLITE_IOERR')
+    ? 'The disk failed: look at what the system says of it (`dmesg`), and start again.'
+    : 'Choose a data folder on a local disk that the gateway may read and write.';
 }

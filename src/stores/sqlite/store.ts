@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { TappetError, errorText, isTappetError } from '../../core/errors.ts';
 import type { Ids } from '../../core/ids.ts';
 import type { EngineLease, Store } from '../../core/store.ts';
+import type { WriteWatch } from '../../core/write-watch.ts';
 import * as claims from './claims.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { isBusy, isStoreFailure, operationError, unavailable } from './db.ts';
@@ -16,11 +17,12 @@ import * as finish from './finish.ts';
 import * as images from './images.ts';
 import * as inbox from './inbox.ts';
 import * as maintenance from './maintenance.ts';
+import * as notifications from './notifications.ts';
 import { OwnerLocks } from './owner-lock.ts';
 import * as query from './query.ts';
 import * as rerun from './rerun.ts';
 import * as routing from './routing.ts';
-import { Session, unusable } from './session.ts';
+import { PROBE, Session, unusable } from './session.ts';
 import * as usage from './usage.ts';
 import * as stopping from './stopping.ts';
 
@@ -37,6 +39,8 @@ export interface SqliteStoreOptions {
   readonly connect?: OpenConnection;
   /** Opens the log of a database to sync it; the file itself if absent. */
   readonly wal?: OpenWal;
+  /** Hears how commits go. */
+  readonly watch?: WriteWatch;
 }
 
 const BUSY_PAUSE_MS = 5;
@@ -54,6 +58,7 @@ export class SqliteStore implements Store {
   readonly #session: Session;
   readonly #queue: CommitQueue;
   readonly #locks: OwnerLocks;
+  readonly #watch: WriteWatch | undefined;
   #instance: string | null = null;
   #closing: Promise<void> | null = null;
 
@@ -70,6 +75,7 @@ export class SqliteStore implements Store {
     this.#path = path;
     this.#clock = clock;
     this.#ids = ids;
+    this.#watch = options.watch;
     this.#session = new Session(path, connect, wal);
     this.#locks = new OwnerLocks(path, connect);
     this.#queue = new CommitQueue({
@@ -77,8 +83,8 @@ export class SqliteStore implements Store {
       schedule,
       patienceMs,
       database: () => this.#database(),
-      failed: (error) => this.#session.failed(error),
-      sync: () => this.#session.sync(),
+      failed: (error) => this.#failed(error),
+      sync: () => this.#sync(),
       transaction: (db) => this.#transaction(db),
     });
   }
@@ -119,6 +125,11 @@ export class SqliteStore implements Store {
   instance(): string {
     if (this.#instance === null) throw new TypeError('The store is not open yet.');
     return this.#instance;
+  }
+
+  /** Whether a commit reaches the disk now. Errors: STORE_UNAVAILABLE. */
+  probe(): Promise<void> {
+    return this.#write((tx) => void tx.db.run(PROBE));
   }
 
   // ---- inbox
@@ -206,6 +217,19 @@ export class SqliteStore implements Store {
     this.#read((tx) => query.listSpans(tx, execution, page));
   readonly counts: Store['counts'] = () => this.#read((tx) => query.counts(tx));
 
+  // ---- notifications
+
+  readonly claimNotifications: Store['claimNotifications'] = (params) =>
+    this.#patient((tx) => notifications.claimNotifications(tx, params));
+  readonly settleNotification: Store['settleNotification'] = (params) =>
+    this.#patient((tx) => notifications.settleNotification(tx, params));
+  readonly listNotifications: Store['listNotifications'] = (filter, page) =>
+    this.#read((tx) => notifications.listNotifications(tx, filter, page));
+  readonly notificationCounts: Store['notificationCounts'] = () =>
+    this.#read(notifications.notificationCounts);
+  readonly pruneNotifications: Store['pruneNotifications'] = (params) =>
+    this.#write((tx) => notifications.pruneNotifications(tx, params));
+
   // ---- maintenance
 
   readonly deleteExecution: Store['deleteExecution'] = (name) =>
@@ -229,6 +253,18 @@ export class SqliteStore implements Store {
 
   #write<T>(operation: (tx: Tx) => T): Promise<T> {
     return this.#queue.write(operation);
+  }
+
+  #failed(error: unknown): void {
+    this.#session.failed(error);
+    this.#watch?.failed(unavailable(error));
+  }
+
+  #sync(): Promise<void> | undefined {
+    const syncing = this.#session.sync();
+    const watch = this.#watch;
+    if (watch === undefined) return syncing;
+    return syncing?.then(() => watch.worked());
   }
 
   /** For what the gateway does by itself; in a turn with a call from outside it shares that one's commit all the same. */
@@ -266,7 +302,7 @@ export class SqliteStore implements Store {
       if (db.inTransaction) db.rollback();
       if (!isStoreFailure(error)) throw operationError(error);
       if (isBusy(error)) throw error;
-      this.#session.failed(error);
+      this.#failed(error);
       throw unavailable(error);
     }
   }

@@ -72,6 +72,50 @@ export function inboxContract(bench: Bench): void {
       expect(taken).toEqual({ outcome: 'stored', events: [{ uid: late.uid }] });
     });
 
+    it('refuses an identity that is known with another digest, with all of the call, and no other call', async () => {
+      const origin = 'trigger/a';
+      const first = await bench.accepted('1', origin, { digest: 'x' });
+      const [other, reused] = [bench.event('2', { digest: 'x' }), bench.event('1', { digest: 'y' })];
+      const [bad, good] = await Promise.allSettled([
+        bench.store.acceptEvents({ origin, events: [other, reused], state: [{ key: 'k', value: 1 }] }),
+        bench.store.acceptEvents({ origin, events: [bench.event('3', { digest: 'y' })], state: [] }),
+      ]);
+      expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'ID_REUSED' } });
+      expect(good).toMatchObject({ status: 'fulfilled' });
+      expect(await bench.store.getEvent(other.uid)).toBeUndefined();
+      expect(await bench.store.readState(origin, 'k')).toBeUndefined();
+      expect((await bench.store.getEvent(first))?.duplicates).toBe(0);
+    });
+
+    it('takes a duplicate whatever its digest where one of the two has none', async () => {
+      const origin = 'trigger/a';
+      const accept = (event: ReturnType<typeof bench.event>) =>
+        bench.store.acceptEvents({ origin, events: [event], state: [] });
+      const bare = await bench.accepted('1', origin);
+      expect(await accept(bench.event('1', { digest: 'y' }))).toMatchObject({
+        events: [{ duplicateOf: bare }],
+      });
+      const named = await bench.accepted('2', origin, { digest: 'x' });
+      expect(await accept(bench.event('2'))).toMatchObject({ events: [{ duplicateOf: named }] });
+    });
+
+    it('begins anew with an expired identity: with the new digest, and without the old answer', async () => {
+      const origin = 'trigger/a';
+      const first = await bench.accepted('1', origin, { rememberMs: 2 * DAY, digest: 'x' });
+      await bench.store.decide({ event: first, decisions: [] });
+      await bench.clock.advance(DAY + 1);
+      await bench.store.pruneEvents(DAY, 10);
+      expect(await bench.store.eventOutcome(first)).toEqual({ decided: true, decisions: [], executions: {} });
+      await bench.clock.advance(DAY);
+      const second = await bench.accepted('1', origin, { rememberMs: DAY, digest: 'y' });
+      expect(await bench.store.getEvent(second)).toBeDefined();
+      expect(await bench.store.eventOutcome(first)).toBeUndefined();
+      const third = bench.event('1', { digest: 'x' });
+      await expect(bench.store.acceptEvents({ origin, events: [third], state: [] })).rejects.toMatchObject({
+        code: 'ID_REUSED',
+      });
+    });
+
     it('remembers an identity longer than its event', async () => {
       const first = await bench.accepted('1', 'trigger/a', { rememberMs: 10 * DAY });
       await bench.store.decide({ event: first, decisions: [] });

@@ -126,6 +126,31 @@ export function maintenanceContract(bench: Bench): void {
       expect(await bench.store.getEvent(event)).toBeUndefined();
     });
 
+    it('keeps what was decided on an event as long as its identity is known', async () => {
+      const event = await bench.accepted('1', 'trigger/a', { rememberMs: 20 * DAY });
+      const cause = { kind: 'event', event, trigger: 'a' } as const;
+      const execution = bench.execution({ retentionMs: DAY }, { cause });
+      const skipped = {
+        trigger: 'b',
+        outcome: 'filtered',
+        reason: 'no',
+        clause: 'x',
+        values: { y: 1 },
+      } as const;
+      await bench.store.decide({ event, decisions: [matched('a', execution), skipped] });
+      await bench.store.cancelExecution(execution.name, 'ann');
+      const before = await bench.store.eventOutcome(event);
+      await bench.clock.advance(2 * DAY);
+      await bench.store.pruneExecutions([execution.name]);
+      await bench.store.pruneEvents(DAY, 10);
+      const after = await bench.store.eventOutcome(event);
+      const decisions = before?.decisions.map((one) => ({ ...one, values: null }));
+      expect(after).toEqual({ decided: true, decisions, executions: {} });
+      await bench.clock.advance(18 * DAY);
+      await bench.store.pruneEvents(DAY, 10);
+      expect(await bench.store.eventOutcome(event)).toBeUndefined();
+    });
+
     it('removes expired identities and state rows, and leaves the others', async () => {
       const state = [
         { key: 'old', value: 1, expires: bench.clock.now() + HOUR },

@@ -30,7 +30,7 @@ async function call(body: JsonObject, claims?: JsonObject, audience = 'tappet') 
   return { status: response.status, answer: response.status === 202 ? (JSON.parse(text) as JsonObject) : {} };
 }
 
-const SHOP = { email: 'shop@example.com' };
+const SHOP = { email: 'shop@example.com', email_verified: true };
 const ended = (name: string) =>
   example.gateway.until(`/api/v1/executions/${name}`, (one) =>
     one['completionTime'] === null ? undefined : one,

@@ -3,52 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openConnection } from '../../../src/stores/sqlite/driver.ts';
-import type { Connection, OpenConnection, OpenWal } from '../../../src/stores/sqlite/driver.ts';
+import type { Connection, OpenWal } from '../../../src/stores/sqlite/driver.ts';
 import { Bench, expectCode } from '../../contract/store/fixture.ts';
 import { deferred } from '../../../src/lib/deferred.ts';
 import type { Deferred } from '../../../src/lib/deferred.ts';
 import { ManualClock, settle } from '../../support/manual-clock.ts';
 import { SeededIds } from '../../support/seeded-ids.ts';
 import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
+import { Wire } from '../../support/sqlite-wire.ts';
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
-
-/** Connections that tell what ran on them, and fail where a test says so, as a disk does. */
-class Wire {
-  readonly connections: Connection[] = [];
-  readonly log: string[] = [];
-  file = '';
-  fail: ((sql: string) => string | undefined) | null = null;
-
-  readonly connect: OpenConnection = (path, mustExist) => {
-    const connection = openConnection(path, mustExist);
-    this.file = path;
-    this.connections.push(connection);
-    return {
-      get inTransaction() {
-        return connection.inTransaction;
-      },
-      exec: (sql) => connection.exec(sql),
-      close: () => connection.close(),
-      prepare: (sql) => {
-        const statement = connection.prepare(sql);
-        const before = (): void => {
-          this.log.push(sql);
-          const code = this.fail?.(sql);
-          if (code !== undefined) throw Object.assign(new Error('the disk says no'), { code });
-        };
-        return {
-          run: (...params) => (before(), statement.run(...params)),
-          get: (...params) => (before(), statement.get(...params)),
-          all: (...params) => (before(), statement.all(...params)),
-        };
-      },
-    };
-  };
-
-  count(sql: string): number {
-    return this.log.filter((entry) => entry === sql).length;
-  }
-}
 
 let wire = new Wire();
 const bench = new Bench(() => {

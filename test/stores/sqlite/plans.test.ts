@@ -46,6 +46,7 @@ async function everyStatement(): Promise<void> {
   await bench.attempt(bench.exit(1));
   await store.undecidedEvents(1);
   await store.eventOutcome(event);
+  await store.eventOutcome('gone');
   await store.scanState('o', 'p', null, 1);
   await store.scanState('o', 'p', 'pa', 1);
   for (const some of subsets({ origin: 'o', trigger: 't', type: 'y' })) await store.listEvents(some, page);

@@ -11,8 +11,6 @@ const URL_HERE = 'http://127.0.0.1/hooks/call';
 const INFO = { remoteAddress: '127.0.0.1' };
 const spec = { kind: 'webhook', auth: { bearer: { token: { env: 'T' } } } } as const;
 const open = { kind: 'webhook', auth: 'none' } as const;
-const hmac = { secret: { env: 'S' }, header: 'x-sig', prefix: '', encoding: 'hex' } as const;
-const signed = { kind: 'webhook', auth: { hmac } } as const;
 const CE_JSON = 'application/cloudevents+json';
 const BATCH_JSON = 'application/cloudevents-batch+json';
 
@@ -50,6 +48,7 @@ describe('a stored event', () => {
       decided: true,
       decisions: [{ trigger: 'call', outcome: 'matched', reason: 'no filter', execution: 'job-1' }],
       executions: ['job-1'],
+      statusUrls: ['/api/v1/executions/job-1'],
     });
     expect(context.events[0]?.event).toMatchObject({ source: '/hooks/call', data: { a: 1 }, id: 'new-0' });
     expect(context.waits).toEqual([{ uid: 'uid-0', withinMs: 5000 }]);
@@ -70,7 +69,12 @@ describe('a stored event', () => {
     await send(source, post(1, { 'idempotency-key': 'k' }));
     const { status, body } = await send(source, post(2, { 'idempotency-key': 'k' }));
     expect(status).toBe(202);
-    expect(body).toMatchObject({ event: 'uid-0', duplicate: true, executions: ['job-1'] });
+    expect(body).toMatchObject({
+      event: 'uid-0',
+      duplicate: true,
+      executions: ['job-1'],
+      statusUrls: ['/api/v1/executions/job-1'],
+    });
     expect(context.waits.map(({ uid }) => uid)).toEqual(['uid-0', 'uid-0']);
     expect(context.events).toHaveLength(1);
   });
@@ -117,6 +121,7 @@ describe('a stored event', () => {
         { trigger: 'call', outcome: 'matched', execution: 'job-1' },
       ],
       executions: ['job-1'],
+      statusUrls: ['/api/v1/executions/job-1'],
     });
   });
 
@@ -127,14 +132,17 @@ describe('a stored event', () => {
       'ce-source': '/x',
       'ce-type': 'com.evil.deploy',
     };
-    for (const [of, type] of [
-      [signed, 'dev.tappet.webhook.v1.received'],
-      [spec, 'com.evil.deploy'],
-      [open, 'com.evil.deploy'],
+    for (const [sender, expected] of [
+      [{ covers: 'body' }, { id: 'i', type: 'dev.tappet.webhook.v1.received' }],
+      [
+        { covers: 'body', id: 'signed' },
+        { id: 'signed', type: 'dev.tappet.webhook.v1.received' },
+      ],
+      [{}, { id: 'i', type: 'com.evil.deploy' }],
     ] as const) {
-      const context = new Context();
-      await send(await started(context, of), post(1, headers));
-      expect(context.events[0]?.event).toMatchObject({ id: 'i', type });
+      const context = new Context({ ok: true, claims: {}, ...sender });
+      await send(await started(context), post(1, headers));
+      expect(context.events[0]?.event).toMatchObject(expected);
     }
   });
 
@@ -146,7 +154,14 @@ describe('a stored event', () => {
     arrange(context);
     const { status, body } = await send(await started(context), post(1));
     expect(status).toBe(202);
-    expect(body).toEqual({ event: 'uid-0', duplicate: false, decided: false, decisions: [], executions: [] });
+    expect(body).toEqual({
+      event: 'uid-0',
+      duplicate: false,
+      decided: false,
+      decisions: [],
+      executions: [],
+      statusUrls: [],
+    });
   });
 
   test('a batch is one accept and a list of answers', async () => {

@@ -1,0 +1,36 @@
+import type { Verify, VerifyResult } from '../core/auth.ts';
+import { inNetworks, parseNetworks } from '../lib/addresses.ts';
+
+type Unavailable = Extract<VerifyResult, { ok: 'unavailable' }>;
+
+/** Only calls from these addresses, and of them only what `verify` lets in. */
+export function fromAddresses(addresses: readonly string[], verify: Verify): Verify {
+  const networks = parseNetworks(addresses);
+  return async (request) => {
+    const { remoteAddress } = request;
+    if (remoteAddress !== undefined && inNetworks(remoteAddress, networks)) return verify(request);
+    return { ok: false, reason: `the address ${remoteAddress ?? '(unknown)'} is not on the list` };
+  };
+}
+
+/**
+ * The answer of the first that lets the call in, in the order as configured, which so decides what is vouched for too.
+ * Where none does, and one could not check, the call may be right: it is to come again.
+ */
+export function anyOf(verifiers: readonly Verify[]): Verify {
+  return async (request) => {
+    const reasons: string[] = [];
+    let unavailable: Unavailable | undefined;
+    for (const verify of verifiers) {
+      const result = await verify(request);
+      if (result.ok === true) return result;
+      reasons.push(result.reason);
+      if (result.ok === 'unavailable') unavailable = sooner(unavailable, result);
+    }
+    const reason = reasons.join('; ');
+    return unavailable === undefined ? { ok: false, reason } : { ...unavailable, reason };
+  };
+}
+
+const sooner = (one: Unavailable | undefined, other: Unavailable): Unavailable =>
+  one !== undefined && one.retryAfter <= other.retryAfter ? one : other;

@@ -1,0 +1,152 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { verify as verifyGithub } from '@octokit/webhooks-methods';
+import { Webhook } from 'standardwebhooks';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compileVerify } from '../../src/auth/verify.ts';
+import { curlText } from '../../src/commands/curl.ts';
+import type { AuthSpec, VerifyRequest } from '../../src/core/auth.ts';
+import { SecretValue } from '../../src/core/secrets.ts';
+import { createExpressions } from '../../src/expr/expressions.ts';
+import { SystemClock } from '../../src/lib/system-clock.ts';
+
+const run = promisify(execFile);
+// What a shell could stumble over, too.
+const SECRET = `it's "quoted" $HOME \`x\` \\n`;
+const KEY = `whsec_${Buffer.from('a key of thirty-two bytes exactly').toString('base64')}`;
+
+interface Call extends VerifyRequest {
+  readonly method: string;
+  readonly url: string;
+}
+
+let base = '';
+let folder = '';
+const calls: Call[] = [];
+const server = createServer((request, response) => {
+  const parts: Buffer[] = [];
+  request.on('data', (part: Buffer) => parts.push(part));
+  request.on('end', () => {
+    const headers = new Headers(Object.entries(request.headers) as [string, string][]);
+    calls.push({
+      method: String(request.method),
+      url: String(request.url),
+      headers,
+      body: Buffer.concat(parts),
+      remoteAddress: '127.0.0.1',
+    });
+    response.end();
+  });
+});
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tappet-curl-'));
+  writeFileSync(join(folder, "a secret's file"), `${SECRET}\n`);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  server.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** Runs what is printed in a shell, and gives the call that came of it. */
+async function called(auth: AuthSpec, secret = SECRET): Promise<Call> {
+  const text = curlText({ trigger: 'deploy', url: base, source: { kind: 'webhook', auth } });
+  expect(text).not.toContain(secret);
+  const env = { PATH: String(process.env['PATH']), HOOK_SECRET: secret, SECRET: secret, TOKEN: secret };
+  calls.length = 0;
+  await run('/bin/sh', ['-c', text], { env });
+  const [call] = calls;
+  if (call === undefined) throw new Error(`nobody called:\n${text}`);
+  expect([call.method, call.url]).toEqual(['POST', '/hooks/deploy']);
+  expect(call.headers.get('content-type')).toBe('application/json');
+  expect(JSON.parse(Buffer.from(call.body).toString())).toEqual({ hello: 'world' });
+  return call;
+}
+
+/** Whether the gateway lets it in. */
+async function letIn(auth: AuthSpec, call: Call, secret = SECRET): Promise<unknown> {
+  const verify = await compileVerify(auth, {
+    issuers: { get: () => Promise.reject(new Error('there is none')) },
+    secrets: { resolve: async () => new SecretValue(secret) },
+    clock: new SystemClock(),
+    expressions: createExpressions(),
+  });
+  return (await verify(call)).ok;
+}
+
+const from = { env: 'HOOK_SECRET' };
+const generic = { header: 'x-signature', prefix: '', encoding: 'base64' } as const;
+const token = { token: from };
+/** A header carries no line breaks and no spaces: of letters alone. */
+const WORD = 'a-word-of-letters';
+
+describe('tappet triggers show --curl: what it prints is let in', () => {
+  it.each<[string, AuthSpec, string?]>([
+    ['none', 'none'],
+    ['bearer', { bearer: token }, WORD],
+    ['gitlab', { gitlab: token }, WORD],
+    ['basic', { basic: { user: "o'brien", password: from } }],
+    ['hmac', { hmac: { secret: from, header: 'x-hub-signature-256', prefix: 'sha256=', encoding: 'hex' } }],
+    ['hmac in base64', { hmac: { secret: from, ...generic } }],
+    [
+      'hmac with a time',
+      {
+        hmac: {
+          secret: from,
+          ...generic,
+          timestamp: { header: 'x-time', signed: '"$v"={timestamp}:{body}', toleranceMs: 60_000 },
+        },
+      },
+    ],
+    ['github', { hmac: { scheme: 'github', secret: from } }],
+    ['stripe', { hmac: { scheme: 'stripe', secret: from, toleranceMs: 60_000 } }],
+    ['slack', { hmac: { scheme: 'slack', secret: from, toleranceMs: 60_000 } }],
+    ['standard-webhooks', { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 60_000 } }, KEY],
+    ['the newest of several secrets', { hmac: { scheme: 'github', secrets: [from, { env: 'OLD' }] } }],
+    ['the first of several kinds', { anyOf: [{ bearer: token }, { gitlab: token }] }, WORD],
+    ['addresses beside a token', { bearer: token, addresses: ['127.0.0.1'] }, WORD],
+    ['a secret of the gateway', { bearer: { token: { secret: 'hook' } } }, WORD],
+  ])('%s', async (_name, auth, secret = SECRET) => {
+    expect(await letIn(auth, await called(auth, secret), secret)).toBe(true);
+  });
+
+  it('a secret in a file', async () => {
+    const auth: AuthSpec = { hmac: { scheme: 'github', secret: { file: join(folder, "a secret's file") } } };
+    expect(await letIn(auth, await called(auth))).toBe(true);
+  });
+
+  it('by the signers’ own libraries too', async () => {
+    const github = await called({ hmac: { scheme: 'github', secret: from } });
+    const signature = String(github.headers.get('x-hub-signature-256'));
+    expect(await verifyGithub(SECRET, Buffer.from(github.body).toString(), signature)).toBe(true);
+    const standard = await called(
+      { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 1 } },
+      KEY,
+    );
+    const webhook = new Webhook(KEY.slice('whsec_'.length));
+    expect(
+      webhook.verify(Buffer.from(standard.body).toString(), Object.fromEntries(standard.headers)),
+    ).toEqual({ hello: 'world' });
+  });
+
+  it('a token of an issuer is asked for by name', async () => {
+    const oidc = { issuer: 'google', audience: ['https://hooks.example.com'], anyone: true } as const;
+    const call = await called({ oidc }, WORD);
+    expect(call.headers.get('authorization')).toBe(`Bearer ${WORD}`);
+    const text = curlText({ trigger: 'x', url: base, source: { kind: 'webhook', auth: { oidc } } });
+    expect(text).toContain('gcloud auth print-identity-token --audiences=https://hooks.example.com');
+  });
+
+  it('a schedule is not called', () => {
+    expect(() => curlText({ trigger: 'nightly', url: base, source: { kind: 'cron' } })).toThrow(
+      'nightly is not called: its source is no webhook.',
+    );
+  });
+});

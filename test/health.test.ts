@@ -1,0 +1,77 @@
+import { expect, it } from 'vitest';
+import { TappetError } from '../src/core/errors.ts';
+import { Health } from '../src/health.ts';
+import { ManualClock } from './support/manual-clock.ts';
+
+const FULL = new TappetError('STORE_UNAVAILABLE', 'The database cannot be used now: the disk is full.', {
+  fix: 'free some space',
+});
+
+/** `full`: the parts whose probes fail. */
+function rig(full: Set<string>) {
+  const clock = new ManualClock(1_000);
+  const lines: string[] = [];
+  const probed: string[] = [];
+  const probe = (part: string) => async () => {
+    probed.push(part);
+    if (full.has(part)) throw FULL;
+  };
+  const say = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
+  const log = { info: say('info'), warn: say('warn'), error: say('error') };
+  const probes = { database: probe('database'), logs: probe('logs') };
+  return { health: new Health({ clock, log, probes }), clock, lines, probed };
+}
+
+it('says once what cannot be written and what to do, tries it each second, and says when it works again', async () => {
+  const full = new Set(['database']);
+  const { health, clock, lines, probed } = rig(full);
+  expect(health.status()).toEqual({ state: 'ok', problems: [] });
+  const watch = health.watch('database');
+  watch.failed(FULL);
+  await clock.advance(2_500);
+  watch.failed(FULL);
+  const message = 'The database cannot be used now: the disk is full. Free some space.';
+  expect(health.status()).toEqual({
+    state: 'degraded',
+    problems: [{ part: 'database', message, since: 1_000 }],
+  });
+  expect(probed).toHaveLength(2);
+  full.clear();
+  await clock.advance(500);
+  expect(health.status()).toEqual({ state: 'ok', problems: [] });
+  expect(lines).toEqual([`error ${message}`, 'info The database takes writes again.']);
+  await clock.advance(10_000);
+  expect([probed.length, clock.pending]).toEqual([3, 0]);
+});
+
+it('is as it was as soon as any write works, and begins to try anew after the next failure', async () => {
+  const { health, clock, probed } = rig(new Set(['logs']));
+  const watch = health.watch('logs');
+  watch.failed(FULL);
+  watch.worked();
+  expect(health.status()['state']).toBe('ok');
+  expect(clock.pending).toBe(0);
+  watch.failed(FULL);
+  await clock.advance(1_000);
+  expect(probed).toEqual(['logs']);
+  expect(health.status()['state']).toBe('degraded');
+});
+
+it('can store what comes in while only the logs fail, and cannot while the database does', () => {
+  const { health } = rig(new Set());
+  health.watch('logs').failed(FULL);
+  expect(health.canStore).toBe(true);
+  health.watch('database').failed(FULL);
+  expect(health.canStore).toBe(false);
+  health.watch('database').worked();
+  expect(health.canStore).toBe(true);
+});
+
+it('tries nothing any more after its stop', async () => {
+  const { health, clock, probed } = rig(new Set(['database']));
+  health.watch('database').failed(FULL);
+  health.stop();
+  health.watch('logs').failed(FULL);
+  await clock.advance(5_000);
+  expect([probed.length, clock.pending]).toEqual([0, 0]);
+});

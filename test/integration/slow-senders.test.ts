@@ -1,0 +1,59 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { expect, test } from 'vitest';
+import { listen } from '../../src/http/server.ts';
+import { SystemClock } from '../../src/lib/system-clock.ts';
+import { createWebhookSource } from '../../triggers/webhook/source.ts';
+import { createTestApp } from '../support/http-fakes.ts';
+import { Context } from '../support/webhook-context.ts';
+
+/** Sends `begin`, then `drip` once a second; in how many seconds it is cut off, and what it was told. */
+async function slowly(
+  port: number,
+  begin: string,
+  drip: string,
+): Promise<{ seconds: number; answer: string }> {
+  const start = performance.now();
+  const socket = connect(port, '127.0.0.1');
+  let answer = '';
+  socket.on('data', (data) => (answer += data.toString('latin1')));
+  socket.on('error', () => undefined);
+  socket.write(begin);
+  const timer = setInterval(() => socket.write(drip), 1000);
+  await once(socket, 'close');
+  clearInterval(timer);
+  return { seconds: (performance.now() - start) / 1000, answer };
+}
+
+test('who does not come to an end of headers is cut off after 10 s, of a body after 30 s; others are answered meanwhile', async () => {
+  const context = new Context();
+  const source = createWebhookSource({ name: 'call', spec: { kind: 'webhook', auth: 'none' } });
+  await source.start(context);
+  const { app } = createTestApp({
+    hooks: { handle: async (_name, call, info) => source.handle?.(call, info) },
+  });
+  const server = await listen({ app, host: '127.0.0.1', port: 0, clock: new SystemClock() });
+  const { port } = server;
+  const head = 'POST /hooks/call HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n';
+  const slow = [
+    slowly(port, head, 'x-a: b\r\n'),
+    slowly(port, 'POST /hooks/call', 'x'),
+    slowly(port, `${head}Content-Length: 1000\r\n\r\n`, 'x'),
+    slowly(port, `${head}Transfer-Encoding: chunked\r\n\r\n`, '1\r\nx\r\n'),
+  ];
+  const quick = await fetch(`${server.url}/hooks/call`, { method: 'POST', body: 'x' });
+  expect(quick.status).toBe(202);
+  const [headers, line, body, chunked] = await Promise.all(slow);
+  await server.close();
+  for (const one of [headers, line]) {
+    expect(one?.seconds).toBeGreaterThan(9);
+    expect(one?.seconds).toBeLessThan(14);
+    expect(one?.answer).toMatch(/^HTTP\/1.1 408 /);
+  }
+  for (const one of [body, chunked]) {
+    expect(one?.seconds).toBeGreaterThan(29);
+    expect(one?.seconds).toBeLessThan(34);
+    expect(one?.answer).toMatch(/^HTTP\/1.1 408 /);
+  }
+  expect(context.events).toHaveLength(1);
+}, 60_000);
