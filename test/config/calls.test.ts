@@ -47,3 +47,33 @@ describe('the settings of calls', () => {
     await expect(folder.load({ ...settings, jobs: { a: JOB } })).rejects.toThrow(word);
   });
 });
+
+describe('how long an id is remembered, and how long a signed call counts', () => {
+  const secret = { file: './secret' };
+  const refused = (auth: unknown, rememberFor?: string) => {
+    folder.write('secret', 'x'.repeat(32));
+    const source = { kind: 'webhook', auth, ...(rememberFor === undefined ? {} : { rememberFor }) };
+    return folder.problemsOf({ jobs: { a: JOB }, triggers: { t: { source, run: { job: 'a' } } } });
+  };
+  it.each([
+    ['slack', { hmac: { scheme: 'slack', secret, tolerance: '5m' } }, '9m', '10m'],
+    [
+      'one of several',
+      { anyOf: [{ gitlab: { token: secret } }, { hmac: { scheme: 'stripe', secret } }] },
+      '1m',
+      '10m',
+    ],
+    ['the usual day', { hmac: { scheme: 'stripe', secret, tolerance: '24h' } }, undefined, '2d'],
+  ])('refused: %s', async (_name, auth, rememberFor, least) => {
+    const [problem = ''] = await refused(auth, rememberFor);
+    expect(problem).toContain('triggers.t.source.rememberFor');
+    expect(problem).toMatch(new RegExp(`at least (${least}|48h|10m0s|600s)`));
+  });
+  it.each([
+    ['as long as it counts', { hmac: { scheme: 'slack', secret, tolerance: '5m' } }, '10m'],
+    ['no time is signed', { hmac: { scheme: 'github', secret } }, '1m'],
+    ['nothing is signed', 'none', '1m'],
+  ])('taken: %s', async (_name, auth, rememberFor) => {
+    expect(await refused(auth, rememberFor)).toEqual([]);
+  });
+});
