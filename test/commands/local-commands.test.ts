@@ -6,6 +6,8 @@ import { pause } from '../../src/client/client.ts';
 import { SecretStore } from '../../src/secrets/secret-store.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { cli } from '../support/cli-runner.ts';
+// The commands load it when they run: reading the whole product is no part of what a test has time for.
+import '../../src/main.ts';
 
 let folder: string;
 let config: string;
