@@ -7,6 +7,7 @@ import { SecretStore } from '../../src/secrets/secret-store.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { cli } from '../support/cli-runner.ts';
 // The commands load it when they run: reading the whole product is no part of what a test has time for.
+// oxlint-disable-next-line import/no-unassigned-import
 import '../../src/main.ts';
 
 let folder: string;
