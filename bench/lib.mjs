@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { endsWithUs } from '../scripts/lib/ends-with-us.mjs';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -20,7 +21,7 @@ export function scratch() {
  * leave little to one that has one. It ends with us, however we end.
  */
 export async function startProgram(args, env = {}) {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, ...args], {
+  const child = spawn(...endsWithUs(process.execPath, args), {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,

@@ -1,4 +1,5 @@
 import type { Config, JobDefinition, ServerSettings, TriggerDefinition } from './core/config.ts';
+import { tellsOfFailures } from './core/notify.ts';
 import type { DefinitionKey, DefinitionRow, DefinitionStore } from './core/store.ts';
 import { etagOf } from './config/etag.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -35,7 +36,7 @@ export async function syncDefinitions(
 
 function jobKey({ name, etag, spec: { maxConcurrentExecutions, notify } }: JobDefinition): DefinitionKey {
   const limit = maxConcurrentExecutions === undefined ? {} : { maxConcurrentExecutions };
-  const tells = notify !== undefined && notify.onFailure.length + notify.onRecovery.length > 0;
+  const tells = notify !== undefined && tellsOfFailures(notify);
   return { kind: 'job', name, etag, ...limit, ...(tells ? { tellsOfFailures: true } : {}) };
 }
 

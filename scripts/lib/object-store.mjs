@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureMinio, ensureSeaweedfs } from './object-store-programs.mjs';
-import { onPath, tail } from './run.mjs';
+import { endsWithUs } from './ends-with-us.mjs';
+import { tail } from './run.mjs';
 import { SetupError } from './say.mjs';
 
 export { ensureMinio, ensureSeaweedfs, findMinio, MINIO_VERSION } from './object-store-programs.mjs';
@@ -229,11 +230,12 @@ async function startServer(name, wanted, launchAt) {
  */
 async function start({ program, args, env, url, health, ownSession = false }, cwd, log) {
   const out = openSync(log, 'a');
-  // The kernel ends it with us, however we end.
-  const guard =
-    process.platform === 'linux' && onPath('setpriv') ? ['setpriv', '--pdeathsig', 'KILL', '--'] : [];
-  const [command = program, ...rest] = [...guard, program, ...args];
-  const child = spawn(command, rest, { cwd, env, stdio: ['ignore', out, out], detached: ownSession });
+  const child = spawn(...endsWithUs(program, args), {
+    cwd,
+    env,
+    stdio: ['ignore', out, out],
+    detached: ownSession,
+  });
   closeSync(out);
   const atExit = () => child.kill('SIGKILL');
   process.once('exit', atExit);

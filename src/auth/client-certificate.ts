@@ -1,12 +1,10 @@
+import { plainFingerprint } from '../core/auth.ts';
 import type { ClientCertificateSpec, Verify, VerifyResult } from '../core/auth.ts';
 import { SecretValue } from '../core/secrets.ts';
 import { inNetworks, parseNetworks } from '../lib/addresses.ts';
 import { secretComparer } from './comparisons.ts';
 
 const refuse = (reason: string): VerifyResult => ({ ok: false, reason });
-
-/** A fingerprint in the one spelling in which it is compared: proxies write colons and upper case, or neither. */
-export const plainFingerprint = (text: string): string => text.replaceAll(':', '').toLowerCase();
 
 /**
  * Checks what a proxy that ends TLS says of the caller's certificate. Anyone can send a header, so it counts only in a

@@ -36,7 +36,6 @@ export interface JwksCacheDeps {
 export class JwksCache implements KeySource {
   readonly #deps: JwksCacheDeps;
   #set: KeySet | undefined;
-  #isWithdrawn = false;
   #readTime = 0;
   #jwksUrl: string | undefined;
   #reading: Promise<void> | undefined;
@@ -147,22 +146,20 @@ export class JwksCache implements KeySource {
     });
     const imported = await importKeys(document['keys'], this.#deps.spec.algorithms);
     if (!imported.ok) {
-      if (imported.unusable && this.#set !== undefined) return this.#withdrawn(imported.reason);
+      if (imported.unusable && this.#set !== undefined) return this.#withdrawn(this.#set, imported.reason);
       throw new Error(`${this.#jwksUrl}: ${imported.reason}`);
     }
-    this.#isWithdrawn = false;
     this.#logSkipped(imported.skipped);
     return imported.set;
   }
 
   /** What an issuer takes back counts at once: a stolen key is why one does so. */
-  #withdrawn(reason: string): KeySet {
-    if (!this.#isWithdrawn)
+  #withdrawn(before: KeySet, reason: string): KeySet {
+    if (before.size > 0)
       this.#deps.log.warn('an issuer has withdrawn its keys: none of its tokens is taken', {
         ...this.#fields(),
         reason,
       });
-    this.#isWithdrawn = true;
     return new KeySet([]);
   }
 

@@ -101,7 +101,7 @@ function keyOf(secret: SecretValue): StandardKey {
   throw new TappetError('SECRET_UNREADABLE', `The secret of a webhook ${parsed.problem}`);
 }
 
-/** Tries every key with every signature of its kind, whatever the others said. */
+/** Tries every key with every signature of its kind that counts, whatever the others said. */
 function signatureHolds(
   keys: readonly StandardKey[],
   signatures: readonly string[],

@@ -1,8 +1,9 @@
-import type { AuthSpec, BasicSpec, CredentialSpec, HmacSpec, TokenSpec, Verify } from '../core/auth.ts';
+import { isCredential, secretsOf } from '../core/auth.ts';
+import type { AuthSpec, CredentialSpec, HmacSpec, Verify } from '../core/auth.ts';
 import type { Clock } from '../core/clock.ts';
 import { TappetError } from '../core/errors.ts';
 import type { Expressions } from '../core/expression.ts';
-import type { SecretRef, Secrets, SecretValue } from '../core/secrets.ts';
+import type { Secrets, SecretValue } from '../core/secrets.ts';
 import { hmacVerifier } from './body-hmac.ts';
 import { clientCertificateVerifier } from './client-certificate.ts';
 import { anyOf, fromAddresses } from './combined.ts';
@@ -36,33 +37,28 @@ async function withoutAddresses(auth: Exclude<AuthSpec, 'none'>, deps: VerifyDep
   return isCredential(auth) ? credential(auth, deps) : letIn;
 }
 
-const isCredential = (auth: object): auth is CredentialSpec =>
-  Object.keys(auth).some((name) => name !== 'addresses');
-
 async function credential(auth: CredentialSpec, deps: VerifyDeps): Promise<Verify> {
   if ('hmac' in auth) return hmac(auth.hmac, deps);
-  if ('bearer' in auth) return bearerVerifier(...(await tokens(auth.bearer, deps)));
-  if ('gitlab' in auth) return gitlabVerifier(...(await tokens(auth.gitlab, deps)));
-  if ('basic' in auth) return basicVerifier(auth.basic.user, ...(await passwords(auth.basic, deps)));
+  if ('bearer' in auth) return bearerVerifier(...(await secretsIn(auth.bearer, deps)));
+  if ('gitlab' in auth) return gitlabVerifier(...(await secretsIn(auth.gitlab, deps)));
+  if ('basic' in auth) return basicVerifier(auth.basic.user, ...(await secretsIn(auth.basic, deps)));
   if ('clientCertificate' in auth) return clientCertificateVerifier(auth.clientCertificate);
   const issuer = await deps.issuers.get(auth.oidc.issuer);
   return oidcVerifier(auth.oidc, { ...deps, issuer });
 }
 
 async function hmac(spec: HmacSpec, deps: VerifyDeps): Promise<Verify> {
-  const secrets = await resolveAll('secrets' in spec ? spec.secrets : [spec.secret], deps);
+  const secrets = await secretsIn(spec, deps);
   if (spec.scheme === 'standard-webhooks') return standardWebhooksVerifier(spec, secrets, deps.clock);
   return hmacVerifier(spec, secrets, deps.clock);
 }
 
-const tokens = (spec: TokenSpec, deps: VerifyDeps): Promise<SecretValue[]> =>
-  resolveAll('tokens' in spec ? spec.tokens : [spec.token], deps);
-const passwords = (spec: BasicSpec, deps: VerifyDeps): Promise<SecretValue[]> =>
-  resolveAll('passwords' in spec ? spec.passwords : [spec.password], deps);
-
 /** The port refuses empty secrets; looked at again, as one would let in whoever sends nothing. */
-async function resolveAll(refs: readonly SecretRef[], { secrets }: VerifyDeps): Promise<SecretValue[]> {
-  const values = await Promise.all(refs.map((ref) => secrets.resolve(ref)));
+async function secretsIn(
+  spec: Parameters<typeof secretsOf>[0],
+  { secrets }: VerifyDeps,
+): Promise<SecretValue[]> {
+  const values = await Promise.all(secretsOf(spec).map((ref) => secrets.resolve(ref)));
   if (values.length > 0 && values.every((value) => value.reveal() !== '')) return values;
   throw new TappetError('SECRET_UNREADABLE', 'A secret that callers are checked by is empty.');
 }

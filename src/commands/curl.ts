@@ -1,6 +1,8 @@
-import type { AuthSpec, CallerSpec, CredentialSpec, GenericHmac, HmacSpec } from '../core/auth.ts';
+import { isCredential, secretsOf } from '../core/auth.ts';
+import type { AuthSpec, CallerSpec, CredentialSpec, GenericHmac, HmacSpec, TokenSpec } from '../core/auth.ts';
 import { TappetError } from '../core/errors.ts';
 import type { SecretRef } from '../core/secrets.ts';
+import { quoted } from '../lib/shell-word.ts';
 
 export interface CurlParams {
   readonly trigger: string;
@@ -84,9 +86,6 @@ function callerOf(auth: CallerSpec): Credentials {
   return hmac(auth.hmac);
 }
 
-const isCredential = (auth: CallerSpec): auth is CallerSpec & CredentialSpec =>
-  Object.keys(auth).some((name) => name !== 'addresses');
-
 function oidc({ issuer, audience }: Extract<CredentialSpec, { oidc: unknown }>['oidc']): Credentials {
   const [first = ''] = typeof audience === 'string' ? [audience] : audience;
   return {
@@ -98,12 +97,8 @@ function oidc({ issuer, audience }: Extract<CredentialSpec, { oidc: unknown }>['
   };
 }
 
-function header(
-  spec: { readonly token: SecretRef } | { readonly tokens: readonly SecretRef[] },
-  name: string,
-  prefix: string,
-): Credentials {
-  const { name: variable, before } = secret('tokens' in spec ? spec.tokens[0] : spec.token);
+function header(spec: TokenSpec, name: string, prefix: string): Credentials {
+  const { name: variable, before } = secret(secretsOf(spec)[0]);
   return { before, options: [`-H "${name}: ${prefix}$${variable}"`] };
 }
 
@@ -135,7 +130,7 @@ const digest = (variable: string, encoding: 'hex' | 'base64'): string => {
 const NOW = 'time=$(date +%s)';
 
 function hmac(spec: HmacSpec): Credentials {
-  const { name, before } = secret('secrets' in spec ? spec.secrets[0] : spec.secret);
+  const { name, before } = secret(secretsOf(spec)[0]);
   const signed = (text: string, encoding: 'hex' | 'base64' = 'hex'): string =>
     `signature=$(printf '%s' "${text}" | ${digest(name, encoding)})`;
   if (spec.scheme === undefined || spec.scheme === 'generic') return generic(spec, before, signed);
@@ -196,8 +191,6 @@ function generic(
   };
 }
 
-const quoted = (text: string): string =>
-  /^[\w:/.@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 const inDoubleQuotes = (text: string): string => text.replaceAll(/[\\$"`]/g, '\\$&');
 /** In a remark: a line break would end it. */
 const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, ' ');

@@ -22,6 +22,10 @@ export interface ResourceMeta {
   readonly creator: string;
 }
 
+/** Where the API tells of it, relative to the gateway's address. */
+export const executionPath = (execution: string): string =>
+  `/api/v1/executions/${encodeURIComponent(execution)}`;
+
 /** What runs, with every default filled in. */
 export interface TemplateResource {
   readonly image: string;

@@ -165,3 +165,19 @@ export interface IssuerSpec {
   /** How long known keys go on while the issuer cannot be read. */
   readonly maxKeyAgeMs: number;
 }
+
+/** Whether it asks for more than an address. */
+export const isCredential = (auth: object): auth is CredentialSpec =>
+  Object.keys(auth).some((name) => name !== 'addresses');
+
+/** What callers may be checked by: any one of these, never none. */
+export function secretsOf(spec: TokenSpec | BasicSpec | HmacSpec): readonly SecretRef[] {
+  if ('tokens' in spec) return spec.tokens;
+  if ('token' in spec) return [spec.token];
+  if ('passwords' in spec) return spec.passwords;
+  if ('password' in spec) return [spec.password];
+  return 'secrets' in spec ? spec.secrets : [spec.secret];
+}
+
+/** A fingerprint in the one spelling in which it is compared: proxies write colons and upper case, or neither. */
+export const plainFingerprint = (text: string): string => text.replaceAll(':', '').toLowerCase();

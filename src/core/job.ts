@@ -1,3 +1,4 @@
+import type { Json } from './json.ts';
 import type { NotifySpec } from './notify.ts';
 import type { SecretRef } from './secrets.ts';
 import type { InputSpec, OutputSpec } from './staging.ts';
@@ -58,6 +59,9 @@ export interface JobSpec {
 }
 
 export type OutputFormat = 'text' | 'json';
+/** As a reader wants it: whether it is JSON was checked when it was taken. */
+export const outputValue = (output: string, { output: format }: Pick<JobSpec, 'output'>): Json =>
+  format === 'json' ? (JSON.parse(output) as Json) : output;
 
 /** Ends of an attempt that use up a retry: the user's code ended it, or what it asked for. */
 export const RETRY_REASONS = [

@@ -17,6 +17,10 @@ export interface NotifySpec {
   readonly onCompletion: readonly string[];
 }
 
+/** Whether how its job ended last has to be known. */
+export const tellsOfFailures = ({ onFailure, onRecovery }: NotifySpec): boolean =>
+  onFailure.length + onRecovery.length > 0;
+
 /** Where notifications go. */
 export interface ReceiverSpec {
   readonly url: string;

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { RequestInfo } from '../core/source.ts';
 import { inNetworks, parseNetworks } from '../lib/addresses.ts';
 import type { Networks } from '../lib/addresses.ts';
@@ -45,8 +46,5 @@ export class ClientAddresses {
 function bare(hop: string): string | undefined {
   const [, v6, v4] = /^(?:\[([0-9a-fA-F:.]+)\]|(\d+\.\d+\.\d+\.\d+))(?::\d{1,5})?$/.exec(hop) ?? [];
   const address = v6 ?? v4 ?? hop;
-  return isAddress(address) ? address : undefined;
+  return isIP(address) === 0 ? undefined : address;
 }
-
-const isAddress = (text: string): boolean => inNetworks(text, EVERYTHING);
-const EVERYTHING = parseNetworks(['0.0.0.0/0', '::/0']);

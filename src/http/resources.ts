@@ -21,8 +21,7 @@ import type { Decision } from '../core/decision.ts';
 import { flattenEvent } from '../core/event.ts';
 import type { StoredEvent } from '../core/event.ts';
 import type { Attempt, Cause, Execution, NewExecution, Task } from '../core/execution.ts';
-import { JOB_DEFAULTS } from '../core/job.ts';
-import type { Json } from '../core/json.ts';
+import { JOB_DEFAULTS, outputValue } from '../core/job.ts';
 import type { JobSpec, RetryPolicy } from '../core/job.ts';
 import type { TriggerStatus } from '../core/source.ts';
 import type { InputSpec } from '../core/staging.ts';
@@ -38,8 +37,8 @@ import { attemptUsageResource, executionUsageResource } from './usage-resource.t
 
 /** Rows as the API shows them. Pure. */
 
-const time = (ms: number): string => new Date(ms).toISOString();
-const optionalTime = (ms: number | null): string | null => (ms === null ? null : time(ms));
+export const time = (ms: number): string => new Date(ms).toISOString();
+export const optionalTime = (ms: number | null): string | null => (ms === null ? null : time(ms));
 
 function templateResource(spec: JobSpec): TemplateResource {
   const { memoryBytes, timeoutMs, gracePeriodMs, retentionMs, binds, inputs, retry, deadlineMs, ...same } =
@@ -241,10 +240,6 @@ export function attemptResource(attempt: Attempt, spec: JobSpec): AttemptResourc
     endTime: optionalTime(attempt.endTime),
   };
 }
-
-/** As a reader wants it: checked when it was taken. */
-export const outputValue = (output: string, spec: Pick<JobSpec, 'output'>): Json =>
-  spec.output === 'json' ? (JSON.parse(output) as Json) : output;
 
 function decisionResource(decision: Decision): DecisionResource {
   return { ...decision, decideTime: time(decision.decideTime) };

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Execution } from '../core/execution.ts';
+import { outputValue } from '../core/job.ts';
 import type { Json } from '../core/json.ts';
 import type { ExecutionResult } from '../core/source.ts';
 import { isTerminal } from '../core/states.ts';
@@ -101,8 +102,7 @@ async function outputs(
   const all = await Promise.all(
     Array.from({ length: count }, async (_, index): Promise<Json> => {
       const text = (await store.listAttempts(name, index)).at(-1)?.output;
-      if (text === undefined) return null;
-      return spec.output === 'json' ? (JSON.parse(text) as Json) : text;
+      return text === undefined ? null : outputValue(text, spec);
     }),
   );
   return spec.taskCount === 1 ? { output: all[0] ?? null } : { outputs: all };

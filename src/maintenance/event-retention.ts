@@ -1,4 +1,5 @@
 import type { MaintenanceStore } from '../core/store.ts';
+import { untilNone } from './until-none.ts';
 
 /** In one transaction, for which others wait: each event is parsed, as its identity may outlive it. */
 const BATCH = 50;
@@ -18,13 +19,8 @@ export class EventRetention {
   }
 
   /** Until nothing is left or `signal` aborts; gives the number of rows removed. Errors: STORE_UNAVAILABLE. */
-  async runOnce(signal?: AbortSignal): Promise<number> {
-    let removed = 0;
-    while (signal?.aborted !== true) {
-      const pruned = await this.#options.store.pruneEvents(this.#options.retentionMs(), BATCH);
-      removed += pruned;
-      if (pruned === 0) break;
-    }
-    return removed;
+  runOnce(signal?: AbortSignal): Promise<number> {
+    const options = this.#options;
+    return untilNone(() => options.store.pruneEvents(options.retentionMs(), BATCH), signal);
   }
 }

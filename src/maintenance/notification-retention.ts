@@ -1,4 +1,5 @@
 import type { NotificationStore } from '../core/notify.ts';
+import { untilNone } from './until-none.ts';
 
 const BATCH = 500;
 const DAY = 24 * 60 * 60_000;
@@ -19,14 +20,8 @@ export class NotificationRetention {
   }
 
   /** Until nothing is left or `signal` aborts; gives the number removed. Errors: STORE_UNAVAILABLE. */
-  async runOnce(signal?: AbortSignal): Promise<number> {
+  runOnce(signal?: AbortSignal): Promise<number> {
     const kept = { deliveredForMs: DELIVERED_FOR_MS, givenUpForMs: GIVEN_UP_FOR_MS, limit: BATCH };
-    let removed = 0;
-    while (signal?.aborted !== true) {
-      const pruned = await this.#options.store.pruneNotifications(kept);
-      removed += pruned;
-      if (pruned === 0) break;
-    }
-    return removed;
+    return untilNone(() => this.#options.store.pruneNotifications(kept), signal);
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { errorText, TappetError } from '../core/errors.ts';
 import { SecretValue } from '../core/secrets.ts';
 import { suggest } from '../lib/nearest.ts';
+import { quoted } from '../lib/shell-word.ts';
 import { SECRET_NAME_PATTERN, SECRET_NAME_RULE } from '../lib/secret-name.ts';
 import {
   createDurably,
@@ -310,11 +311,6 @@ function damaged({ name, version }: VersionName): TappetError {
     `version ${version} of the secret "${name}" is damaged: its file was changed, cut, or put there from elsewhere`,
     `restore it from a copy, or delete it and set it anew`,
   );
-}
-
-/** As a shell takes it for one word. */
-function quoted(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function unreadable(message: string, fix: string, cause?: unknown): TappetError {

@@ -2,28 +2,19 @@
 // the engine at DOCKER_HOST (test/support/counting-engine.ts), as a real one outlives its gateway and counts for itself.
 import { request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { endedAt, IdleRunner } from './idle-runner.mjs';
 import { serveWrapped } from './wrapped-gateway.mjs';
 
-const DIGEST = `sha256:${'0'.repeat(64)}`;
 const LINES = 20;
 const outputOf = (name) =>
   Buffer.from(Array.from({ length: LINES }, (_, n) => `line ${n} of ${name}\n`).join(''));
 
-class PrintingRunner {
+class PrintingRunner extends IdleRunner {
   #socketPath;
 
   constructor({ engine, socketPath }) {
-    this.engine = engine;
+    super(engine, 'a printer');
     this.#socketPath = socketPath;
-  }
-  async capabilities() {
-    return { cpus: 2, memoryBytes: 2 ** 40, description: 'a printer', warnings: [] };
-  }
-  async prepare() {
-    return { digest: DIGEST, repoDigest: null, pulledBytes: null };
-  }
-  pulls() {
-    return [];
   }
   async ensure({ name }, log) {
     const { startTime, first } = await this.#ask('POST', name);
@@ -31,32 +22,15 @@ class PrintingRunner {
     const captured = this.#print(name, log).catch(() => false);
     return { outcome: 'started', startTime, captured };
   }
-  async *outputs() {
-    yield* [];
-  }
   async logs(name, log) {
     await this.#print(name, log);
   }
   async inspect(name) {
     const { startTime } = await this.#ask('GET', name);
-    if (startTime === null) return { state: 'missing' };
-    const exit = { exitCode: 0, signal: null, oomKilled: false, error: null };
-    return { state: 'exited', startTime, endTime: startTime, exit };
+    return startTime === null ? { state: 'missing' } : endedAt(startTime);
   }
-  async usage() {
-    return null;
-  }
-  async stop() {}
-  async kill() {}
   async remove(name) {
     await this.#ask('DELETE', name);
-  }
-  async list() {
-    return [];
-  }
-  async *hints(signal) {
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    yield* [];
   }
 
   /** The first line by itself, so that a log can be cut in the middle. */

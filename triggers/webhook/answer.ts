@@ -4,6 +4,7 @@ import { flattenEvent } from '../../src/core/event.ts';
 import type { Scope } from '../../src/core/expression.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import type { ExecutionResult } from '../../src/core/source.ts';
+import { NOT_KEPT } from './problem.ts';
 
 export interface AnswerScope {
   readonly event: CloudEvent;
@@ -29,7 +30,7 @@ export function renderAnswer(
   const scope: Scope = { event: flattenEvent(event), claims, execution: executionScope(execution, result) };
   try {
     const status = statusOf(templates, scope) ?? usual;
-    const headers = new Headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    const headers = new Headers(NOT_KEPT);
     for (const [name, template] of templates.headers) {
       const value = template.render(scope);
       if (!value.ok) throw new Error(`headers.${name}: ${value.error}`);

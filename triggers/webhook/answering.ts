@@ -1,3 +1,4 @@
+import { executionPath } from '../../src/core/api.ts';
 import type { AnswerTemplates, WebhookSourceSpec } from '../../src/core/config.ts';
 import { errorText } from '../../src/core/errors.ts';
 import type { NewEvent } from '../../src/core/event.ts';
@@ -107,16 +108,13 @@ function plain<A extends Decided>(
   status: number,
 ): Response {
   const of = (answer: A): JsonObject => {
-    const fields = { ...answer, statusUrls: answer.executions.map(statusUrl) };
+    const fields = { ...answer, statusUrls: answer.executions.map(executionPath) };
     if (results === undefined) return fields as unknown as JsonObject;
     const own = results.filter(({ execution }) => answer.executions.includes(execution));
     return { ...fields, results: own.map((result) => told(result, open)) } as unknown as JsonObject;
   };
   return Response.json(batch ? { events: answers.map(of) } : of(answers[0] as A), { status });
 }
-
-/** Where the API tells of it; relative to the gateway's address. */
-const statusUrl = (execution: string): string => `/api/v1/executions/${encodeURIComponent(execution)}`;
 
 function told(result: ExecutionResult, open: boolean): Partial<ExecutionResult> {
   if (!open) return result;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plainFingerprint } from '../../src/core/auth.ts';
 import type {
   BasicSpec,
   CallerSpec,
@@ -6,7 +7,7 @@ import type {
   CredentialSpec,
   TokenSpec,
 } from '../../src/core/auth.ts';
-import { parseNetworks } from '../../src/lib/addresses.ts';
+import { networkField } from '../../src/lib/network-field.ts';
 import { strictObject } from '../../src/lib/strict-object.ts';
 import { hmac } from './hmac-config.ts';
 import { oidc } from './oidc-config.ts';
@@ -32,21 +33,13 @@ const basic = strictObject({
   .describe('User and password in the Authorization header (HTTP Basic).');
 
 const addresses = z
-  .array(
-    z.string().superRefine((text, context) => {
-      try {
-        parseNetworks([text]);
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
-      }
-    }),
-  )
+  .array(networkField)
   .min(1)
   .meta({ examples: [['192.0.2.7', '198.51.100.0/24', '2001:db8::/32']] });
 
 const fingerprint = z
   .string()
-  .transform((text) => text.replaceAll(':', '').toLowerCase())
+  .transform(plainFingerprint)
   .refine((text) => /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text), {
     error: 'is no fingerprint: 40 (SHA-1) or 64 (SHA-256) hex digits, with or without colons',
   });

@@ -1,16 +1,12 @@
 import type { Verify } from '../../src/core/auth.ts';
 import type { WebhookSourceSpec } from '../../src/core/config.ts';
 import { parseJson } from './json.ts';
+import { NOT_KEPT } from './problem.ts';
 
 /** Longer ones nobody sends. */
 const MAX_LENGTH = 2_048;
 
-interface Asked {
-  readonly url: string;
-  readonly method: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array;
-}
+type Challenge = NonNullable<WebhookSourceSpec['challenge']>;
 
 /**
  * What senders ask before they send events, to see that the address is meant to get them. undefined = an ordinary call.
@@ -24,17 +20,18 @@ interface Asked {
  * Answered as plain text, so that no browser takes it for a page. Nothing is stored.
  */
 export async function answerChallenge(
-  asked: Asked,
-  { challenge }: Pick<WebhookSourceSpec, 'challenge'>,
+  { url, method }: Request,
+  challenge: Challenge,
   verifyToken: Verify | undefined,
 ): Promise<Response | undefined> {
-  if (challenge === undefined || challenge === 'slack') return undefined;
-  const query = new URL(asked.url).searchParams;
+  // Only its signature tells that it is Slack who asks.
+  if (challenge === 'slack') return undefined;
+  const query = new URL(url).searchParams;
   if (challenge === 'microsoft') {
     const token = query.get('validationToken');
-    return token === null || asked.method !== 'POST' ? undefined : echo(token);
+    return token === null || method !== 'POST' ? undefined : echo(token);
   }
-  if (asked.method !== 'GET' || query.get('hub.mode') !== 'subscribe') return undefined;
+  if (method !== 'GET' || query.get('hub.mode') !== 'subscribe') return undefined;
   const token = query.get('hub.verify_token');
   const text = query.get('hub.challenge');
   if (token === null || text === null || verifyToken === undefined) return undefined;
@@ -49,12 +46,9 @@ export async function answerChallenge(
   return known.ok === true ? echo(text) : undefined;
 }
 
-/** Of a sender that has been verified by now. */
-export function answerSlack(
-  { body, method }: Pick<Asked, 'body' | 'method'>,
-  { challenge }: Pick<WebhookSourceSpec, 'challenge'>,
-): Response | undefined {
-  if (challenge !== 'slack' || method !== 'POST') return undefined;
+/** Slack's question, where it is one, of a sender that has been verified by now. */
+export function answerSlack({ method }: Request, body: Uint8Array): Response | undefined {
+  if (method !== 'POST') return undefined;
   const json = parseJson(body);
   if (!json.ok || typeof json.value !== 'object' || json.value === null || Array.isArray(json.value))
     return undefined;
@@ -64,10 +58,6 @@ export function answerSlack(
 
 function echo(text: string): Response {
   return new Response(text.slice(0, MAX_LENGTH), {
-    headers: {
-      'content-type': 'text/plain; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    },
+    headers: { 'content-type': 'text/plain; charset=utf-8', ...NOT_KEPT },
   });
 }

@@ -26,11 +26,9 @@ const KINDS = {
   503: { code: 'STORE_UNAVAILABLE', title: 'Not possible at the moment' },
 } as const;
 
-const HEADERS = {
-  'content-type': 'application/problem+json',
-  'cache-control': 'no-store',
-  'x-content-type-options': 'nosniff',
-};
+/** Of each answer: it is one caller's, and what its type says. */
+export const NOT_KEPT = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } as const;
+const HEADERS = { 'content-type': 'application/problem+json', ...NOT_KEPT };
 
 export function reject(status: Rejection['status'], detail: string, path?: string): Rejection {
   return { ok: false, status, detail, ...(path === undefined ? {} : { path }) };

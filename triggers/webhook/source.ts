@@ -113,12 +113,15 @@ class WebhookSource implements Source {
     const handshake = answerHandshake(request, this.#spec);
     if (handshake !== undefined) return handshake;
     const { headers } = request;
-    const asked = { url: request.url, method: request.method, headers, body: body.value };
-    const challenge = await answerChallenge(asked, this.#spec, context.verifyChallenge);
-    if (challenge !== undefined) return challenge;
+    const { challenge } = this.#spec;
+    const asked =
+      challenge === undefined
+        ? undefined
+        : await answerChallenge(request, challenge, context.verifyChallenge);
+    if (asked !== undefined) return asked;
     const sender = await verify({ headers, body: body.value, ...info });
     if (sender.ok !== true) return this.#refuse(sender, info, context);
-    const slack = answerSlack(asked, this.#spec);
+    const slack = challenge === 'slack' ? answerSlack(request, body.value) : undefined;
     if (slack !== undefined) return slack;
     if (request.method !== 'POST') {
       return problemResponse(reject(405, 'Send the event with POST.'), { allow: 'POST' });

@@ -5,6 +5,7 @@ import type { Notification } from '../../core/notify.ts';
 import type { HttpStore } from '../deps.ts';
 import { pageFields, parseQuery, readPage } from '../params.ts';
 import type { Routes } from '../permissions.ts';
+import { optionalTime, time } from '../resources.ts';
 
 const FILTERS = {
   ...pageFields,
@@ -40,11 +41,10 @@ export async function notificationsOf(
 }
 
 function notificationResource(row: Notification): NotificationResource {
-  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   return {
     ...row,
-    createTime: new Date(row.createTime).toISOString(),
-    nextTime: time(row.nextTime),
-    endTime: time(row.endTime),
+    createTime: time(row.createTime),
+    nextTime: optionalTime(row.nextTime),
+    endTime: optionalTime(row.endTime),
   };
 }

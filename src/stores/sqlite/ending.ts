@@ -4,7 +4,7 @@ import { formatDuration } from '../../lib/duration.ts';
 import type { Tx } from './db.ts';
 import { insertEvent } from './inbox.ts';
 import { notifyEnd } from './notifications.ts';
-import { causeOf, countersOf, specOf } from './rows.ts';
+import { causeOf, endOf, specOf } from './rows.ts';
 import type { ExecutionRow } from './rows.ts';
 
 /** The execution ends with its last task; after a cancel or a halt, with its last container. The caller saves it. */
@@ -85,7 +85,7 @@ function endExecution(
  * once. So its identity is not remembered.
  */
 function announceEnd(tx: Tx, execution: ExecutionRow): void {
-  const { uid, name, job, state, reason, message, rerun_of: rerunOf } = execution;
+  const { uid, name, job, state, rerun_of: rerunOf } = execution;
   insertEvent(tx, 'execution', {
     uid: tx.ids.uid(),
     trigger: null,
@@ -98,12 +98,7 @@ function announceEnd(tx: Tx, execution: ExecutionRow): void {
       subject: name,
       datacontenttype: 'application/json',
       data: {
-        execution: name,
-        job,
-        state,
-        reason,
-        message,
-        counters: { ...countersOf(execution) },
+        ...endOf(execution),
         cause: { ...causeOf(execution) },
         ...(rerunOf === null ? {} : { rerunOf }),
       },

@@ -1,3 +1,5 @@
+import { executionPath } from '../../core/api.ts';
+import { tellsOfFailures } from '../../core/notify.ts';
 import type {
   ClaimedNotification,
   ClaimNotifications,
@@ -13,7 +15,7 @@ import type { Page, PageParams } from '../../core/page.ts';
 import { pageStart, toPage } from './cursors.ts';
 import type { Tx } from './db.ts';
 import type { SqlValue } from './driver.ts';
-import { causeOf, countersOf, specOf } from './rows.ts';
+import { causeOf, endOf, specOf } from './rows.ts';
 import type { ExecutionRow } from './rows.ts';
 
 interface NotificationRow {
@@ -45,7 +47,7 @@ interface JobState {
 export function notifyEnd(tx: Tx, execution: ExecutionRow): void {
   const { notify } = specOf(execution);
   if (notify === undefined) return;
-  if (notify.onFailure.length + notify.onRecovery.length > 0) {
+  if (tellsOfFailures(notify)) {
     const before = moveJob(tx, execution);
     if (before !== undefined) {
       const failed = execution.state === 'FAILED';
@@ -116,26 +118,21 @@ function messageOf(
   kind: NotificationKind,
   failure: JobState | null,
 ): object {
-  const { name, job, state, reason, message, start_time: startTime } = execution;
+  const { name, start_time: startTime } = execution;
   const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   const { kind: _, ...cause } = causeOf(execution);
   return {
     type: `dev.tappet.execution.v1.${kind}`,
     timestamp: time(tx.now),
     data: {
-      execution: name,
-      job,
-      state,
-      reason,
-      message,
-      counters: countersOf(execution),
+      ...endOf(execution),
       ...cause,
       ...(execution.rerun_of === null ? {} : { rerunOf: execution.rerun_of }),
       createTime: time(execution.create_time),
       startTime: time(startTime),
       completionTime: time(execution.completion_time),
       ...(failure === null ? {} : { failed: { execution: failure.execution, time: time(failure.time) } }),
-      links: { api: `/api/v1/executions/${name}`, page: `/executions/${name}` },
+      links: { api: executionPath(name), page: `/executions/${name}` },
     },
   };
 }

@@ -222,6 +222,12 @@ export function causeOf(row: ExecutionRow): Cause {
     : { kind: 'api', principal: row.principal ?? '' };
 }
 
+/** How it ended, as its event and those who are told of it say. */
+export function endOf(row: ExecutionRow) {
+  const { name, job, state, reason, message } = row;
+  return { execution: name, job, state, reason, message, counters: { ...countersOf(row) } };
+}
+
 export function toExecution(row: ExecutionRow): Execution {
   return {
     uid: row.uid,
