@@ -1,3 +1,4 @@
+import type { CloudEvent } from '../../core/event.ts';
 import type { HaltReason } from '../../core/execution.ts';
 import { assertMove } from '../../core/states.ts';
 import { formatDuration } from '../../lib/duration.ts';
@@ -82,28 +83,30 @@ function endExecution(
 
 /**
  * The only way back from the executor to routing: an event like any other, in the transaction of the end, which there is
- * once. So its identity is not remembered.
+ * once. So its identity is not remembered. No kind of source lets a trigger listen to ends, so there is nothing left to
+ * decide on it: to leave that to routing would cost every execution a read and a write more.
  */
 function announceEnd(tx: Tx, execution: ExecutionRow): void {
   const { uid, name, job, state, rerun_of: rerunOf } = execution;
-  insertEvent(tx, 'execution', {
-    uid: tx.ids.uid(),
-    trigger: null,
-    event: {
-      specversion: '1.0',
-      id: uid,
-      source: `/jobs/${job}`,
-      type: `dev.tappet.execution.v1.${state.toLowerCase()}`,
-      time: new Date(tx.now).toISOString(),
-      subject: name,
-      datacontenttype: 'application/json',
-      data: {
-        ...endOf(execution),
-        cause: { ...causeOf(execution) },
-        ...(rerunOf === null ? {} : { rerunOf }),
-      },
+  const event: CloudEvent = {
+    specversion: '1.0',
+    id: uid,
+    source: `/jobs/${job}`,
+    type: `dev.tappet.execution.v1.${state.toLowerCase()}`,
+    time: new Date(tx.now).toISOString(),
+    subject: name,
+    datacontenttype: 'application/json',
+    data: {
+      ...endOf(execution),
+      cause: { ...causeOf(execution) },
+      ...(rerunOf === null ? {} : { rerunOf }),
     },
-    claims: null,
-    verdict: null,
-  });
+  };
+  const uidOfEvent = tx.ids.uid();
+  insertEvent(
+    tx,
+    'execution',
+    { uid: uidOfEvent, trigger: null, event, claims: null, verdict: null },
+    tx.now,
+  );
 }

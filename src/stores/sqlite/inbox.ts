@@ -28,20 +28,22 @@ export function acceptEvent(tx: Tx, origin: Origin, accept: AcceptEvent): Accept
   return { uid: accept.uid };
 }
 
-/** Whatever its identity. */
+/** Whatever its identity. `decideTime`: null = routing is to find it. */
 export function insertEvent(
   tx: Tx,
   origin: Origin,
   { uid, trigger, event, claims, verdict }: Omit<AcceptEvent, 'rememberMs' | 'digest'>,
+  decideTime: number | null = null,
 ): void {
   tx.db.run(
-    `INSERT INTO events (uid, origin, trigger_name, type, receive_time, claims, verdict, envelope)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO events (uid, origin, trigger_name, type, receive_time, decide_time, claims, verdict, envelope)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     uid,
     origin,
     trigger,
     event.type,
     tx.now,
+    decideTime,
     jsonOrNull(claims),
     jsonOrNull(verdict),
     JSON.stringify(event),

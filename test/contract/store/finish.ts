@@ -40,7 +40,7 @@ export function finishContract(bench: Bench): void {
         {
           origin: 'execution',
           trigger: null,
-          decideTime: null,
+          decideTime: bench.clock.now(),
           event: {
             id: given.uid,
             source: '/jobs/work',
