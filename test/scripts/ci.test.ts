@@ -26,12 +26,13 @@ const COUNT = 'tests: 7 passed, 0 failed, 0 skipped';
 const npm = (more = ''): string => `[ "$1" = test ] && echo "${COUNT}"\n${more}\ntrue`;
 
 describe('.ci/run', () => {
-  it('runs check, test and the demo with each store, and ends with the count of the tests', () => {
+  it('runs check, test, a share of the chaos and the demo with each store, and ends with the count of the tests', () => {
     const { status, lines } = runCi(npm());
     expect(status).toBe(0);
     expect(lines.filter((line) => line.startsWith('npm '))).toEqual([
       'npm run --silent check',
       'npm test --silent',
+      'npm run --silent test:chaos -- --minutes 5 --fresh',
       'npm run --silent demo -- --once --store minio',
       'npm run --silent demo -- --once --store seaweedfs',
     ]);
@@ -48,12 +49,12 @@ describe('.ci/run', () => {
   it('passes on what the commands say, and adds up what they say of their set-up', () => {
     const { status, lines, stderr } = runCi(npm('echo "set-up: … done after 120.9 s" >&2'));
     expect(status).toBe(0);
-    expect(stderr.match(/done after/g)).toHaveLength(4);
-    expect(lines.at(-2)).toContain('set-up took 480 s of 480');
+    expect(stderr.match(/done after/g)).toHaveLength(5);
+    expect(lines.at(-2)).toContain('set-up took 600 s of 480');
   });
 
   it('says so where the set-up took more than 8 minutes', () => {
-    const { status, stderr } = runCi(npm('echo "set-up: … done after 121.2 s" >&2'));
+    const { status, stderr } = runCi(npm('echo "set-up: … done after 97.2 s" >&2'));
     expect(status).toBe(0);
     expect(stderr).toContain('ci: set-up over budget');
   });
