@@ -73,8 +73,7 @@ function batch(call: RawCall, type: MediaType): Result<CallEvents> {
   if (!json.ok) return json;
   if (!Array.isArray(json.value)) return reject(422, 'A CloudEvents batch must be a JSON array.');
   const count = json.value.length;
-  if (count === 0 || count > MAX_BATCH)
-    return reject(422, `A batch must hold 1 to ${MAX_BATCH} events, not ${count}.`);
+  if (count > MAX_BATCH) return reject(422, `A batch may hold ${MAX_BATCH} events at most, not ${count}.`);
   const events: CloudEvent[] = [];
   for (const [index, value] of json.value.entries()) {
     const event = envelope(value, call, `[${index}].`);
