@@ -43,6 +43,10 @@ const COMPONENTS = [
     why: 'to test a disk that fails',
   },
   {
+    component: { apt: 'curl', programs: ['curl'] },
+    why: 'to make the calls that documents show, and that are printed',
+  },
+  {
     component: { apt: 'docker-cli', instead: 'docker.io', programs: ['docker'] },
     why: 'to test the recipe of examples/images',
   },

@@ -6,6 +6,8 @@ import type { WriteWatch } from './core/write-watch.ts';
 
 /** A disk that has room again is to be told of within seconds, though nothing comes in that would be written. */
 const PROBE_MS = 1_000;
+/** After a recovery, how often a part that comes and goes is told of at most. */
+const LINE_MS = 60_000;
 
 export type Part = 'database' | 'logs';
 const WORDS: Readonly<Record<Part, string>> = {
@@ -20,6 +22,16 @@ export interface HealthOptions {
   readonly probes: Readonly<Record<Part, () => Promise<void>>>;
 }
 
+/** A part that has recovered, and may fail again at once. */
+interface Damping {
+  /** Epoch ms of the last line about it. */
+  lineTime: number;
+  /** What was not told since. */
+  changes: number;
+  failures: number;
+  cancelLine: () => void;
+}
+
 interface Problem {
   readonly message: string;
   /** Epoch ms. */
@@ -29,11 +41,18 @@ interface Problem {
 
 /**
  * What cannot be written now. A part is sound → failing (a write failed; it is said once, and tried each second) → sound
- * (any write worked).
+ * (any write worked). What the log hears of that:
+ *
+ * | state  | a part fails or recovers                     | a minute after its last line                                 |
+ * |--------|----------------------------------------------|--------------------------------------------------------------|
+ * | calm   | a line at once; with its recovery it → damped | –                                                            |
+ * | damped | counted                                      | nothing counted: → calm. Else one line, with how it is then  |
+ * |        |                                              | and how often it failed; a minute begins anew                |
  */
 export class Health {
   readonly #options: HealthOptions;
   readonly #problems = new Map<Part, Problem>();
+  readonly #damped = new Map<Part, Damping>();
   #stopped = false;
 
   constructor(options: HealthOptions) {
@@ -58,14 +77,15 @@ export class Health {
   stop(): void {
     this.#stopped = true;
     for (const { cancelProbe } of this.#problems.values()) cancelProbe();
+    for (const { cancelLine } of this.#damped.values()) cancelLine();
   }
 
   #failed(part: Part, error: unknown): void {
     if (this.#stopped || this.#problems.has(part)) return;
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     const problem = { message: errorWithFix(error), since: clock.now(), cancelProbe: () => undefined };
     this.#problems.set(part, problem);
-    log.error(problem.message);
+    this.#tell(part);
     this.#armProbe(part, problem);
   }
 
@@ -74,7 +94,44 @@ export class Health {
     if (problem === undefined) return;
     problem.cancelProbe();
     this.#problems.delete(part);
-    this.#options.log.info(WORDS[part]);
+    this.#tell(part);
+  }
+
+  /** It has failed or recovered just now. */
+  #tell(part: Part): void {
+    const now = this.#options.clock.now();
+    const damped = this.#damped.get(part);
+    // Below zero: the clock was set back.
+    const left = damped === undefined ? 0 : LINE_MS - Math.max(0, now - damped.lineTime);
+    if (damped !== undefined && (damped.changes > 0 || left > 0)) {
+      if (damped.changes === 0) this.#armLine(part, damped, left);
+      damped.changes += 1;
+      if (this.#problems.has(part)) damped.failures += 1;
+      return;
+    }
+    this.#damped.delete(part);
+    this.#line(part, '');
+    if (!this.#problems.has(part))
+      this.#damped.set(part, { lineTime: now, changes: 0, failures: 0, cancelLine: () => undefined });
+  }
+
+  #armLine(part: Part, damped: Damping, ms: number): void {
+    damped.cancelLine = this.#options.clock.setTimer(ms, () => {
+      this.#line(part, this.#untold(part, damped));
+      Object.assign(damped, { lineTime: this.#options.clock.now(), changes: 0, failures: 0 });
+    });
+  }
+
+  #untold(part: Part, { failures }: Damping): string {
+    if (failures < (this.#problems.has(part) ? 2 : 1)) return '';
+    return ` It failed ${failures === 1 ? 'once' : `${failures} times`} since the last line about it.`;
+  }
+
+  #line(part: Part, more: string): void {
+    const { log } = this.#options;
+    const problem = this.#problems.get(part);
+    if (problem === undefined) log.info(`${WORDS[part]}${more}`);
+    else log.error(`${problem.message}${more}`);
   }
 
   #armProbe(part: Part, problem: Problem): void {

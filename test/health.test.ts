@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { TappetError } from '../src/core/errors.ts';
 import { Health } from '../src/health.ts';
 import { ManualClock } from './support/manual-clock.ts';
@@ -74,4 +74,71 @@ it('tries nothing any more after its stop', async () => {
   health.watch('logs').failed(FULL);
   await clock.advance(5_000);
   expect([probed.length, clock.pending]).toEqual([0, 0]);
+});
+
+describe('a part that comes and goes', () => {
+  const FAILS = 'error The database cannot be used now: the disk is full. Free some space.';
+  const WORKS = 'info The database takes writes again.';
+
+  /** A second of failure, a second of success, for so long. */
+  async function flip({ health, clock }: ReturnType<typeof rig>, seconds: number): Promise<void> {
+    const watch = health.watch('database');
+    for (let i = 0; i < seconds; i++) {
+      if (i % 2 === 0) watch.failed(FULL);
+      else watch.worked();
+      await clock.advance(1_000);
+    }
+  }
+
+  it('is told of at once, then once a minute with how often it failed', async () => {
+    const parts = rig(new Set(['database']));
+    await flip(parts, 300);
+    expect(parts.lines.slice(0, 2)).toEqual([FAILS, WORKS]);
+    const rest = parts.lines.slice(2);
+    expect(rest.length).toBeGreaterThanOrEqual(4);
+    expect(rest.length).toBeLessThanOrEqual(5);
+    for (const line of rest)
+      expect(line).toMatch(/It failed (29|30|31) times since the last line about it\.$/);
+    await parts.clock.advance(120_000);
+    // The last line tells how it is.
+    expect(parts.lines.at(-1)).toContain(WORKS);
+    expect(parts.clock.pending).toBe(0);
+  });
+
+  it('is told of at once again after a calm minute, and in between when the minute is over', async () => {
+    const parts = rig(new Set(['database']));
+    await flip(parts, 2);
+    await parts.clock.advance(10_000);
+    await flip(parts, 1);
+    expect(parts.lines).toEqual([FAILS, WORKS]);
+    await parts.clock.advance(60_000);
+    expect(parts.lines).toEqual([FAILS, WORKS, FAILS]);
+    await parts.clock.advance(60_000);
+    parts.health.watch('database').worked();
+    expect(parts.lines).toEqual([FAILS, WORKS, FAILS, WORKS]);
+  });
+
+  it('of two is told of by itself', async () => {
+    const parts = rig(new Set(['database', 'logs']));
+    await flip(parts, 4);
+    parts.health.watch('logs').failed(FULL);
+    expect(parts.lines).toEqual([FAILS, WORKS, FAILS]);
+  });
+
+  it('says nothing any more after the stop', async () => {
+    const parts = rig(new Set(['database']));
+    await flip(parts, 4);
+    parts.health.stop();
+    await parts.clock.advance(120_000);
+    expect(parts.lines).toEqual([FAILS, WORKS]);
+  });
+
+  it('is told of within the minute where the clock was set back', async () => {
+    const parts = rig(new Set());
+    await flip(parts, 2);
+    parts.clock.set(0);
+    await flip(parts, 2);
+    await parts.clock.advance(60_000);
+    expect(parts.lines).toEqual([FAILS, WORKS, `${WORKS} It failed once since the last line about it.`]);
+  });
 });

@@ -256,7 +256,9 @@ class Filler {
     const notify = { onFailure: ['ops'], onRecovery: ['ops'], onCompletion: ['ci'] };
     await this.#create('report', { notify, deadlineMs: 1 });
     await store.haltOverdue(1);
-    const [first] = await store.claimNotifications({ leaseMs: 60_000, limit: 1, busy: [] });
+    // `busy`: what versions before asked for.
+    const who = { receivers: ['ci', 'ops'], maxAgeMs: 432_000_000, busy: [] };
+    const [first] = await store.claimNotifications({ leaseMs: 60_000, limit: 1, ...who });
     const outcome = { state: 'DELIVERED', status: 204 };
     await store.settleNotification({ id: first.id, attempt: first.attempts, outcome });
   }

@@ -17,17 +17,25 @@ interface WebhookSource {
   readonly auth: AuthSpec;
 }
 
-/** What a call needs beside its address and body: lines before it, each ending in a shell variable or a remark, and options of curl. */
+/** What a call needs beside its address and body. */
 interface Credentials {
+  /** Lines before it, each ending in a shell variable, a function or a remark. */
   readonly before: readonly string[];
-  readonly options: readonly string[];
+  /** Header lines, as words of the shell. */
+  readonly headers: readonly string[];
+  /** Of curl. */
+  readonly options?: readonly string[];
+  /** Holds a key with which nobody can sign: then what it says is told, and nothing is called. */
+  readonly unless?: { readonly variable: string; readonly prefix: string; readonly message: string };
 }
 
-const NOTHING: Credentials = { before: [], options: [] };
+const NOTHING: Credentials = { before: [], headers: [] };
 
 /**
- * A call of the trigger for a POSIX shell with curl, and openssl where a body is signed. Secrets are never in it: a
- * variable of the environment stands for each, of the name in the configuration where that is where it comes from.
+ * A call of the trigger for a POSIX shell with curl (7.55 or newer), and openssl where a body is signed. Secrets are never
+ * in it: a variable of the environment stands for each, of the name in the configuration where that is where it comes
+ * from. Nor do they, or what proves to know them, stand in the arguments of a program, which everybody on the machine can
+ * read: only the shell's own words (`printf`) get them, and programs read them from their input.
  * Errors: INVALID_ARGUMENT where the trigger takes no calls.
  */
 export function curlText({ trigger, url, source }: CurlParams): string {
@@ -37,14 +45,31 @@ export function curlText({ trigger, url, source }: CurlParams): string {
       fix: `To let it see an event now: tappet triggers fire ${trigger}`,
     });
   }
-  const { before, options } = credentialsOf(source.auth);
+  const { before, headers, options = [], unless } = credentialsOf(source.auth);
+  const secretly = headers.length > 0;
   const call = [
-    `curl -sS -X POST ${quoted(`${url}/hooks/${trigger}`)}`,
+    ...(secretly ? [`printf '%s\\n' ${headers.join(' ')} |`] : []),
+    `${secretly ? '  ' : ''}curl -sS -X POST ${quoted(`${url}/hooks/${trigger}`)}`,
     "-H 'content-type: application/json'",
+    ...(secretly ? ['-H @-'] : []),
     ...options,
     '--data-binary "$body"',
+  ].join(' \\\n  ');
+  return [
+    `body='{"hello":"world"}'`,
+    ...before,
+    ...(unless === undefined ? [call] : guarded(unless, call)),
+  ].join('\n');
+}
+
+/** The word `exit` would end the shell that it is pasted into. */
+function guarded({ variable, prefix, message }: NonNullable<Credentials['unless']>, call: string): string[] {
+  return [
+    `case "$${variable}" in`,
+    `${prefix}*) echo ${quoted(message)} >&2; false ;;`,
+    `*) ${call} ;;`,
+    'esac',
   ];
-  return [`body='{"hello":"world"}'`, ...before, call.join(' \\\n  ')].join('\n');
 }
 
 function isWebhook(source: unknown): source is WebhookSource {
@@ -76,11 +101,13 @@ function callerOf(auth: CallerSpec): Credentials {
     const { name, before } = secret(
       'passwords' in auth.basic ? auth.basic.passwords[0] : auth.basic.password,
     );
-    return { before, options: [`-u ${quoted(auth.basic.user)}:"$${name}"`] };
+    const encoded = `login=$(printf '%s:%s' ${quoted(auth.basic.user)} "$${name}" | openssl base64 -A)`;
+    return { before: [...before, encoded], headers: ['"authorization: Basic $login"'] };
   }
   if ('clientCertificate' in auth)
     return {
       before: ['# By way of the proxy that ends TLS: put its address in, and the files of your certificate.'],
+      headers: [],
       options: ['--cert client.crt --key client.key'],
     };
   return hmac(auth.hmac);
@@ -93,13 +120,13 @@ function oidc({ issuer, audience }: Extract<CredentialSpec, { oidc: unknown }>['
       `# TOKEN: one of the issuer "${oneLine(issuer)}" for the audience ${oneLine(first)}. Of Google:`,
       `#   TOKEN=$(gcloud auth print-identity-token --audiences=${quoted(oneLine(first))})`,
     ],
-    options: ['-H "authorization: Bearer $TOKEN"'],
+    headers: ['"authorization: Bearer $TOKEN"'],
   };
 }
 
 function header(spec: TokenSpec, name: string, prefix: string): Credentials {
   const { name: variable, before } = secret(secretsOf(spec)[0]);
-  return { before, options: [`-H "${name}: ${prefix}$${variable}"`] };
+  return { before, headers: [`"${name}: ${prefix}$${variable}"`] };
 }
 
 /** Where the shell finds it. */
@@ -121,73 +148,92 @@ function secret(ref: SecretRef | undefined): { readonly name: string; readonly b
   return { name: 'SECRET', before: [`# SECRET:${which}; nobody can read it back, so set it here.`] };
 }
 
-/** The secret's own bytes are the key. */
-const digest = (variable: string, encoding: 'hex' | 'base64'): string => {
-  const mac = `openssl dgst -sha256 -hmac "$${variable}"`;
-  return encoding === 'hex' ? `${mac} -r | cut -d' ' -f1` : `${mac} -binary | openssl base64 -A`;
-};
+/**
+ * HMAC-SHA256 of what it reads, by the key in hex. openssl takes a key in its arguments alone (before version 3.4), so only
+ * the two digests of which RFC 2104 makes it are openssl's; the shell makes the padded key, 64 bytes.
+ */
+const HMAC = [
+  '# HMAC-SHA256; openssl alone would show the key in the list of processes.',
+  'hmac() {',
+  '  inner=; outer=; rest=$key',
+  '  while [ ${#inner} -lt 256 ]; do',
+  '    byte=${rest%"${rest#??}"}; rest=${rest#??}',
+  '    n=$((0x${byte:-0} ^ 0x36)); inner="$inner\\\\$((n/64))$((n/8%8))$((n%8))"',
+  '    n=$((n ^ 0x36 ^ 0x5c)); outer="$outer\\\\$((n/64))$((n/8%8))$((n%8))"',
+  '  done',
+  '  { printf "$outer"; { printf "$inner"; cat; } | openssl dgst -sha256 -binary; } | openssl dgst -sha256 "$@"',
+  '}',
+] as const;
+
+const HEX = "od -An -v -tx1 | tr -d ' \\n'";
+
+/** `secret`: what writes its bytes. A key of more than 64 bytes counts by its digest. */
+const keyOf = (secretBytes: string): string[] => [
+  `key=$(${secretBytes} | ${HEX})`,
+  `[ \${#key} -le 128 ] || key=$(${secretBytes} | openssl dgst -sha256 -r | cut -d' ' -f1)`,
+  ...HMAC,
+];
+
+/** `text`: what is signed, as the shell takes it within double quotes. */
+const signatureOf = (text: string, encoding: 'hex' | 'base64'): string =>
+  `signature=$(printf '%s' "${text}" | hmac ${encoding === 'hex' ? "-r | cut -d' ' -f1" : '-binary | openssl base64 -A'})`;
 
 const NOW = 'time=$(date +%s)';
 
 function hmac(spec: HmacSpec): Credentials {
-  const { name, before } = secret(secretsOf(spec)[0]);
-  const signed = (text: string, encoding: 'hex' | 'base64' = 'hex'): string =>
-    `signature=$(printf '%s' "${text}" | ${digest(name, encoding)})`;
-  if (spec.scheme === undefined || spec.scheme === 'generic') return generic(spec, before, signed);
+  const { name, before: where } = secret(secretsOf(spec)[0]);
+  if (spec.scheme === 'standard-webhooks') return standardWebhooks(name, where);
+  // The secret's own bytes are the key.
+  const before = [...where, ...keyOf(`printf '%s' "$${name}"`)];
+  if (spec.scheme === undefined || spec.scheme === 'generic') return generic(spec, before);
   switch (spec.scheme) {
     case 'github':
       return {
-        before: [...before, signed('$body')],
-        options: ['-H "x-hub-signature-256: sha256=$signature"'],
+        before: [...before, signatureOf('$body', 'hex')],
+        headers: ['"x-hub-signature-256: sha256=$signature"'],
       };
     case 'stripe':
       return {
-        before: [...before, NOW, signed('$time.$body')],
-        options: ['-H "stripe-signature: t=$time,v1=$signature"'],
+        before: [...before, NOW, signatureOf('$time.$body', 'hex')],
+        headers: ['"stripe-signature: t=$time,v1=$signature"'],
       };
     case 'slack':
       return {
-        before: [...before, NOW, signed('v0:$time:$body')],
-        options: ['-H "x-slack-request-timestamp: $time"', '-H "x-slack-signature: v0=$signature"'],
+        before: [...before, NOW, signatureOf('v0:$time:$body', 'hex')],
+        headers: ['"x-slack-request-timestamp: $time"', '"x-slack-signature: v0=$signature"'],
       };
-    case 'standard-webhooks':
-      return standardWebhooks(name, before);
   }
 }
 
 function standardWebhooks(variable: string, before: readonly string[]): Credentials {
-  const key = `key=$(printf '%s' "$${variable}" | sed 's/^whsec_//' | openssl base64 -d -A | od -An -v -tx1 | tr -d ' \\n')`;
-  const mac = 'openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | openssl base64 -A';
   return {
     before: [
       ...before,
+      ...keyOf(`printf '%s' "$${variable}" | sed 's/^whsec_//' | openssl base64 -d -A`),
       NOW,
       'id=msg_$(openssl rand -hex 8)',
-      key,
-      `signature=$(printf '%s' "$id.$time.$body" | ${mac})`,
+      signatureOf('$id.$time.$body', 'base64'),
     ],
-    options: [
-      '-H "webhook-id: $id"',
-      '-H "webhook-timestamp: $time"',
-      '-H "webhook-signature: v1,$signature"',
-    ],
+    headers: ['"webhook-id: $id"', '"webhook-timestamp: $time"', '"webhook-signature: v1,$signature"'],
+    unless: {
+      variable,
+      prefix: 'whpk_',
+      message: `${variable} is a public key (whpk_): only who has its private key can sign a call. Have that sender make one; to call by hand, put a secret of your own (whsec_) before it under "secrets" of the trigger.`,
+    },
   };
 }
 
-function generic(
-  spec: GenericHmac,
-  before: readonly string[],
-  signed: (text: string, encoding: 'hex' | 'base64') => string,
-): Credentials {
+function generic(spec: GenericHmac, before: readonly string[]): Credentials {
   const { header: name, prefix, encoding, timestamp } = spec;
-  const option = `-H ${quoted(`${name}: ${prefix}`)}"$signature"`;
-  if (timestamp === undefined) return { before: [...before, signed('$body', encoding)], options: [option] };
+  const signature = `${quoted(`${name}: ${prefix}`)}"$signature"`;
+  if (timestamp === undefined)
+    return { before: [...before, signatureOf('$body', encoding)], headers: [signature] };
   const text = inDoubleQuotes(timestamp.signed)
     .replaceAll('{timestamp}', '${time}')
     .replaceAll('{body}', '${body}');
   return {
-    before: [...before, NOW, signed(text, encoding)],
-    options: [`-H ${quoted(`${timestamp.header}: `)}"$time"`, option],
+    before: [...before, NOW, signatureOf(text, encoding)],
+    headers: [`${quoted(`${timestamp.header}: `)}"$time"`, signature],
   };
 }
 

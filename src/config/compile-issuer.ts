@@ -1,7 +1,9 @@
+import { isIP } from 'node:net';
 import { knownAlgorithms } from '../auth/algorithms.ts';
 import type { Preset } from '../auth/identity.ts';
 import type { IssuerSpec } from '../core/auth.ts';
 import type { JsonObject } from '../core/json.ts';
+import { isPublicAddress } from '../lib/addresses.ts';
 import { suggest } from '../lib/nearest.ts';
 import { parsePart } from './context.ts';
 import type { PathSegment } from './positions.ts';
@@ -87,6 +89,7 @@ function checkOrigin(value: JsonObject, path: Path, report: Report): void {
   if (!mayLack && value['issuer'] === undefined)
     report.add(path, 'needs an "issuer" (the iss of its tokens) or a "preset"');
   checkUrls(value, path, report);
+  checkReach(value, path, report);
   checkAlgorithms(value, path, report);
   checkKeys(value, path, report);
 }
@@ -105,6 +108,27 @@ function checkUrls(value: JsonObject, path: Path, report: Report): void {
     }
   }
 }
+
+/** What could never be read is told of now, not at each call; what a name leads to is judged when it is connected to. */
+function checkReach(value: JsonObject, path: Path, report: Report): void {
+  const { jwks, allowHttp, allowPrivateAddresses = allowHttp } = value;
+  if (allowPrivateAddresses === true) return;
+  const key = jwks === undefined ? 'issuer' : 'jwks';
+  const url = textOf(value[key]) ?? (jwks === undefined ? PRESETS[presetOf(value)]?.issuer : undefined);
+  if (url === undefined || !URL.canParse(url)) return;
+  const { protocol, hostname } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  // The other protocol has been told of.
+  if ((protocol !== 'https:' && allowHttp !== true) || !isInside(host)) return;
+  report.add(
+    value[key] === undefined ? path : [...path, key],
+    `reads its keys from ${host}, which is not on the public Internet: "allowPrivateAddresses": true permits that; or write the keys themselves under "jwks"`,
+  );
+}
+
+/** On this machine, in a private network or in a cluster, whoever is asked. */
+const isInside = (host: string): boolean =>
+  isIP(host) === 0 ? /(?:^|\.)localhost\.?$|\.cluster\.local\.?$/.test(host) : !isPublicAddress(host);
 
 function checkAlgorithms(value: JsonObject, path: Path, report: Report): void {
   for (const [i, item] of listOf(value['algorithms']).entries()) {

@@ -22,6 +22,8 @@ export interface VerifyRequest {
   readonly remoteAddress?: string;
   /** The other end of the connection, where a proxy there has told of another `remoteAddress`. */
   readonly peerAddress?: string;
+  /** `remoteAddress` is that of a trusted proxy, which has not told for whom it calls: it is on no list. */
+  readonly callerUntold?: true;
 }
 export type VerifyResult =
   | {

@@ -17,7 +17,7 @@ export interface CloudEvent {
 
 /**
  * Who let an event in: `trigger/<name>`, `connection/<name>`, `api/<principal>` or `execution`. Set by the
- * gateway, never taken from what a sender says. Identity is `(origin, source, id)`.
+ * gateway, never taken from what a sender says. Identity is `(origin, source, id)`, see also `NewEvent.identity`.
  */
 export type Origin = string;
 
@@ -39,6 +39,8 @@ export interface NewEvent {
   readonly bounded?: true;
   /** Of what came with the identity, see `dataDigest`: with another it is no duplicate but a mistake. Absent = whatever comes is one. */
   readonly digest?: string;
+  /** Stands in the place of `source` and `id` of the event, where something else says better what is the same. */
+  readonly identity?: Pick<CloudEvent, 'source' | 'id'>;
 }
 
 /** An event as the store has it. Times are epoch milliseconds. */

@@ -40,8 +40,11 @@ export interface ReceiverSpec {
  * | `PENDING`   | to be sent at `nextTime`; null = behind an earlier one    | a try begins: the same, with a lease as nextTime |
  * |             | of its job, so that a recovery never overtakes a failure  | 2xx → DELIVERED; failed → PENDING or GIVEN_UP   |
  * | `DELIVERED` | the receiver answered 2xx                                 | removed after a week                            |
- * | `GIVEN_UP`  | the tries are used up, the receiver answered 410, or it   | removed after thirty days                       |
- * |             | is no longer in the configuration                         |                                                 |
+ * | `GIVEN_UP`  | the tries are used up, the receiver answered 410, or the  | removed after thirty days                       |
+ * |             | message is five days old                                  |                                                 |
+ *
+ * Of a receiver that is not in the configuration of this gateway nothing is tried: another gateway on the store may have
+ * a newer one, or this one may get it. What nobody knew goes when it is five days old.
  */
 export interface Notification {
   /** `webhook-id`: the same at each try. */
@@ -82,8 +85,8 @@ export type NotificationOutcome =
 /** What receivers are to be told. The transaction that ends an execution writes it, as its spec's `notify` says. */
 export interface NotificationStore {
   /**
-   * Takes what is due for a try: one of each receiver, at most `limit`, none of `busy` receivers. A try is counted, and
-   * nobody else gets it for `leaseMs`.
+   * Takes what is due for a try: one of each of `receivers`, at most `limit`. A try is counted, and nobody else gets it
+   * for `leaseMs`.
    */
   claimNotifications(params: ClaimNotifications): Promise<ClaimedNotification[]>;
   /**
@@ -92,6 +95,7 @@ export interface NotificationStore {
    */
   settleNotification(params: SettleNotification): Promise<boolean>;
   listNotifications(filter: NotificationFilter, page: PageParams): Promise<Page<Notification>>;
+  /** Looks at no more than `MOST_COUNTED` of each kind, however many there are. */
   notificationCounts(): Promise<NotificationCounts>;
   /** Removes what was delivered or given up so long ago, at most `limit` of each. Gives how many. */
   pruneNotifications(params: PruneNotifications): Promise<number>;
@@ -99,7 +103,10 @@ export interface NotificationStore {
 export interface ClaimNotifications {
   readonly leaseMs: number;
   readonly limit: number;
-  readonly busy: readonly string[];
+  /** Who can be told now. */
+  readonly receivers: readonly string[];
+  /** What is as old as that comes too, whoever it is for: to be given up. */
+  readonly maxAgeMs: number;
 }
 export interface SettleNotification {
   readonly id: string;
@@ -112,6 +119,10 @@ export interface NotificationFilter {
   readonly receiver?: string;
   readonly state?: NotificationState;
 }
+/** A status is asked for all the time, and must not cost more the more is kept. */
+export const MOST_COUNTED = 10_000;
+
+/** Of `MOST_COUNTED` there are so many, or more. */
 export interface NotificationCounts {
   readonly pending: number;
   readonly givenUp: number;

@@ -58,6 +58,8 @@ export interface RequestInfo {
   readonly remoteAddress: string;
   /** The other end of the connection, where a trusted proxy has named another `remoteAddress`. */
   readonly peerAddress?: string;
+  /** `remoteAddress` is a trusted proxy's, which has not told for whom it calls. */
+  readonly callerUntold?: true;
 }
 
 export interface SourceContext {

@@ -1,6 +1,6 @@
 import type { AdmissionSettings, Charge, Host, Reservation } from './admission.ts';
 import type { Decision, DecisionOutcome } from './decision.ts';
-import type { CloudEvent, Origin, SourceVerdict, StoredEvent } from './event.ts';
+import type { NewEvent, Origin, SourceVerdict, StoredEvent } from './event.ts';
 import type {
   Attempt,
   AttemptKey,
@@ -63,15 +63,12 @@ export interface AcceptParams {
   readonly events: readonly AcceptEvent[];
   readonly state: readonly StateWrite[];
 }
-export interface AcceptEvent {
+export interface AcceptEvent extends Pick<NewEvent, 'event' | 'digest' | 'identity'> {
   readonly uid: string;
   readonly trigger: string | null;
-  readonly event: CloudEvent;
   readonly claims: JsonObject | null;
   readonly verdict: SourceVerdict | null;
   readonly rememberMs: number;
-  /** Kept with the identity; see `NewEvent`. */
-  readonly digest?: string;
 }
 export interface StateRow {
   readonly key: string;

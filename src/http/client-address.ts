@@ -25,10 +25,12 @@ export class ClientAddresses {
     }
     const peerAddress = info.remoteAddress;
     if (!inNetworks(peerAddress, this.#networks)) return info;
-    return { remoteAddress: this.#nearestStranger(peerAddress, request.headers), peerAddress };
+    const remoteAddress = this.#nearestStranger(peerAddress, request.headers);
+    const untold = inNetworks(remoteAddress, this.#networks);
+    return { remoteAddress, peerAddress, ...(untold ? { callerUntold: true } : {}) };
   }
 
-  /** The nearest address that is no proxy's; where there is none, or nothing readable, the last one that is known. */
+  /** The nearest address that is no proxy's; where there is none, or nothing readable, that of the last proxy that is known. */
   #nearestStranger(peerAddress: string, headers: Headers): string {
     let known = peerAddress;
     const hops = (headers.get('x-forwarded-for') ?? '').split(',').slice(-MAX_HOPS);

@@ -63,7 +63,7 @@ export class Inbox {
       const message = `${events.length} events at once; at most ${MAX_EVENTS} are taken.`;
       throw new TappetError('INVALID_ARGUMENT', message, { path: 'events' });
     }
-    return events.map(({ event, claims, verdict, rememberMs, digest, bounded }) => {
+    return events.map(({ event, claims, verdict, rememberMs, digest, identity, bounded }) => {
       validateEvent(event, bounded === true ? Infinity : (this.#deps.maxDataBytes?.() ?? MAX_DATA_BYTES));
       return {
         uid: this.#deps.ids.uid(),
@@ -73,6 +73,7 @@ export class Inbox {
         verdict: verdict ?? null,
         rememberMs: rememberMs ?? REMEMBER_MS,
         ...(digest === undefined ? undefined : { digest }),
+        ...(identity === undefined ? undefined : { identity }),
       };
     });
   }

@@ -9,6 +9,11 @@ interface Network {
 export type Networks = readonly Network[];
 
 const MAPPED_BITS = 96;
+/**
+ * Addresses that stand among public ones and are the inside of a cloud for every machine in it: Azure's wire server.
+ * The metadata services of the others are link-local, private or carrier-grade NAT.
+ */
+const INSIDE_CLOUDS: ReadonlySet<string> = new Set(['168.63.129.16']);
 /** All of IPv6 that is routed on the Internet today. What lies outside holds the translated forms of IPv4 too. */
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
 
@@ -29,13 +34,13 @@ export function inNetworks(address: string, networks: Networks): boolean {
 
 /**
  * Whether an address lies on the public Internet: false for loopback, private, link-local, carrier-grade NAT,
- * unique-local, multicast, documentation and reserved ones, for every form of IPv6 that leads to IPv4 by translation or
+ * unique-local, multicast, documentation and reserved ones, for those that are the inside of a cloud, for every form of IPv6 that leads to IPv4 by translation or
  * a tunnel (whatever it leads to), and for text that is no address.
  */
 export function isPublicAddress(address: string): boolean {
   const given = parseAddress(address);
   if (given === undefined || given.range() !== 'unicast') return false;
-  return given.kind() === 'ipv4' || given.match(GLOBAL_UNICAST);
+  return given.kind() === 'ipv4' ? !INSIDE_CLOUDS.has(given.toString()) : given.match(GLOBAL_UNICAST);
 }
 
 /**

@@ -6,6 +6,7 @@ import { request as requestTls } from 'node:https';
 import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 
 export interface FilteredFetchOptions {
   /** Whether a connection to this address may be made. */
@@ -25,6 +26,9 @@ export class AddressRefused extends Error {
   }
 }
 
+/** Answers before the answer (100, 102, 103): who sends more never means to come to an end. */
+const MAX_INTERIM = 20;
+
 /** Statuses that the Fetch standard allows no body with. */
 const WITHOUT_BODY = new Set([204, 205, 304]);
 
@@ -32,7 +36,8 @@ const WITHOUT_BODY = new Set([204, 205, 304]);
  * A `fetch` that connects only to addresses which are allowed. What is judged is the address of the connection itself:
  * a name that leads elsewhere the next time it is asked for leads nowhere else here. Every call makes a connection of
  * its own. Of `init` it knows method, headers, signal, a body of text or bytes, and `redirect`: no redirect is ever
- * followed; unless that is `manual`, one is an error.
+ * followed; unless that is `manual`, one is an error. So is an answer that never comes: another protocol, or interim
+ * answers without an end.
  * Errors: AddressRefused; what node:http throws; the signal's reason.
  */
 export function filteredFetch(
@@ -89,6 +94,7 @@ function exchange(target: URL, init: RequestInit, lookup: LookupFunction): Promi
   return new Promise((resolve, reject) => {
     const request = start(target, options);
     request.on('error', reject);
+    onNoAnswer(request, reject);
     request.on('response', (message) => {
       try {
         resolve(toResponse(message));
@@ -98,6 +104,21 @@ function exchange(target: URL, init: RequestInit, lookup: LookupFunction): Promi
       }
     });
     request.end(typeof body === 'string' || body instanceof Uint8Array ? body : undefined);
+  });
+}
+
+/** What is no answer, and would be waited for as long as the caller has patience, on a connection that is gone. */
+function onNoAnswer(request: ClientRequest, refuse: (error: Error) => void): void {
+  let interim = 0;
+  request.on('upgrade', ({ statusCode }: IncomingMessage, socket: Duplex) => {
+    socket.destroy();
+    refuse(new Error(`it answered ${statusCode}, for another protocol that nobody asked for`));
+  });
+  request.on('information', () => {
+    interim += 1;
+    if (interim <= MAX_INTERIM) return;
+    request.destroy();
+    refuse(new Error(`it sent more than ${MAX_INTERIM} interim answers, and no answer`));
   });
 }
 

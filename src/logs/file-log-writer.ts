@@ -1,12 +1,13 @@
 import { mkdir, open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { LogBytes } from '../core/execution.ts';
 import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
 import type { WriteWatch } from '../core/write-watch.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
+import { makeDurable, syncDirs } from './durable.ts';
+import type { Unsynced } from './durable.ts';
 import {
   CHECKPOINT,
   encodeCheckpoint,
@@ -43,7 +44,8 @@ export interface FileLogWriterOptions {
 
 /**
  * Appends frames to the segments of one attempt. Writes that come while one is on its way to the file go together
- * in the next. open → closed (by `close`) or given up (by `giveUp`, when another writer takes over).
+ * in the next. open → closed (by `close`) or given up (by `giveUp`, when another writer takes over). A `close` that the
+ * disk refuses leaves it open for another one.
  */
 export class FileLogWriter implements LogWriter {
   readonly #dir: string;
@@ -59,6 +61,8 @@ export class FileLogWriter implements LogWriter {
   #flushing: Promise<void> | undefined;
   #file: FileHandle | undefined;
   #fileFirst = 0;
+  /** By path. */
+  readonly #unsynced = new Map<string, Unsynced>();
   /** Files were made whose names are not durable yet. */
   #newFiles = false;
   #closing: Promise<LogBytes> | undefined;
@@ -73,6 +77,12 @@ export class FileLogWriter implements LogWriter {
     this.#ended = recovered.ended;
     this.#watch = watch;
     this.#onEnd = onEnd;
+    // Its writer may have ended before it came to that.
+    const last = recovered.segments.at(-1);
+    if (last !== undefined) {
+      const bytes = recovered.ended ? last.bytes : recovered.position - last.first;
+      this.#unsynced.set(segmentPath(dir, last.first), { bytes, doubtful: false });
+    }
   }
 
   /** Everything before it is whole in the files. */
@@ -114,6 +124,7 @@ export class FileLogWriter implements LogWriter {
     await Promise.all(pieces);
   }
 
+  /** Errors: STORE_UNAVAILABLE; it may be closed again. */
   close(): Promise<LogBytes> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -121,10 +132,15 @@ export class FileLogWriter implements LogWriter {
 
   /** Ends without the mark of an end: what was taken stays, the next writer goes on after it. */
   async giveUp(): Promise<void> {
-    if (this.#closing !== undefined) return void (await this.#closing.catch(() => undefined));
+    await this.#closing?.catch(() => undefined);
+    if (this.#closing !== undefined) return;
     this.#givenUp = true;
     await this.#flushing;
-    await this.#release();
+    try {
+      await this.#release();
+    } finally {
+      this.#over();
+    }
   }
 
   async #flush(): Promise<void> {
@@ -208,33 +224,55 @@ export class FileLogWriter implements LogWriter {
     await this.#flushing;
     if (!this.#givenUp) {
       try {
-        // A task that printed nothing leaves no file: its end is known by the row of its attempt.
-        if (!this.#ended && this.#position > 0) await this.#put(this.#frame(END, 0, new Uint8Array()));
+        await this.#finish();
       } catch (error) {
-        throw logUnavailable('written', error);
-      } finally {
-        await this.#release();
+        this.#closing = undefined;
+        const failure = logUnavailable('written', error);
+        this.#watch?.failed(failure);
+        throw failure;
       }
+      this.#over();
     }
     return { stdout: this.#streams.stdout.bytes, stderr: this.#streams.stderr.bytes };
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      // A task that printed nothing leaves no file: its end is known by the row of its attempt.
+      if (!this.#ended && this.#position > 0) await this.#put(this.#frame(END, 0, new Uint8Array()));
+      this.#ended = true;
+    } finally {
+      await this.#release();
+    }
+    for (const [path, file] of this.#unsynced) {
+      this.#unsynced.set(path, { ...file, doubtful: true });
+      await makeDurable(path, file);
+      this.#unsynced.delete(path);
+    }
   }
 
   async #release(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
     try {
-      await file?.sync();
-      if (file !== undefined)
-        this.#space.ended({ first: this.#fileFirst, bytes: this.#position - this.#fileFirst });
+      if (file !== undefined) {
+        const path = segmentPath(this.#dir, this.#fileFirst);
+        const bytes = this.#position - this.#fileFirst;
+        this.#space.ended({ first: this.#fileFirst, bytes });
+        this.#unsynced.set(path, { bytes, doubtful: true });
+        await file.sync();
+        this.#unsynced.delete(path);
+      }
       if (this.#newFiles) await syncDirs(this.#dir);
       this.#newFiles = false;
     } finally {
       await file?.close();
-      if (this.#closing !== undefined || this.#givenUp) {
-        this.#onEnd();
-        this.#changed();
-      }
     }
+  }
+
+  #over(): void {
+    this.#onEnd();
+    this.#changed();
   }
 
   #changed(): void {
@@ -274,16 +312,4 @@ async function writeRest(file: FileHandle, buffer: Buffer, done: number, positio
     written += bytesWritten;
   }
   return written - done;
-}
-
-/** A new file's name is durable only when its folders are: the attempt's, the execution's, and the one of all. */
-async function syncDirs(dir: string): Promise<void> {
-  for (const path of [dir, dirname(dir), dirname(dirname(dir))]) {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  }
 }

@@ -14,9 +14,11 @@ import { MAX_AGE_MS, pauseAfter } from './schedule.ts';
 
 /** How late a notification may be noticed. */
 const POLL_MS = 1_000;
-/** At the same time; a receiver that hangs keeps the others from none of theirs. */
-const MAX_TRIES = 16;
+/** At the same time, of one receiver; and of all, beside one of each. */
 const MAX_TRIES_EACH = 4;
+const MAX_SHARED = 12;
+/** Of each receiver one: so many receivers are asked for at once. */
+const MAX_CLAIMED = 1_000;
 /** Longer than a try and the write of what it came to. */
 export const LEASE_MS = 3 * TRY_MS;
 
@@ -40,6 +42,9 @@ export interface SenderOptions extends DeliveryDeps {
  * 4. settle: DELIVERED, GIVEN_UP, or PENDING with the time of the next try; the next one of its job becomes due where it
  *    was the last in the way. A crash after it: nothing is left to do.
  *
+ * One try at a time is each receiver's own, so that it is never kept waiting by others that hang. More at a time are shared,
+ * by those whose last try did not fail.
+ *
  * A receiver that answered 410 is off: what is due for it is given up unsent, until it has another URL in the
  * configuration or the gateway starts anew, which asks it once again.
  */
@@ -48,7 +53,7 @@ export class NotificationSender extends Service {
   readonly #inFlight = new Map<string, number>();
   /** By name, the URL that answered 410. */
   readonly #off = new Map<string, string>();
-  /** By name, what was last told of a receiver that fails. */
+  /** By name, what was last told of a receiver whose last try failed. */
   readonly #problems = new Map<string, string>();
   #storeProblem: string | null = null;
   #freed = new AbortController();
@@ -69,7 +74,7 @@ export class NotificationSender extends Service {
     const tries = new Set<Promise<void>>();
     while (!signal.aborted) {
       this.#freed = new AbortController();
-      const claimed = await this.#claim(MAX_TRIES - tries.size);
+      const claimed = await this.#due();
       for (const message of claimed) {
         const one = this.#try(message, signal).finally(() => {
           tries.delete(one);
@@ -90,11 +95,25 @@ export class NotificationSender extends Service {
     undo();
   }
 
-  async #claim(limit: number): Promise<readonly ClaimedNotification[]> {
-    if (limit <= 0) return [];
-    const busy = [...this.#inFlight].flatMap(([name, count]) => (count >= MAX_TRIES_EACH ? name : []));
+  async #due(): Promise<readonly ClaimedNotification[]> {
+    const names = [...this.#options.receivers().keys()];
+    const own = await this.#claim(
+      names.filter((name) => !this.#inFlight.has(name)),
+      MAX_CLAIMED,
+    );
+    if (own.length > 0) return own;
+    const sharing = names.filter((name) => {
+      const tries = this.#inFlight.get(name) ?? 0;
+      return tries > 0 && tries < MAX_TRIES_EACH && !this.#problems.has(name);
+    });
+    const shared = [...this.#inFlight.values()].reduce((sum, tries) => sum + tries - 1, 0);
+    return sharing.length === 0 || shared >= MAX_SHARED ? [] : this.#claim(sharing, MAX_SHARED - shared);
+  }
+
+  async #claim(receivers: readonly string[], limit: number): Promise<readonly ClaimedNotification[]> {
+    const what = { leaseMs: LEASE_MS, limit, receivers, maxAgeMs: MAX_AGE_MS };
     try {
-      const claimed = await this.#options.store.claimNotifications({ leaseMs: LEASE_MS, limit, busy });
+      const claimed = await this.#options.store.claimNotifications(what);
       this.#storeProblem = null;
       return claimed;
     } catch (error) {
@@ -110,17 +129,24 @@ export class NotificationSender extends Service {
     try {
       await this.#settle(message, await this.#outcome(message, signal));
     } finally {
-      this.#inFlight.set(name, (this.#inFlight.get(name) ?? 1) - 1);
+      const left = (this.#inFlight.get(name) ?? 1) - 1;
+      if (left === 0) this.#inFlight.delete(name);
+      else this.#inFlight.set(name, left);
     }
   }
 
   async #outcome(message: ClaimedNotification, signal: AbortSignal): Promise<NotificationOutcome> {
     const { receiver: name } = message;
     const receiver = this.#options.receivers().get(name);
-    if (receiver === undefined)
-      return givenUp(null, 'there is no notification receiver of this name in the configuration any more');
+    const age = this.#options.clock.now() - message.createTime;
+    if (receiver === undefined) {
+      const unknown = 'there is no notification receiver of this name in the configuration';
+      if (age >= MAX_AGE_MS) return givenUp(message.lastStatus, `it is five days old, and ${unknown}`);
+      // Taken away in this very moment.
+      return { state: 'PENDING', afterMs: 0, status: message.lastStatus, error: unknown };
+    }
     // It waited behind others, or for a gateway, for longer than anybody would want to hear of it.
-    if (this.#options.clock.now() - message.createTime > MAX_AGE_MS)
+    if (age > MAX_AGE_MS)
       return givenUp(message.lastStatus, 'it is five days old and could not be delivered before');
     if (this.#off.get(name) === receiver.url)
       return givenUp(null, 'it answered 410 to an earlier message: it wants no more');

@@ -184,6 +184,17 @@ describe('addresses', () => {
   test('are of no use to who has none', async () => {
     expect(await letIn({ addresses }, {})).toBe(false);
   });
+  test('are never those of a trusted proxy that does not say who calls, and the log hears what is missing', async () => {
+    const request = { remoteAddress: '192.0.2.7', peerAddress: '192.0.2.7', callerUntold: true } as const;
+    expect(await call({ addresses }, request)).toEqual({
+      ok: false,
+      reason:
+        'the trusted proxy 192.0.2.7 did not say who calls: let it set X-Forwarded-For to the address of its caller, or take it out of server.trustedProxies where it is the caller itself',
+    });
+    const headers = { authorization: 'Bearer t' };
+    expect(await letIn({ bearer: { token: { env: 't' } }, addresses }, { headers, ...request })).toBe(false);
+    expect(await letIn({ bearer: { token: { env: 't' } } }, { headers, ...request })).toBe(true);
+  });
   test('beside another condition: both must hold', async () => {
     const auth: AuthSpec = { bearer: { token: { env: 't' } }, addresses };
     const headers = { authorization: 'Bearer t' };

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -44,8 +45,24 @@ const server = createServer((request, response) => {
   });
 });
 
+/** What the list of processes would show: the programs that a call uses, each with its arguments. */
+const seen = (): string => readFileSync(join(folder, 'seen'), 'utf8');
+
+/** In front of each program one that writes its arguments down. */
+function watchPrograms(): void {
+  mkdirSync(join(folder, 'bin'));
+  const path = String(process.env['PATH']);
+  for (const program of ['cat', 'curl', 'cut', 'date', 'od', 'openssl', 'printf', 'sed', 'tr']) {
+    const file = join(folder, 'bin', program);
+    const note = `printf '%s\\n' "${program} $*" >> '${join(folder, 'seen')}'`;
+    writeFileSync(file, `#!/bin/sh\n${note}\nPATH='${path}' exec ${program} "$@"\n`);
+    chmodSync(file, 0o755);
+  }
+}
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tappet-curl-'));
+  watchPrograms();
   writeFileSync(join(folder, "a secret's file"), `${SECRET}\n`);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -55,13 +72,29 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
+interface Running {
+  readonly shell?: readonly string[];
+  /** Its programs are `seen`. */
+  readonly watched?: boolean;
+}
+
 /** Runs what is printed in a shell, and gives the call that came of it. */
-async function called(auth: AuthSpec, secret = SECRET): Promise<Call> {
+async function called(
+  auth: AuthSpec,
+  secret = SECRET,
+  { shell = ['/bin/sh'], watched = false }: Running = {},
+): Promise<Call> {
   const text = curlText({ trigger: 'deploy', url: base, source: { kind: 'webhook', auth } });
   expect(text).not.toContain(secret);
-  const env = { PATH: String(process.env['PATH']), HOOK_SECRET: secret, SECRET: secret, TOKEN: secret };
+  const path = `${watched ? `${join(folder, 'bin')}:` : ''}${process.env['PATH']}`;
+  const env = { PATH: path, HOOK_SECRET: secret, SECRET: secret, TOKEN: secret };
   calls.length = 0;
-  await run('/bin/sh', ['-c', text], { env });
+  writeFileSync(join(folder, 'seen'), '');
+  // From its input, as it is pasted: the shell's own arguments are not what is looked at.
+  const [program = '', ...words] = shell;
+  const running = run(program, [...words, '-s'], { env });
+  running.child.stdin?.end(text);
+  await running;
   const [call] = calls;
   if (call === undefined) throw new Error(`nobody called:\n${text}`);
   expect([call.method, call.url]).toEqual(['POST', '/hooks/deploy']);
@@ -115,6 +148,59 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
     ['a secret of the gateway', { bearer: { token: { secret: 'hook' } } }, WORD],
   ])('%s', async (_name, auth, secret = SECRET) => {
     expect(await letIn(auth, await called(auth, secret), secret)).toBe(true);
+  });
+
+  it.each([
+    ['bearer', { bearer: token }, WORD],
+    ['basic', { basic: { user: 'me', password: from } }, WORD],
+    ['github', { hmac: { scheme: 'github', secret: from } }, WORD],
+    ['a longer key', { hmac: { scheme: 'stripe', secret: from, toleranceMs: 60_000 } }, WORD.repeat(9)],
+    ['standard-webhooks', { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 60_000 } }, KEY],
+  ] as const)(
+    '%s: the list of processes shows neither the secret nor what proves it',
+    async (_, auth, secret) => {
+      const { headers } = await called(auth, secret, { watched: true });
+      const bytes = secret.startsWith('whsec_')
+        ? Buffer.from(secret.slice(6), 'base64')
+        : Buffer.from(secret);
+      const digest = createHash('sha256').update(bytes).digest('hex');
+      const forms = [secret, secret.slice(6), bytes.toString('hex'), bytes.toString('base64'), digest];
+      const proofs = ['authorization', 'x-hub-signature-256', 'stripe-signature', 'webhook-signature'];
+      const sent = proofs.flatMap(
+        (name) => headers.get(name)?.replace(/^.*(?:Bearer |Basic |sha256=|v1=|v1,)/, '') ?? [],
+      );
+      expect(seen()).toContain('curl -sS -X POST');
+      expect(sent).toHaveLength(1);
+      for (const form of [...forms, ...sent]) expect(seen()).not.toContain(form);
+    },
+  );
+
+  const SHELLS = [['/bin/sh'], ['/bin/bash'], ['/bin/busybox', 'sh']];
+  it.each(SHELLS.filter(([program = '']) => existsSync(program)))(
+    'keys of any length and bytes, in %s',
+    async (...shell) => {
+      // Of which the padding makes a zero and a percent sign.
+      const odd = '6y\\\u0013%';
+      for (const key of [odd, `${odd.repeat(12)}last`, odd.repeat(13)]) {
+        const auth: AuthSpec = { hmac: { scheme: 'github', secret: from } };
+        const call = await called(auth, key, { shell });
+        expect([key, await letIn(auth, call, key)]).toEqual([key, true]);
+      }
+    },
+  );
+
+  it('a public key: says that only who has the private key can sign, and calls nobody', async () => {
+    const key = `whpk_${Buffer.alloc(32, 7).toString('base64')}`;
+    const auth = { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 1 } } as const;
+    const text = curlText({ trigger: 'deploy', url: base, source: { kind: 'webhook', auth } });
+    const env = { PATH: String(process.env['PATH']), HOOK_SECRET: key };
+    calls.length = 0;
+    await expect(run('/bin/sh', ['-c', text], { env })).rejects.toMatchObject({
+      stdout: '',
+      stderr:
+        'HOOK_SECRET is a public key (whpk_): only who has its private key can sign a call. Have that sender make one; to call by hand, put a secret of your own (whsec_) before it under "secrets" of the trigger.\n',
+    });
+    expect(calls).toEqual([]);
   });
 
   it('a secret in a file', async () => {

@@ -31,6 +31,7 @@ async function problems(issuer: JsonObject, oidc: JsonObject): Promise<string[]>
 const GENERIC = { issuer: 'https://id.example' };
 const GITHUB = { preset: 'github-actions' };
 const KUBERNETES = { preset: 'kubernetes' };
+const OWN_CLUSTER = { ...KUBERNETES, issuer: 'https://cluster.example' };
 const GOOGLE = { preset: 'google' };
 
 describe('presets', () => {
@@ -48,9 +49,17 @@ describe('presets', () => {
       { ...GITHUB, issuer: 'https://github.example/_services/token' },
       { issuer: 'https://github.example/_services/token', algorithms: ['RS256'] },
     ],
-    [KUBERNETES, { issuer: 'https://kubernetes.default.svc.cluster.local', algorithms: ['RS256', 'ES256'] }],
     [
-      { ...KUBERNETES, algorithms: ['ES384'], jwks: 'https://10.0.0.1/openid/v1/jwks' },
+      { ...KUBERNETES, allowPrivateAddresses: true },
+      { issuer: 'https://kubernetes.default.svc.cluster.local', algorithms: ['RS256', 'ES256'] },
+    ],
+    [
+      {
+        ...KUBERNETES,
+        algorithms: ['ES384'],
+        jwks: 'https://10.0.0.1/openid/v1/jwks',
+        allowPrivateAddresses: true,
+      },
       { algorithms: ['ES384'], jwks: { url: 'https://10.0.0.1/openid/v1/jwks' } },
     ],
     [GENERIC, { issuer: 'https://id.example', algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'] }],
@@ -71,6 +80,36 @@ describe('presets', () => {
     );
   });
 
+  const literal = (host: string) =>
+    `reads its keys from ${host}, which is not on the public Internet: "allowPrivateAddresses": true permits that; or write the keys themselves under "jwks"`;
+  it.each<[JsonObject, string]>([
+    [KUBERNETES, `issuers.main: ${literal('kubernetes.default.svc.cluster.local')}`],
+    [{ ...KUBERNETES, issuer: 'https://10.96.0.1' }, `issuers.main.issuer: ${literal('10.96.0.1')}`],
+    [{ issuer: 'https://[fd00::1]:8443' }, `issuers.main.issuer: ${literal('fd00::1')}`],
+    [{ issuer: 'https://[::ffff:127.0.0.1]' }, `issuers.main.issuer: ${literal('::ffff:7f00:1')}`],
+    [{ issuer: 'https://localhost:8443' }, `issuers.main.issuer: ${literal('localhost')}`],
+    [
+      { ...GENERIC, jwks: 'https://169.254.169.254/keys' },
+      `issuers.main.jwks: ${literal('169.254.169.254')}`,
+    ],
+    [
+      { issuer: 'http://127.0.0.1:1', allowHttp: true, allowPrivateAddresses: false },
+      `issuers.main.issuer: ${literal('127.0.0.1')}`,
+    ],
+  ])('%j could never be read: it is refused, and what to do is said', async (issuer, line) => {
+    expect((await problems(issuer, { anyone: true })).join('\n')).toContain(line);
+  });
+
+  it.each<[JsonObject]>([
+    [{ ...KUBERNETES, jwks: 'https://keys.example/jwks' }],
+    [{ issuer: 'https://10.0.0.1', jwks: 'https://keys.example/jwks' }],
+    [{ issuer: 'https://10.0.0.1', allowPrivateAddresses: true }],
+    [{ issuer: 'https://8.8.8.8' }],
+    [{ ...KUBERNETES, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AAAA' }] } }],
+  ])('%j is taken', async (issuer) => {
+    expect(await problems(issuer, { anyone: true })).toEqual([]);
+  });
+
   it('known keys go on for 24 h, or as long as it says', async () => {
     const of = async (issuer: JsonObject) => (await load(issuer)).issuers.get('main')?.maxKeyAgeMs;
     expect(await of(GENERIC)).toBe(24 * 60 * 60_000);
@@ -87,9 +126,9 @@ describe('who may call', () => {
     [GITHUB, { repositoryOwnerIds: ['65'] }],
     [GITHUB, { subjects: ['repo:octo/app:ref:refs/heads/main'] }],
     [GITHUB, { refs: ['refs/heads/main'], require: "claims.repository == 'octo/app'" }],
-    [KUBERNETES, { serviceAccounts: ['build/runner'] }],
-    [KUBERNETES, { namespaces: ['build'] }],
-    [KUBERNETES, { require: 'claims["kubernetes.io"].namespace == "build"' }],
+    [OWN_CLUSTER, { serviceAccounts: ['build/runner'] }],
+    [OWN_CLUSTER, { namespaces: ['build'] }],
+    [OWN_CLUSTER, { require: 'claims["kubernetes.io"].namespace == "build"' }],
     [GENERIC, { emails: ['a@b.example'] }],
     [GENERIC, { require: "claims.sub == 'builder'" }],
     [GENERIC, { subjects: ['a'], require: "claims.email == 'a@b.example'" }],
@@ -108,7 +147,7 @@ describe('who may call', () => {
   it.each<[JsonObject, JsonObject, string]>([
     [GOOGLE, {}, 'auth.oidc: must say who may call, by "emails", "subjects" or a claim in "require"'],
     [GITHUB, {}, 'by "subjects", "repositoryIds", "repositoryOwnerIds" or a claim in "require"'],
-    [KUBERNETES, {}, 'by "subjects", "serviceAccounts", "namespaces" or a claim in "require"'],
+    [OWN_CLUSTER, {}, 'by "subjects", "serviceAccounts", "namespaces" or a claim in "require"'],
     [GITHUB, { refs: ['refs/heads/main'] }, "must say who may call (refs alone may be anyone's)"],
     [
       GITHUB,
@@ -151,11 +190,11 @@ describe('who may call', () => {
     [GITHUB, { repositoryIds: ['octo/app'] }, 'repositoryIds[0]: must be the number that GitHub knows it by'],
     [GITHUB, { subjects: ['repo:octo/*'] }, 'subjects[0]: is compared to the letter, and knows no patterns'],
     [
-      KUBERNETES,
+      OWN_CLUSTER,
       { serviceAccounts: ['runner'] },
       'serviceAccounts[0]: must be "<namespace>/<name of the service',
     ],
-    [KUBERNETES, { namespaces: ['Build'] }, 'namespaces[0]: is no name of a namespace'],
+    [OWN_CLUSTER, { namespaces: ['Build'] }, 'namespaces[0]: is no name of a namespace'],
   ])('%j refuses %j', async (issuer, oidc, line) => {
     expect((await problems(issuer, oidc)).join('\n')).toContain(line);
   });

@@ -26,6 +26,15 @@ test.each<[string, string, string | undefined, string]>([
   expect(seen(peer, forwarded).remoteAddress).toBe(expected);
 });
 
+test.each<[string, string | undefined, true | undefined]>([
+  ['names a caller', '198.51.100.7', undefined],
+  ['says nothing', undefined, true],
+  ['says nothing that can be read', 'unknown', true],
+  ['names proxies alone', '10.3.3.3, 10.0.0.2', true],
+])('a trusted proxy that %s', (_name, forwarded, untold) => {
+  expect(seen('10.0.0.1', forwarded).callerUntold).toBe(untold);
+});
+
 test('the proxy stays known where it named another, and nothing changes without proxies', () => {
   expect(seen('10.0.0.1', '198.51.100.7')).toEqual({
     remoteAddress: '198.51.100.7',

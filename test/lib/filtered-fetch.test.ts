@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, LookupFunction } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isPublicAddress } from '../../src/lib/addresses.ts';
@@ -128,6 +129,51 @@ describe('no URL leads to this machine or its networks', () => {
   it('asks for no scheme but http and https', async () => {
     for (const url of ['file:///etc/passwd', 'ftp://127.0.0.1/', 'data:text/plain,x', 'gopher://127.0.0.1/'])
       await expect(filteredFetch({ allowed: () => true })(url)).rejects.toThrow('neither https nor http');
+  });
+});
+
+describe('what is no answer', () => {
+  /** A server that says this to whoever calls, and says it again as long as it is heard. */
+  async function saying(text: string, again = false): Promise<{ port: number; close: () => void }> {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      const say = (): void => {
+        if (socket.destroyed) return;
+        socket.write(text);
+        if (again) setImmediate(say);
+      };
+      socket.once('data', say);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
+  }
+  const open = filteredFetch({ allowed: () => true });
+
+  it.each([
+    ['with its headers', 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: tls\r\n\r\n'],
+    ['without them', 'HTTP/1.1 101 Switching Protocols\r\n\r\n'],
+  ])('is another protocol: an error at once, %s', async (_, text) => {
+    const { port: at, close } = await saying(text);
+    await expect(open(`http://127.0.0.1:${at}/`, { method: 'POST', body: 'x' })).rejects.toThrow(
+      /^it answered (?:101, for another protocol that nobody asked for|with the status 101, which HTTP does not know)$/,
+    );
+    close();
+  });
+
+  it.each([100, 102, 103])('are %i without an end: an error', async (status) => {
+    const { port: at, close } = await saying(`HTTP/1.1 ${status} Wait\r\n\r\n`, true);
+    await expect(open(`http://127.0.0.1:${at}/`)).rejects.toThrow('interim answers');
+    close();
+  });
+
+  it('may come before one', async () => {
+    const hint = 'HTTP/1.1 103 Early Hints\r\n\r\n';
+    const { port: at, close } = await saying(
+      `HTTP/1.1 100 Continue\r\n\r\n${hint}${hint}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`,
+    );
+    const answer = await open(`http://127.0.0.1:${at}/`);
+    expect([answer.status, await answer.text()]).toEqual([200, 'ok']);
+    close();
   });
 });
 

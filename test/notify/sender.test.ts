@@ -13,6 +13,7 @@ const status =
     new Response(null, { status: code, headers });
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
+const both = (row: object): object[] => [row, row];
 
 describe('what is due', () => {
   it('is sent once, with its id, and is over with a 2xx', async () => {
@@ -47,15 +48,29 @@ describe('what is due', () => {
     ]);
   });
 
-  it('is given up where its receiver is no longer in the configuration', async () => {
+  it('waits while no configuration names its receiver, for another gateway or a later configuration', async () => {
     await rig.run(1, FAILURES);
-    rig.receivers.delete('ops');
+    await rig.run(1, completions('ops'));
+    await rig.sender({ receivers: () => new Map() });
+    await rig.pass(119 * HOUR);
+    expect(await rig.rows()).toMatchObject(both({ state: 'PENDING', attempts: 0 }));
+    expect(rig.logged('warn', 'error')).toEqual([]);
+    // Another gateway on the store knows it.
     await rig.sender();
-    expect(await rig.rows()).toMatchObject([{ state: 'GIVEN_UP', lastStatus: null }]);
+    expect(await rig.rows()).toMatchObject(both({ state: 'DELIVERED', attempts: 1 }));
+  });
+
+  it('is given up after five days where its receiver was named by nobody', async () => {
+    await rig.run(1, FAILURES);
+    await rig.run(0, FAILURES);
+    rig.receivers.clear();
+    await rig.sender();
+    await rig.pass(120 * HOUR);
+    expect(await rig.rows()).toMatchObject(both({ state: 'GIVEN_UP', lastStatus: null }));
     expect(rig.sent).toEqual([]);
-    expect(rig.logged('error')).toEqual([
-      'The notification "failed" of job work to ops is given up after 1 try: there is no notification receiver of this name in the configuration any more',
-    ]);
+    expect(rig.logged('error')[0]).toBe(
+      'The notification "failed" of job work to ops is given up after 1 try: it is five days old, and there is no notification receiver of this name in the configuration',
+    );
   });
 
   it('tells failed and recovered in their order, though the first has to be tried again', async () => {
@@ -199,6 +214,47 @@ describe('a receiver', () => {
     const states = (await rig.rows()).map(({ receiver, state }) => `${receiver} ${state}`);
     expect(states.filter((one) => one === 'ci DELIVERED')).toHaveLength(10);
     expect(rig.sent.filter(({ url }) => url.includes('ops'))).toHaveLength(4);
+  });
+});
+
+describe('receivers that hang', () => {
+  const HANGING = Array.from({ length: 20 }, (_, i) => `h${i}`);
+  const delivered = async (): Promise<number> =>
+    (await rig.rows()).filter(({ state }) => state === 'DELIVERED').length;
+
+  it.each([4, 20])('%i of them keep nobody waiting who answers', async (count) => {
+    const hanging = HANGING.slice(0, count);
+    for (const name of hanging) rig.receiver(name);
+    rig.answer = ({ url }) =>
+      /\/h\d/.test(url) ? new Promise<Response>(() => undefined) : new Response(null, { status: 200 });
+    for (let i = 0; i < 5; i++) await rig.run(0, completions(...hanging));
+    await rig.sender();
+    for (let i = 0; i < 10; i++) await rig.run(0, completions('ci'));
+    const since = rig.clock.now();
+    await rig.until(async () => (await delivered()) === 10);
+    // A second until they are looked for, none of the twenty until the others have hung.
+    expect(rig.clock.now() - since).toBeLessThan(5 * SECOND);
+  });
+
+  it('get one try at a time when that is known, and what is shared is for the others', async () => {
+    const hanging = HANGING.slice(0, 4);
+    for (const name of hanging) rig.receiver(name);
+    let open = 0;
+    rig.answer = ({ url }) => {
+      if (/\/h\d/.test(url)) return new Promise<Response>(() => undefined);
+      open += 1;
+      return new Promise<Response>(() => undefined);
+    };
+    for (let i = 0; i < 9; i++) await rig.run(0, completions(...hanging));
+    await rig.sender();
+    await rig.clock.advance(3 * SECOND);
+    expect(rig.sent).toHaveLength(16);
+    await rig.clock.advance(20 * SECOND);
+    // The four tries of each have ended; of what is left each has one.
+    expect(rig.sent).toHaveLength(20);
+    for (let i = 0; i < 9; i++) await rig.run(0, completions('ci'));
+    await rig.clock.advance(3 * SECOND);
+    expect(open).toBe(4);
   });
 });
 

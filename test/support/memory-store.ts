@@ -93,8 +93,8 @@ export class MemoryStore implements InboxStore, RoutingStore {
       if (value === null) this.state.delete(`${origin} ${key}`);
       else this.state.set(`${origin} ${key}`, { key, value, version: ++this.#version });
     }
-    const accepted = events.map(({ uid, trigger, event, claims, verdict, digest }) => {
-      const identity = JSON.stringify([origin, event.source, event.id]);
+    const accepted = events.map(({ uid, trigger, event, claims, verdict, digest, identity: of = event }) => {
+      const identity = JSON.stringify([origin, of.source, of.id]);
       const known = this.#identities.get(identity);
       if (known !== undefined && digest !== undefined && digest !== (known.digest ?? digest))
         throw new TappetError('ID_REUSED', 'other data');

@@ -42,6 +42,8 @@ export interface CallEvents {
   readonly batch: boolean;
   /** The id is ours: the sender gave none, and cannot mean the same event by another call. */
   readonly unnamed?: true;
+  /** The id that is signed along with the body, where the events bear other ones. */
+  readonly signedId?: string;
 }
 
 /**
@@ -65,7 +67,14 @@ const single = (event: Result<CloudEvent>): Result<CallEvents> =>
 
 function structured(call: RawCall, type: MediaType): Result<CallEvents> {
   const json = decode(call.body, { ...type, essence: 'application/json' });
-  return json.ok ? single(envelope(json.value, call, '')) : json;
+  return json.ok ? withSignedId(single(envelope(json.value, call, '')), call) : json;
+}
+
+/** Nobody signs the type of a body: read as another one, the same call must not be another event. */
+function withSignedId(given: Result<CallEvents>, { signedId }: RawCall): Result<CallEvents> {
+  if (!given.ok || signedId === undefined) return given;
+  const checked = checkedId('webhook-id', signedId);
+  return checked.ok ? { ok: true, value: { ...given.value, signedId: checked.value } } : checked;
 }
 
 function batch(call: RawCall, type: MediaType): Result<CallEvents> {
@@ -73,15 +82,14 @@ function batch(call: RawCall, type: MediaType): Result<CallEvents> {
   if (!json.ok) return json;
   if (!Array.isArray(json.value)) return reject(422, 'A CloudEvents batch must be a JSON array.');
   const count = json.value.length;
-  if (count === 0 || count > MAX_BATCH)
-    return reject(422, `A batch must hold 1 to ${MAX_BATCH} events, not ${count}.`);
+  if (count > MAX_BATCH) return reject(422, `A batch may hold ${MAX_BATCH} events at most, not ${count}.`);
   const events: CloudEvent[] = [];
   for (const [index, value] of json.value.entries()) {
     const event = envelope(value, call, `[${index}].`);
     if (!event.ok) return event;
     events.push(event.value);
   }
-  return { ok: true, value: { events, batch: true } };
+  return withSignedId({ ok: true, value: { events, batch: true } }, call);
 }
 
 function pubsub(call: RawCall, type: MediaType): Result<CallEvents> {
@@ -147,8 +155,11 @@ function bodyData({ body, form }: RawCall, type: MediaType, declared: boolean): 
 
 function defaultsOf(call: RawCall, id: string): Defaults {
   const time = new Date(call.now).toISOString();
-  return { id, source: `/hooks/${call.trigger}`, type: EVENT_TYPE, time };
+  return { id, source: sourceOf(call.trigger), type: EVENT_TYPE, time };
 }
+
+/** Of events whose sender names no source. */
+export const sourceOf = (trigger: string): string => `/hooks/${trigger}`;
 
 /** undefined: the sender gives none. */
 function idFromHeaders(call: RawCall): Result<string | undefined> {

@@ -5,7 +5,7 @@ import type { Template } from '../../src/core/expression.ts';
 import type { SourceContext } from '../../src/core/source.ts';
 import { dataDigest } from '../../src/lib/data-digest.ts';
 import { MAX_ID_LENGTH } from './attributes.ts';
-import { callToEvents, type RawCall } from './event.ts';
+import { callToEvents, sourceOf, type RawCall } from './event.ts';
 import { decodeMultipart } from './form.ts';
 import { mediaType } from './media-type.ts';
 import { reject, type Result } from './problem.ts';
@@ -55,12 +55,13 @@ export class Intake {
     if (!call.ok) return call;
     const given = callToEvents(call.value);
     if (!given.ok) return given;
-    const { events, batch, unnamed } = given.value;
+    const { events, batch, unnamed, signedId } = given.value;
     const made: NewEvent[] = [];
-    for (const event of events) {
+    for (const [i, event] of events.entries()) {
       const named = this.#named(event, headers, sender);
       if (!named.ok) return named;
-      made.push(this.#newEvent(named.value, sender, unnamed === true));
+      const newEvent = this.#newEvent(named.value, sender, unnamed === true);
+      made.push({ ...newEvent, ...this.#identity(signedId, i) });
     }
     return { ok: true, value: { events: made, batch } };
   }
@@ -74,6 +75,13 @@ export class Intake {
     if (id.value === '' || id.raw === null || id.value.length > MAX_ID_LENGTH)
       return reject(422, `The id of this event must have 1 to ${MAX_ID_LENGTH} characters.`, 'id');
     return { ok: true, value: { ...event, id: id.value } };
+  }
+
+  /** The first of a batch has the id that the same call would have, read as anything else. */
+  #identity(signedId: string | undefined, i: number): Pick<NewEvent, 'identity'> | undefined {
+    if (signedId === undefined || this.#identify !== undefined) return undefined;
+    const id = i === 0 ? signedId : `${signedId}/${i}`;
+    return { identity: { source: sourceOf(this.#trigger), id } };
   }
 
   #newEvent(event: CloudEvent, { claims }: Sender, unnamed: boolean): NewEvent {

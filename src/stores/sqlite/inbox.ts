@@ -32,7 +32,7 @@ export function acceptEvent(tx: Tx, origin: Origin, accept: AcceptEvent): Accept
 export function insertEvent(
   tx: Tx,
   origin: Origin,
-  { uid, trigger, event, claims, verdict }: Omit<AcceptEvent, 'rememberMs' | 'digest'>,
+  { uid, trigger, event, claims, verdict }: Omit<AcceptEvent, 'rememberMs' | 'digest' | 'identity'>,
   decideTime: number | null = null,
 ): void {
   tx.db.run(
@@ -51,7 +51,11 @@ export function insertEvent(
 }
 
 /** One statement for the common case: a new identity, or an expired one that counts as absent. */
-function claimIdentity(tx: Tx, origin: Origin, { uid, event, rememberMs, digest }: AcceptEvent): boolean {
+function claimIdentity(
+  tx: Tx,
+  origin: Origin,
+  { uid, event, rememberMs, digest, identity = event }: AcceptEvent,
+): boolean {
   const expires = Math.min(tx.now + rememberMs, Number.MAX_SAFE_INTEGER);
   const changes = tx.db.run(
     `INSERT INTO event_keys (origin, source, id, event_uid, expires_at, digest) VALUES (?, ?, ?, ?, ?, ?)
@@ -59,8 +63,8 @@ function claimIdentity(tx: Tx, origin: Origin, { uid, event, rememberMs, digest 
      SET event_uid = excluded.event_uid, expires_at = excluded.expires_at, digest = excluded.digest, answer = NULL
      WHERE expires_at <= ?`,
     origin,
-    event.source,
-    event.id,
+    identity.source,
+    identity.id,
     uid,
     expires,
     digest ?? null,
@@ -70,16 +74,20 @@ function claimIdentity(tx: Tx, origin: Origin, { uid, event, rememberMs, digest 
 }
 
 /** Errors: ID_REUSED; what the call has written so far is rolled back. */
-function countDuplicate(tx: Tx, origin: Origin, { uid, event, digest }: AcceptEvent): string {
+function countDuplicate(
+  tx: Tx,
+  origin: Origin,
+  { uid, event, digest, identity = event }: AcceptEvent,
+): string {
   const first = tx.db.get<{ event_uid: string; digest: string | null }>(
     'SELECT event_uid, digest FROM event_keys WHERE origin = ? AND source = ? AND id = ?',
     origin,
-    event.source,
-    event.id,
+    identity.source,
+    identity.id,
   );
   // Either is absent: nobody said what belongs to it (an event of a version before, or one fired without a key).
   const known = first?.digest ?? digest;
-  if (digest !== undefined && known !== digest) throw idReused(event.id);
+  if (digest !== undefined && known !== digest) throw idReused(identity.id);
   const firstUid = first?.event_uid ?? uid;
   tx.db.run('UPDATE events SET duplicates = duplicates + 1 WHERE uid = ?', firstUid);
   return firstUid;

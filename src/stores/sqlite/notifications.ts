@@ -1,5 +1,5 @@
 import { executionPath } from '../../core/api.ts';
-import { tellsOfFailures } from '../../core/notify.ts';
+import { MOST_COUNTED, tellsOfFailures } from '../../core/notify.ts';
 import type {
   ClaimedNotification,
   ClaimNotifications,
@@ -139,7 +139,7 @@ function messageOf(
 
 export function claimNotifications(
   tx: Tx,
-  { leaseMs, limit, busy }: ClaimNotifications,
+  { leaseMs, limit, receivers, maxAgeMs }: ClaimNotifications,
 ): ClaimedNotification[] {
   // Receiver by receiver, so that a hundred thousand messages of one that hangs are not looked at.
   const due = tx.db.all<NotificationRow>(
@@ -152,9 +152,10 @@ export function claimNotifications(
      SELECT notifications.* FROM waiting CROSS JOIN notifications ON seq = (
        SELECT seq FROM notifications WHERE receiver = waiting.receiver AND due_time IS NOT NULL AND due_time <= ?
        ORDER BY due_time, seq LIMIT 1
-     ) WHERE waiting.receiver NOT IN (SELECT value FROM json_each(?))`,
+     ) WHERE waiting.receiver IN (SELECT value FROM json_each(?)) OR create_time <= ?`,
     tx.now,
-    JSON.stringify(busy),
+    JSON.stringify(receivers),
+    tx.now - maxAgeMs,
   );
   due.sort((a, b) => (a.due_time ?? 0) - (b.due_time ?? 0) || a.seq - b.seq);
   return due.slice(0, limit).map((row) => {
@@ -226,7 +227,11 @@ export function listNotifications(
 
 export function notificationCounts(tx: Tx): NotificationCounts {
   const count = (state: NotificationState): number =>
-    tx.db.get<{ n: number }>('SELECT count(*) AS n FROM notifications WHERE state = ?', state)?.n ?? 0;
+    tx.db.get<{ n: number }>(
+      'SELECT count(*) AS n FROM (SELECT 1 FROM notifications WHERE state = ? LIMIT ?+0)',
+      state,
+      MOST_COUNTED,
+    )?.n ?? 0;
   const oldest = tx.db.get<{ create_time: number }>(
     `SELECT create_time FROM notifications WHERE state = 'PENDING' ORDER BY seq LIMIT 1`,
   );

@@ -51,6 +51,27 @@ export function inboxContract(bench: Bench): void {
       expect((await bench.store.getEvent(a.uid))?.duplicates).toBe(2);
     });
 
+    it('goes by the identity that comes beside an event, and keeps the event as it is', async () => {
+      const named = (id: string, source: string, cloud: object) => ({
+        ...bench.event('own', { cloud }),
+        digest: 'd',
+        identity: { id, source },
+      });
+      const first = named('a', '/hooks/x', { source: '/one' });
+      const other = named('b', '/hooks/x', { source: '/one' });
+      const again = named('a', '/hooks/x', { source: '/two' });
+      const accept = (...events: object[]) =>
+        bench.store.acceptEvents({ origin: 'trigger/a', events: events as (typeof first)[], state: [] });
+      expect(await accept(first, other, again)).toEqual({
+        outcome: 'stored',
+        events: [{ uid: first.uid }, { uid: other.uid }, { uid: again.uid, duplicateOf: first.uid }],
+      });
+      expect((await bench.store.getEvent(first.uid))?.event).toEqual(first.event);
+      const plain = bench.event('a', { cloud: { source: '/hooks/x' } });
+      expect(await accept(plain)).toMatchObject({ events: [{ duplicateOf: first.uid }] });
+      await expect(accept({ ...plain, digest: 'e' })).rejects.toMatchObject({ code: 'ID_REUSED' });
+    });
+
     it('tells identities apart by origin, source and id', async () => {
       await bench.accepted('1', 'trigger/a');
       await bench.accepted('1', 'trigger/b');

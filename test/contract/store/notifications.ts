@@ -16,8 +16,15 @@ export function notificationsContract(bench: Bench): void {
     (await bench.store.listNotifications({}, { size: 1000 })).items.toReversed();
   const told = async (): Promise<string[]> =>
     (await list()).map(({ receiver, kind, execution }) => `${receiver} ${kind} ${execution}`);
-  const claim = (busy: string[] = [], limit = 16): Promise<ClaimedNotification[]> =>
-    bench.store.claimNotifications({ leaseMs: LEASE_MS, limit, busy });
+  const EVERYBODY = ['a', 'b', 'c', 'ci', 'few', 'log', 'many', 'ops'];
+  const claiming = (receivers = EVERYBODY, limit = 16) => ({
+    leaseMs: LEASE_MS,
+    limit,
+    receivers,
+    maxAgeMs: 5 * DAY,
+  });
+  const claim = (receivers?: string[], limit?: number): Promise<ClaimedNotification[]> =>
+    bench.store.claimNotifications(claiming(receivers, limit));
   const settle = ({ id, attempts }: Notification, outcome: 'DELIVERED' | 'GIVEN_UP'): Promise<boolean> =>
     bench.store.settleNotification({
       id,
@@ -117,9 +124,9 @@ export function notificationsContract(bench: Bench): void {
       const other = await bench.fixture.another();
       const [one] = await claim();
       expect(one).toMatchObject({ receiver: 'ops', attempts: 1, nextTime: bench.clock.now() + LEASE_MS });
-      expect(await other.claimNotifications({ leaseMs: LEASE_MS, limit: 16, busy: [] })).toEqual([]);
+      expect(await other.claimNotifications(claiming())).toEqual([]);
       await bench.clock.advance(LEASE_MS);
-      const [two] = await other.claimNotifications({ leaseMs: LEASE_MS, limit: 16, busy: [] });
+      const [two] = await other.claimNotifications(claiming());
       expect(two).toMatchObject({ id: one?.id, body: one?.body, attempts: 2 });
       // The first one is no longer the last try: what it came to counts for nothing.
       expect(await settle(one ?? never(), 'GIVEN_UP')).toBe(false);
@@ -130,12 +137,12 @@ export function notificationsContract(bench: Bench): void {
       ]);
     });
 
-    it('come one of each receiver, and none of those that are busy', async () => {
+    it('come one of each receiver that is asked for', async () => {
       const notify = { onFailure: [], onRecovery: [], onCompletion: ['a', 'b', 'c'] };
       await run(0, notify);
       await run(0, notify);
-      expect((await claim(['b'])).map(({ receiver }) => receiver)).toEqual(['a', 'c']);
-      expect((await claim([], 2)).map(({ receiver }) => receiver)).toEqual(['b', 'a']);
+      expect((await claim(['a', 'c', 'x'])).map(({ receiver }) => receiver)).toEqual(['a', 'c']);
+      expect((await claim(EVERYBODY, 2)).map(({ receiver }) => receiver)).toEqual(['b', 'a']);
       expect((await claim()).map(({ receiver }) => receiver)).toEqual(['b', 'c']);
       expect(await claim()).toEqual([]);
     });
@@ -146,7 +153,21 @@ export function notificationsContract(bench: Bench): void {
         await bench.store.cancelExecution(await bench.created({ notify: many }), 'me');
       await bench.clock.advance(1);
       await run(0, { ...many, onCompletion: ['few'] });
-      expect((await claim(['many'])).map(({ receiver }) => receiver)).toEqual(['few']);
+      expect((await claim(['few'])).map(({ receiver }) => receiver)).toEqual(['few']);
+    });
+
+    it('come whoever they are for when they are too old, one of each receiver', async () => {
+      const notify = { onFailure: [], onRecovery: [], onCompletion: ['a', 'b'] };
+      await run(0, notify);
+      await bench.clock.advance(1);
+      await run(0, notify);
+      await bench.clock.advance(5 * DAY - 2);
+      expect(await claim([])).toEqual([]);
+      await bench.clock.advance(1);
+      expect((await claim([])).map(({ receiver }) => receiver)).toEqual(['a', 'b']);
+      expect(await claim([])).toEqual([]);
+      await bench.clock.advance(1);
+      expect((await claim([])).map(({ receiver }) => receiver)).toEqual(['a', 'b']);
     });
 
     it('wait for the time of the next try', async () => {

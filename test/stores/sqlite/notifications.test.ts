@@ -1,5 +1,6 @@
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
+import { MOST_COUNTED } from '../../../src/core/notify.ts';
 import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
 import { Bench } from '../../contract/store/fixture.ts';
 
@@ -37,6 +38,26 @@ describe('notifications and the end that they tell of', () => {
       expect(items.map(({ kind }) => kind)).toEqual(['completed', 'failed']);
     },
   );
+
+  it('are counted up to ten thousand of a kind, however many are kept', async () => {
+    const fill = (state: string, count: number): void => {
+      const db = new Sqlite(paths.at(-1));
+      db.prepare(
+        `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+         INSERT INTO notifications (id, receiver, kind, execution, job, body, state, attempts, create_time)
+         SELECT ? || i, 'ops', 'completed', 'x', 'x', '{}', ?, 1, i FROM n`,
+      ).run(count, state, state);
+      db.close();
+    };
+    await bench.store.notificationCounts();
+    fill('PENDING', MOST_COUNTED - 1);
+    fill('GIVEN_UP', MOST_COUNTED + 100);
+    expect(await bench.store.notificationCounts()).toEqual({
+      pending: MOST_COUNTED - 1,
+      givenUp: MOST_COUNTED,
+      oldestPendingTime: 1,
+    });
+  });
 
   it('nothing of it is read or written where nobody is told', async () => {
     await bench.created({ maxRetries: 0 });

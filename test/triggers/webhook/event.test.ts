@@ -299,7 +299,11 @@ describe('batches', () => {
     expect(batch([CE, 7])).toMatchObject({ ok: false, status: 422, detail: expect.stringContaining('[1]') });
   });
 
-  test.each([[[]], [{}], [Array.from({ length: 101 }, () => CE)], [null]])('refuses %#', (events) => {
+  test('may be empty, as the standard says', () => {
+    expect(batch([])).toEqual({ ok: true, value: { batch: true, events: [] } });
+  });
+
+  test.each([[{}], [Array.from({ length: 101 }, () => CE)], [null]])('refuses %#', (events) => {
     expect(batch(events)).toMatchObject({ ok: false, status: 422 });
   });
 });

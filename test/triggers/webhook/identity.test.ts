@@ -1,6 +1,8 @@
+import { Webhook } from 'standardwebhooks';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ReloadRig } from '../../support/reload-rig.ts';
 
+const SIGNED = `whsec_${Buffer.alloc(32, 3).toString('base64')}`;
 const DAY = 24 * 60 * 60_000;
 const job = { image: 'busybox:1', taskCount: 1 };
 const webhook = (source: object = {}, trigger: object = {}) => ({
@@ -16,6 +18,7 @@ const CONFIG = {
     long: webhook({ rememberFor: '60d' }),
     field: webhook({ id: '${{ event.data.order.id }}-${{ event.data.step }}' }),
     header: webhook({ id: "${{ headers['x-request-id'] }}" }),
+    signed: webhook({ auth: { hmac: { scheme: 'standard-webhooks', secret: { env: 'SIGNED' } } } }),
   },
 };
 
@@ -34,7 +37,7 @@ interface Answer {
 
 let rig: ReloadRig;
 beforeEach(async () => {
-  rig = await ReloadRig.start({ 'tappet.json': CONFIG });
+  rig = await ReloadRig.start({ 'tappet.json': CONFIG }, { SIGNED });
 });
 
 async function send(
@@ -110,6 +113,67 @@ describe('a call that comes again', () => {
       status: 202,
       body: { events: [{ duplicate: false }, { duplicate: true }, { duplicate: true }] },
     });
+    expect(await stored()).toBe(2);
+  });
+});
+
+describe('the id that is signed', () => {
+  const CE = 'application/cloudevents+json';
+  const BATCH = 'application/cloudevents-batch+json';
+  const event = (id: string, data: unknown = { order: 7 }) => ({
+    specversion: '1.0',
+    id,
+    source: '/shop',
+    type: 't',
+    data,
+  });
+  const STRUCTURED = JSON.stringify(event('e-1'));
+  const LIST = JSON.stringify([event('e-1'), event('e-2')]);
+  const signed = (type: string, body: string, id = 'msg_1'): Promise<Answer> =>
+    send(
+      'signed',
+      {
+        'content-type': type,
+        'webhook-id': id,
+        'webhook-timestamp': String(Math.floor(rig.clock.now() / 1000)),
+        'webhook-signature': new Webhook(SIGNED).sign(id, new Date(rig.clock.now()), body),
+      },
+      body,
+    );
+
+  it.each([
+    [CE, STRUCTURED, 'application/json'],
+    [CE, STRUCTURED, 'text/plain'],
+    [CE, STRUCTURED, 'application/x-www-form-urlencoded'],
+    ['application/json', STRUCTURED, CE],
+    ['text/plain', STRUCTURED, CE],
+    [BATCH, LIST, 'application/json'],
+    ['application/json', LIST, BATCH],
+  ])('of %s %s names no other event where the same call comes again as %s', async (type, body, other) => {
+    const first = await signed(type, body);
+    expect(first.status).toBe(202);
+    const before = [await stored(), await executions()];
+    const again = await signed(other, body);
+    expect(again).toMatchObject({ status: 422, body: { code: 'ID_REUSED' } });
+    expect(again.body.detail).toContain('"msg_1"');
+    expect([await stored(), await executions()]).toEqual(before);
+    const same = await signed(type, body);
+    expect([same.status, await stored()]).toEqual([202, before[0]]);
+  });
+
+  it('stands for a CloudEvent, which keeps its own', async () => {
+    const first = await signed(CE, STRUCTURED);
+    expect(await signed(CE, STRUCTURED)).toEqual({ status: 202, body: { ...first.body, duplicate: true } });
+    const given = (await rig.store.getEvent(first.body.event ?? ''))?.event;
+    expect(given).toMatchObject({ id: 'e-1', source: '/shop', data: { order: 7 } });
+    // Another call of the sender's own is another event, whatever it calls it.
+    expect(await signed(CE, STRUCTURED, 'msg_2')).toMatchObject({ status: 202, body: { duplicate: false } });
+  });
+
+  it('stands for each of a batch', async () => {
+    const first = await signed(BATCH, LIST);
+    expect(first.body.events).toMatchObject([{ duplicate: false }, { duplicate: false }]);
+    expect((await signed(BATCH, LIST)).body.events).toMatchObject([{ duplicate: true }, { duplicate: true }]);
     expect(await stored()).toBe(2);
   });
 });

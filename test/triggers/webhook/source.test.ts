@@ -373,7 +373,9 @@ test('whatever comes in: no throw, and 2xx exactly where accept has stored', asy
           if (/^[\x20-\x7e]*$/.test(value)) headers.set(key, value);
         const init = verb === 'GET' ? { method: verb, headers } : { method: verb, headers, body: bytes };
         const { status } = await send(await started(context), init);
-        expect(status >= 200 && status < 300).toBe(context.events.length > 0);
+        // An empty batch is right, and nothing of it can be stored.
+        const empty = contentType === BATCH_JSON && /^\s*\[\s*\]\s*$/.test(String(bytes));
+        expect(status >= 200 && status < 300 && !empty).toBe(context.events.length > 0);
         expect([202, 400, 401, 405, 415, 422, 500, 503]).toContain(status);
       },
     ),
