@@ -34,7 +34,7 @@ export interface LogWriter {
   cursor(): LogCursor;
   /** Resolves when it is safe against the end of the process; the caller waits before it reads on. */
   write(stream: LogStream, data: Uint8Array): Promise<void>;
-  /** Durable. Idempotent. Returns the bytes per stream. Errors: STORE_UNAVAILABLE (a disk that refuses); it may be closed again. */
+  /** Durable. Idempotent. Returns the bytes per stream. */
   close(): Promise<LogBytes>;
 }
 

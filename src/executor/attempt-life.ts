@@ -46,9 +46,6 @@ const REFUSED_LOOK_MS = 5_000;
  * | stop requested | RUNNING, stop…     | runs            | stopped again, with what is left of the grace            |
  * | exit seen      | RUNNING            | ended           | log read to the end, finished                            |
  * | log complete   | RUNNING            | ended           | the same; nothing is missing from the log                |
- * | log refused by | RUNNING            | ended           | closed once a second until the disk has all of it: only  |
- * | the disk       |                    |                 | then the row ends and the container goes                 |
- * | log closed     | RUNNING            | ended           | the same; it is closed again, and nothing is added       |
  * | some outputs   | RUNNING            | ended           | after exit code 0: all of them are stored again, each    |
  * |                |                    |                 | object as a whole under the same key                     |
  * | all outputs    | RUNNING            | ended           | the same; then finished                                  |
@@ -132,7 +129,7 @@ export class AttemptLife {
       this.#stopper.cancel();
       this.#clearTimers();
       this.#gauge?.end();
-      await this.#capture?.leave();
+      await this.#capture?.close();
     }
   }
 
@@ -161,7 +158,6 @@ export class AttemptLife {
   }
 
   async #start(status: ContainerStatus): Promise<void> {
-    const { session } = this.#context;
     const capture = await this.#openLog();
     const attempt = (): Attempt => this.#attempt;
     const { promise: stopAsked } = this.#stopAsked;
@@ -173,7 +169,7 @@ export class AttemptLife {
       stopAsked,
     });
     if (started.outcome === 'never') {
-      await this.#store(started.result, await session.write(() => capture.close()));
+      await this.#store(started.result, await capture.close());
       if (status.state === 'created') await this.#remove();
       return;
     }
@@ -266,9 +262,8 @@ export class AttemptLife {
     this.#gauge?.end();
     const capture = this.#capture ?? (await this.#openLog());
     const complete = ended.state === 'missing' || (await capture.complete());
-    const { clock, gate, session } = this.#context;
-    // Until the disk has it, the container has the only other copy.
-    const bytes = await session.write(() => capture.close());
+    const bytes = await capture.close();
+    const { clock, gate } = this.#context;
     const outcome = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
       ranAfterStopRequest: this.#ranAfterStopRequest,
       engineWasAway: ended.state === 'exited' && gate.wasAwayAround(ended.endTime),

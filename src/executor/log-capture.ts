@@ -102,19 +102,17 @@ export class LogCapture {
     return false;
   }
 
-  /** Nothing is written after it. Returns the bytes in the log, which the disk has by then. Errors: STORE_UNAVAILABLE; it may be closed again. */
+  /** Nothing is written after it. Returns the bytes in the log. */
   async close(): Promise<LogBytes> {
     await this.#giveUp();
-    return this.#options.writer.close();
-  }
-
-  /** The same where whoever comes next closes it once more, or nothing depends on it. */
-  async leave(): Promise<void> {
     try {
-      await this.close();
+      return await this.#options.writer.close();
     } catch (error) {
-      const { log, name } = this.#options;
-      log.warn(`The log of ${name} may not outlast a power cut: ${errorText(error)}`);
+      this.#options.log.warn(
+        `The log of ${this.#options.name} may not outlast a power cut: ${errorText(error)}`,
+      );
+      const { stdout, stderr } = this.#options.writer.cursor();
+      return { stdout: stdout.bytes, stderr: stderr.bytes };
     }
   }
 

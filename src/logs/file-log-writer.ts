@@ -1,13 +1,12 @@
 import { mkdir, open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { LogBytes } from '../core/execution.ts';
 import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
 import type { WriteWatch } from '../core/write-watch.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
-import { makeDurable, syncDirs } from './durable.ts';
-import type { Unsynced } from './durable.ts';
 import {
   CHECKPOINT,
   encodeCheckpoint,
@@ -44,8 +43,7 @@ export interface FileLogWriterOptions {
 
 /**
  * Appends frames to the segments of one attempt. Writes that come while one is on its way to the file go together
- * in the next. open → closed (by `close`) or given up (by `giveUp`, when another writer takes over). A `close` that the
- * disk refuses leaves it open for another one.
+ * in the next. open → closed (by `close`) or given up (by `giveUp`, when another writer takes over).
  */
 export class FileLogWriter implements LogWriter {
   readonly #dir: string;
@@ -61,8 +59,6 @@ export class FileLogWriter implements LogWriter {
   #flushing: Promise<void> | undefined;
   #file: FileHandle | undefined;
   #fileFirst = 0;
-  /** By path. */
-  readonly #unsynced = new Map<string, Unsynced>();
   /** Files were made whose names are not durable yet. */
   #newFiles = false;
   #closing: Promise<LogBytes> | undefined;
@@ -77,12 +73,6 @@ export class FileLogWriter implements LogWriter {
     this.#ended = recovered.ended;
     this.#watch = watch;
     this.#onEnd = onEnd;
-    // Its writer may have ended before it came to that.
-    const last = recovered.segments.at(-1);
-    if (last !== undefined) {
-      const bytes = recovered.ended ? last.bytes : recovered.position - last.first;
-      this.#unsynced.set(segmentPath(dir, last.first), { bytes, doubtful: false });
-    }
   }
 
   /** Everything before it is whole in the files. */
@@ -124,7 +114,6 @@ export class FileLogWriter implements LogWriter {
     await Promise.all(pieces);
   }
 
-  /** Errors: STORE_UNAVAILABLE; it may be closed again. */
   close(): Promise<LogBytes> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -132,15 +121,10 @@ export class FileLogWriter implements LogWriter {
 
   /** Ends without the mark of an end: what was taken stays, the next writer goes on after it. */
   async giveUp(): Promise<void> {
-    await this.#closing?.catch(() => undefined);
-    if (this.#closing !== undefined) return;
+    if (this.#closing !== undefined) return void (await this.#closing.catch(() => undefined));
     this.#givenUp = true;
     await this.#flushing;
-    try {
-      await this.#release();
-    } finally {
-      this.#over();
-    }
+    await this.#release();
   }
 
   async #flush(): Promise<void> {
@@ -224,55 +208,33 @@ export class FileLogWriter implements LogWriter {
     await this.#flushing;
     if (!this.#givenUp) {
       try {
-        await this.#finish();
+        // A task that printed nothing leaves no file: its end is known by the row of its attempt.
+        if (!this.#ended && this.#position > 0) await this.#put(this.#frame(END, 0, new Uint8Array()));
       } catch (error) {
-        this.#closing = undefined;
-        const failure = logUnavailable('written', error);
-        this.#watch?.failed(failure);
-        throw failure;
+        throw logUnavailable('written', error);
+      } finally {
+        await this.#release();
       }
-      this.#over();
     }
     return { stdout: this.#streams.stdout.bytes, stderr: this.#streams.stderr.bytes };
-  }
-
-  async #finish(): Promise<void> {
-    try {
-      // A task that printed nothing leaves no file: its end is known by the row of its attempt.
-      if (!this.#ended && this.#position > 0) await this.#put(this.#frame(END, 0, new Uint8Array()));
-      this.#ended = true;
-    } finally {
-      await this.#release();
-    }
-    for (const [path, file] of this.#unsynced) {
-      this.#unsynced.set(path, { ...file, doubtful: true });
-      await makeDurable(path, file);
-      this.#unsynced.delete(path);
-    }
   }
 
   async #release(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
     try {
-      if (file !== undefined) {
-        const path = segmentPath(this.#dir, this.#fileFirst);
-        const bytes = this.#position - this.#fileFirst;
-        this.#space.ended({ first: this.#fileFirst, bytes });
-        this.#unsynced.set(path, { bytes, doubtful: true });
-        await file.sync();
-        this.#unsynced.delete(path);
-      }
+      await file?.sync();
+      if (file !== undefined)
+        this.#space.ended({ first: this.#fileFirst, bytes: this.#position - this.#fileFirst });
       if (this.#newFiles) await syncDirs(this.#dir);
       this.#newFiles = false;
     } finally {
       await file?.close();
+      if (this.#closing !== undefined || this.#givenUp) {
+        this.#onEnd();
+        this.#changed();
+      }
     }
-  }
-
-  #over(): void {
-    this.#onEnd();
-    this.#changed();
   }
 
   #changed(): void {
@@ -312,4 +274,16 @@ async function writeRest(file: FileHandle, buffer: Buffer, done: number, positio
     written += bytesWritten;
   }
   return written - done;
+}
+
+/** A new file's name is durable only when its folders are: the attempt's, the execution's, and the one of all. */
+async function syncDirs(dir: string): Promise<void> {
+  for (const path of [dir, dirname(dir), dirname(dirname(dir))]) {
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
 }

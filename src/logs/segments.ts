@@ -108,9 +108,6 @@ export async function* readFrames(
   }
 }
 
-/** Of a file's content, up to the end of the last frame before one that is torn. */
-export const wholeBytes = (content: Buffer): number => decodeBlock(content, 0).used;
-
 function decodeBlock(buffer: Buffer, from: number): { frames: PlacedFrame[]; used: number; needed: number } {
   const frames: PlacedFrame[] = [];
   let used = 0;

@@ -20,18 +20,12 @@ export class MemoryLogSink implements LogSink {
   readonly #entries = new Map<string, Entry>();
   /** Writes fail while it is set. */
   full = false;
-  /** So many closings are refused, as by a disk that fails. */
-  refusals = 0;
 
   open(key: AttemptKey): Promise<LogWriter> {
     const entry = this.#entry(key);
     if (entry.writer !== undefined) entry.writer.superseded = true;
     entry.closed = false;
-    entry.writer = new MemoryWriter(
-      entry,
-      () => this.full,
-      () => this.refusals > 0 && this.refusals-- > 0,
-    );
+    entry.writer = new MemoryWriter(entry, () => this.full);
     return Promise.resolve(entry.writer);
   }
 
@@ -73,11 +67,9 @@ class MemoryWriter implements LogWriter {
   superseded = false;
   readonly #entry: Entry;
   readonly #full: () => boolean;
-  readonly #refuses: () => boolean;
-  constructor(entry: Entry, full: () => boolean, refuses: () => boolean) {
+  constructor(entry: Entry, full: () => boolean) {
     this.#entry = entry;
     this.#full = full;
-    this.#refuses = refuses;
   }
 
   cursor(): LogCursor {
@@ -96,8 +88,6 @@ class MemoryWriter implements LogWriter {
   }
 
   close(): Promise<LogBytes> {
-    if (this.#refuses())
-      return Promise.reject(new TappetError('STORE_UNAVAILABLE', 'The log could not be written: EIO'));
     if (!this.superseded) this.#entry.closed = true;
     const { stdout, stderr } = this.cursor();
     return Promise.resolve({ stdout: stdout.bytes, stderr: stderr.bytes });
