@@ -7,16 +7,19 @@ type Unavailable = Extract<VerifyResult, { ok: 'unavailable' }>;
 export function fromAddresses(addresses: readonly string[], verify: Verify): Verify {
   const networks = parseNetworks(addresses);
   return async (request) => {
-    const { remoteAddress, callerUntold } = request;
+    const { remoteAddress, peerAddress, callerUntold } = request;
     // Behind the proxy is everybody.
-    if (callerUntold === true) return { ok: false, reason: untold(remoteAddress) };
+    if (callerUntold === true) return { ok: false, reason: untold(remoteAddress, peerAddress) };
     if (remoteAddress !== undefined && inNetworks(remoteAddress, networks)) return verify(request);
     return { ok: false, reason: `the address ${remoteAddress ?? '(unknown)'} is not on the list` };
   };
 }
 
-const untold = (proxy = '(unknown)'): string =>
-  `the trusted proxy ${proxy} did not say who calls: let it set X-Forwarded-For to the address of its caller, or take it out of server.trustedProxies where it is the caller itself`;
+function untold(last = '(unknown)', peer = last): string {
+  if (last !== peer)
+    return `the trusted proxy ${peer} names ${last}, which is in server.trustedProxies too: narrow those to the proxies alone, or let the outermost one name its caller`;
+  return `the trusted proxy ${peer} did not say who calls: let it set X-Forwarded-For to the address of its caller, or take it out of server.trustedProxies where it is the caller itself`;
+}
 
 /**
  * The answer of the first that lets the call in, in the order as configured, which so decides what is vouched for too.

@@ -191,6 +191,11 @@ describe('addresses', () => {
       reason:
         'the trusted proxy 192.0.2.7 did not say who calls: let it set X-Forwarded-For to the address of its caller, or take it out of server.trustedProxies where it is the caller itself',
     });
+    // It named one that counts as a proxy too: then the network of the proxies is what has to change.
+    expect(await call({ addresses }, { ...request, remoteAddress: '192.0.2.8' })).toMatchObject({
+      ok: false,
+      reason: expect.stringContaining('names 192.0.2.8, which is in server.trustedProxies too: narrow those'),
+    });
     const headers = { authorization: 'Bearer t' };
     expect(await letIn({ bearer: { token: { env: 't' } }, addresses }, { headers, ...request })).toBe(false);
     expect(await letIn({ bearer: { token: { env: 't' } } }, { headers, ...request })).toBe(true);
