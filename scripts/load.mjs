@@ -3,6 +3,7 @@
 // gateway's answers tell strangers anything by their time, and what slow and hostile senders do to others;
 // docs/calls.md tells the rows.
 import { randomInt } from 'node:crypto';
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ensureBuilt } from './lib/build.mjs';
 import { command } from './lib/command.mjs';
@@ -16,6 +17,8 @@ const NAMES = Object.keys(LOAD_ROWS);
 const USAGE = `npm run test:load -- [--short] [--seed S] [--rows ${NAMES.join(',')}]`;
 /** 2,000 connections, and what a process has open beside them. */
 const FILES = 2_500;
+/** The load of a machine that does nothing else. */
+const QUIET = 1;
 
 await command(async () => {
   const { names, short, seed } = readOptions();
@@ -30,6 +33,8 @@ await command(async () => {
   await ensureBuilt();
   await ensureComponents([{ apt: 'slowhttptest', programs: ['slowhttptest'] }], 'to send slowly');
   say(`load: begins with seed ${seed}${short ? ', short' : ''}`);
+  const [busy = 0] = loadavg();
+  if (busy > QUIET) say(`load: this machine is busy (load ${busy.toFixed(1)}): what is late may be its fault`);
   let failed = 0;
   for (const name of names) {
     const start = Date.now();

@@ -130,7 +130,7 @@ const WARM_UP_MS = 4_000;
 /**
  * `attack` on a gateway that is called by an honest sender each 20 ms: how late it is answered at most, and how much
  * more memory the gateway takes than before. Each call is stored, and nothing else.
- * @param {(gateway: { url: string, pid: number }) => Promise<{ ok: boolean, text: string }>} attack
+ * @param {(gateway: { url: string, dir: string }) => Promise<{ ok: boolean, text: string }>} attack
  * @returns {Promise<Outcome>}
  */
 async function underAttack(attack) {
@@ -149,7 +149,7 @@ async function underAttack(attack) {
   const quiet = await warm.stop();
   const probe = startProbe(subject);
   const watch = watchProcess(pid);
-  const attacked = await attack({ url: gateway.url, pid });
+  const attacked = await attack({ url: gateway.url, dir });
   const { mb, files } = watch.stop();
   const probed = await probe.stop();
   await gateway.stop();
@@ -189,9 +189,9 @@ function countEvents(file) {
  */
 function slowRow(way) {
   return ({ short }) =>
-    underAttack(async ({ url }) => {
+    underAttack(async ({ url, dir }) => {
       const seconds = short ? SECONDS_SHORT : SECONDS;
-      const params = { url: `${url}/hooks/in`, connections: SLOW_CONNECTIONS, seconds };
+      const params = { url: `${url}/hooks/in`, connections: SLOW_CONNECTIONS, seconds, dir };
       const { opened } = await slowly(/** @type {import('./load-slow.mjs').SlowWay} */ (way), params);
       // What was never connected has proved nothing.
       return {

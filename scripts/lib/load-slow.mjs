@@ -4,14 +4,14 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stripVTControlCharacters } from 'node:util';
 import { endsWithUs } from './ends-with-us.mjs';
 
 const PROBE_EVERY_MS = 20;
 const SAMPLE_EVERY_MS = 200;
 /** New connections a second, so that all of them are there long before the first is cut off. */
-const OPENED_PER_SECOND = 500;
+const OPENED_PER_SECOND = 1_000;
 
 /** slowhttptest's four ways: what each sends, and how. */
 export const SLOW_WAYS = /** @type {const} */ ({
@@ -19,7 +19,7 @@ export const SLOW_WAYS = /** @type {const} */ ({
   // The largest body of which the gateway takes the sender's word for its size.
   'slow-body': ['-B', '-t', 'POST', '-i', '5', '-s', '65536', '-x', '10'],
   'many-ranges': ['-R', '-t', 'GET', '-a', '5', '-b', '3000'],
-  'slow-reading': ['-X', '-w', '256', '-y', '512', '-n', '5', '-z', '16', '-k', '10'],
+  'slow-reading': ['-X', '-w', '256', '-y', '512', '-n', '5', '-z', '16', '-k', '3'],
 });
 
 /**
@@ -109,46 +109,61 @@ export function watchProcess(pid) {
 }
 
 /**
- * Slow senders for so many seconds: those that were cut off are followed by others.
+ * Slow senders for so many seconds: those that were cut off are followed by others. `dir` is for slowhttptest's account.
  * @param {SlowWay} way
- * @param {{ url: string, connections: number, seconds: number, log?: (text: string) => void }} params
+ * @param {{ url: string, connections: number, seconds: number, dir: string }} params
  * @returns {Promise<{ opened: number }>}
  */
-export async function slowly(way, { url, connections, seconds }) {
+export async function slowly(way, { url, connections, seconds, dir }) {
   const end = performance.now() + seconds * 1000;
+  const account = join(dir, 'slowhttptest');
   let opened = 0;
   for (let left = seconds; left > 1; left = (end - performance.now()) / 1000) {
-    const args = ['-c', connections, '-r', OPENED_PER_SECOND, '-l', Math.ceil(left), '-p', '5', '-u', url];
-    opened += openedIn(await output('slowhttptest', [...SLOW_WAYS[way], ...args.map(String)]));
+    const length = Math.ceil(left);
+    const options = [
+      '-c',
+      connections,
+      '-r',
+      OPENED_PER_SECOND,
+      '-l',
+      length,
+      '-p',
+      5,
+      '-g',
+      '-o',
+      account,
+      '-u',
+      url,
+    ];
+    await ended('slowhttptest', [...SLOW_WAYS[way], ...options.map(String)]);
+    opened += openedIn(readFileSync(`${account}.csv`, 'utf8'));
     // It may end at once, where nobody takes a connection.
-    await sleep(500);
+    await sleep(200);
   }
   return { opened };
 }
 
 /**
- * The connections that slowhttptest had, by its last account.
- * @param {string} text
+ * The connections that slowhttptest had, by the last line of its account: second, closed, pending, connected, and
+ * whether its own probe was answered.
+ * @param {string} csv
  */
-export function openedIn(text) {
-  const plain = stripVTControlCharacters(text);
-  const last = (/** @type {string} */ what) =>
-    Number([...plain.matchAll(new RegExp(`^${what}:\\s+(\\d+)\\s*$`, 'gm'))].at(-1)?.[1] ?? 0);
-  return last('connected') + last('closed');
+export function openedIn(csv) {
+  const lines = csv.split('\n').filter((line) => /^\d+,/.test(line));
+  const [, closed = 0, , connected = 0] = (lines.at(-1) ?? '').split(',').map(Number);
+  return closed + connected;
 }
 
 /**
  * @param {string} program
  * @param {readonly string[]} args
- * @returns {Promise<string>}
+ * @returns {Promise<void>}
  */
-function output(program, args) {
+function ended(program, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(...endsWithUs(program, args), { stdio: ['ignore', 'pipe', 'pipe'] });
-    let text = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (text += String(data)));
+    const child = spawn(...endsWithUs(program, args), { stdio: 'ignore' });
     child.on('error', reject);
-    child.on('close', () => resolve(text));
+    child.on('close', () => resolve());
   });
 }
 

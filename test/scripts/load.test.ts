@@ -55,13 +55,10 @@ describe('the comparison of times', () => {
 });
 
 describe('the rows', () => {
-  it('of slow senders count the connections that there were, by the last account', () => {
-    const account = (connected: number, closed: number): string =>
-      `\u001B[1;34mslow HTTP test status on \u001B[0m\u001B[1;32m5\u001B[0mth second:\n\n` +
-      `\u001B[1;34minitializing:\u001B[0m        0\n\u001B[1;34mpending:\u001B[0m             0\n` +
-      `\u001B[1;34mconnected:\u001B[0m           ${connected}\n\u001B[1;34merror:\u001B[0m               0\n` +
-      `\u001B[1;34mclosed:\u001B[0m              ${closed}\nservice available:   YES\n`;
-    expect(openedIn(`${account(1500, 0)}${account(1200, 800)}`)).toBe(2000);
+  it('of slow senders count the connections that there were, by the last line of the account', () => {
+    const head = 'Seconds,Closed,Pending,Connected,Service Available\n';
+    expect(openedIn(`${head}0,0,1,0,2000\n1,3,1,1500,2000\n2,800,0,1200,2000\n`)).toBe(2000);
+    expect(openedIn(head)).toBe(0);
     expect(openedIn('')).toBe(0);
   });
 

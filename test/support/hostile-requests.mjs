@@ -1,7 +1,6 @@
 // @ts-check
 // Requests that a careless HTTP server trips over, as bytes: framings that two parsers read differently, sizes, floods
 // of headers, compression, garbage. Sent by `test/http/hostile-requests.test.ts`, and by `npm run test:load` for a minute.
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 
@@ -163,6 +162,6 @@ export async function answersTo(port, bytes) {
   // Who does not read on resets what is still on its way to him.
   socket.on('error', () => undefined);
   socket.write(bytes);
-  await once(socket, 'close');
+  await new Promise((resolve) => void socket.once('close', resolve));
   return [...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 }

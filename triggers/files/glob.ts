@@ -1,4 +1,5 @@
 import picomatch from 'picomatch';
+import { plainGlob } from './plain-glob.ts';
 
 /** Decides by names alone which files a trigger is about; paths are relative to the watched folder, with `/`. */
 export interface FileFilter {
@@ -31,7 +32,7 @@ const TEMPORARY: readonly { readonly piece: string; readonly at: 'start' | 'end'
  */
 export function createFilter(glob: string): FileFilter {
   // A name may hold a newline, which the dot of a regular expression would not match.
-  const isMatch = picomatch(glob, { dot: false, flags: 's' });
+  const isMatch = plainGlob(glob) ?? picomatch(glob, { dot: false, flags: 's' });
   const parts = glob.split('/');
   const last = parts.at(-1) ?? glob;
   const temporary = TEMPORARY.filter(({ piece }) => !last.includes(piece));
@@ -56,6 +57,22 @@ export function createFilter(glob: string): FileFilter {
   };
 }
 
+/** Of what a regular expression has to look for, whose time each star more multiplies. */
+const MAX_STARS = 2;
+/** `+([0-9])`: one thing, any number of times. Of several, or of stars, it would try every way to divide a name. */
+const REPEATED = /[*+]\((?:\[[^\][]*\]|[^\]()[*+?|{}])\)/g;
+
+function slowProblem(glob: string): string | undefined {
+  if (plainGlob(glob) !== undefined) return undefined;
+  const parts = glob.split('/').map((part) => part.replace(REPEATED, '*'));
+  if (parts.some((part) => /[*+]\(/.test(part)))
+    return 'repeats more than one sign or one bracket: what stands in *( ) and +( ) is one of these';
+  const slow = parts.some((part) => part !== '**' && part.split('*').length - 1 > MAX_STARS);
+  return slow
+    ? 'has more than two stars in one part, beside brackets or parentheses: leave out either'
+    : undefined;
+}
+
 /** undefined = a glob that can match something. */
 export function globProblem(glob: string): string | undefined {
   if (glob.startsWith('/')) {
@@ -63,6 +80,8 @@ export function globProblem(glob: string): string | undefined {
   }
   if (glob.endsWith('/')) return `"${glob}" names a folder: write ${glob}** for the files below it`;
   if (glob.split('/').includes('..')) return `"${glob}" leads out of the folder: leave out ".."`;
+  const slow = slowProblem(glob);
+  if (slow !== undefined) return `"${glob}" ${slow}`;
   try {
     picomatch.makeRe(glob, { dot: false });
     return undefined;
