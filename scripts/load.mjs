@@ -34,7 +34,8 @@ await command(async () => {
   await ensureComponents([{ apt: 'slowhttptest', programs: ['slowhttptest'] }], 'to send slowly');
   say(`load: begins with seed ${seed}${short ? ', short' : ''}`);
   const [busy = 0] = loadavg();
-  if (busy > QUIET) say(`load: this machine is busy (load ${busy.toFixed(1)}): what is late may be its fault`);
+  if (busy > QUIET)
+    say(`load: this machine is busy (load ${busy.toFixed(1)}): what is late may be its fault`);
   let failed = 0;
   for (const name of names) {
     const start = Date.now();

@@ -82,10 +82,11 @@ export function welch(a, b) {
  * @param {number} params.connections
  * @param {number} params.expected
  * @param {Random} params.random
+ * @param {number} [params.warmUp] calls of each kind that do not count
  * @returns {Promise<Comparison>}
  */
-export async function compare({ port, requests, count, connections, expected, random }) {
-  const order = shuffled(count + WARM_UP, random);
+export async function compare({ port, requests, count, connections, expected, random, warmUp = WARM_UP }) {
+  const order = shuffled(count + warmUp, random);
   /** @type {[number[], number[]]} */
   const times = [[], []];
   let next = 0;
@@ -96,7 +97,7 @@ export async function compare({ port, requests, count, connections, expected, ra
       const kind = order[at] === 0 ? 0 : 1;
       const { status, ms } = await caller.call(requests[kind]);
       if (status !== expected) throw new Error(`a call was answered ${status}, not ${expected}`);
-      if (at >= 2 * WARM_UP) times[kind].push(ms);
+      if (at >= 2 * warmUp) times[kind].push(ms);
     }
     caller.close();
   };

@@ -41,10 +41,11 @@ describe('the comparison of times', () => {
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     const get = (path: string): Buffer => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    const base = { port, count: 300, connections: 1, expected: 401, random: seeded(1) };
+    const base = { port, count: 150, connections: 1, expected: 401, random: seeded(1), warmUp: 20 };
     const slow = await compare({ ...base, requests: [get('/slow'), get('/')] });
     expect(slow.t).toBeGreaterThan(LIMIT);
-    expect(slow.a.count + slow.b.count).toBe(540);
+    // Calls are dealt in random order, and the first 40 of both do not count.
+    expect(slow.a.count + slow.b.count).toBe(270);
     const wrong = compare({ ...base, expected: 200, requests: [get('/'), get('/')] });
     await expect(wrong).rejects.toThrow('a call was answered 401, not 200');
     await new Promise((resolve) => {
