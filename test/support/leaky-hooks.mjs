@@ -7,7 +7,7 @@ const PAUSE_MS = 10;
 /** What a byte costs that is compared. A byte of a real comparison costs a nanosecond: this is a slow program's. */
 const BYTE_MS = 0.012;
 /** What a trigger costs that is there: somebody reads its settings first. */
-const LOOK_UP_MS = 0.3;
+const LOOK_UP_MS = 1;
 const secret = process.env['LOAD_SECRET'] ?? '';
 
 function busy(ms) {
