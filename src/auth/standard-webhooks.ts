@@ -67,7 +67,7 @@ function parsePublic(text: string): ParsedKey {
 /** Base64 in its one spelling; the padding may be left out. */
 function decode(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64').replace(/=+$/, '') === text.replace(/={1,2}$/, '') ? bytes : undefined;
+  return bytes.toString('base64').replace(/={1,2}$/, '') === text.replace(/={1,2}$/, '') ? bytes : undefined;
 }
 
 /**

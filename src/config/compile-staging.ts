@@ -102,7 +102,7 @@ async function checkInput(
 }
 
 function inputProblem(text: string): string {
-  const bare = /^\$\{\{ *(.*?) *\}\}$/.exec(text)?.[1];
+  const bare = /^\$\{\{(.*)\}\}$/.exec(text)?.[1]?.trim();
   if (bare !== undefined && KIND_OF.has(bare)) return `is written without \${{ }}: "${bare}"`;
   const close = nearest(text, [...KIND_OF.keys()]);
   return close === undefined ? INPUT_RULE : `${INPUT_RULE}; did you mean "${close}"?`;

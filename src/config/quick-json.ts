@@ -20,7 +20,7 @@ export function quickJson(text: string): Json | undefined {
 
 function namesInText(text: string): number {
   let count = 0;
-  for (const [, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (colon !== undefined) count++;
+  for (const [, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"?(\s*:)?/g)) if (colon !== undefined) count++;
   return count;
 }
 

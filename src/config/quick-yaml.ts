@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '../core/json.ts';
 const MAX_DEPTH = 30;
 /** Tabs, carriage returns and whatever a parser may take for a break or a blank. */
 const UNUSUAL = /[^\n\x20-\x7e\u00a1-\u167f\u3001-\ud7ff]/;
-const ENTRY = /^([A-Za-z_][\w./-]{0,200}|"[^"\\]{0,200}"|'[^']{0,200}'):(?: +(.*))?$/;
+const ENTRY = /^([A-Za-z_][\w./-]{0,200}|"[^"\\]{0,200}"|'[^']{0,200}'):(?: +((?:[^ ].*)?))?$/;
 const DOUBLE_QUOTED = /^("(?:[^"\\]|\\["\\/bfnrt])*")(?: +#.*)?$/;
 const SINGLE_QUOTED = /^'((?:[^']|'')*)'(?: +#.*)?$/;
 const PLAIN = /^(?:[A-Za-z0-9_$/(+~]|[-.][A-Za-z0-9]|\.\.?\/)/;
@@ -111,7 +111,8 @@ class Reader {
     if (single !== undefined) return single.replaceAll("''", "'");
     if (rest === '{}') return {};
     if (rest === '[]') return [];
-    const [text = ''] = rest.split(/ +#/, 1);
+    const comment = rest.indexOf(' #');
+    const text = comment === -1 ? rest : rest.slice(0, comment).trimEnd();
     if (!PLAIN.test(text) || text.includes(': ') || text.endsWith(':')) return notPlain();
     return MAY_BE_OTHER.test(text) ? this.#other(text) : text;
   }

@@ -8,6 +8,7 @@ import { TappetError } from '../core/errors.ts';
 import type { Clock } from '../core/clock.ts';
 import type { App } from './app.ts';
 import { problemResponse } from './problem.ts';
+import { refusalTime } from './refusal-time.ts';
 
 /** Against senders that hold a connection by being slow; node's own defaults are 60 s and 300 s. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -61,7 +62,7 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
-    requestListener(app, () => closing),
+    requestListener(app, params.clock, () => closing),
   );
   server.maxHeadersCount = MAX_HEADERS;
   server.maxConnections = MAX_CONNECTIONS;
@@ -82,11 +83,16 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
   };
 }
 
-function requestListener(app: App, closing: () => boolean): RequestListener {
+function requestListener(app: App, clock: Clock, closing: () => boolean): RequestListener {
   const listener = getRequestListener(
-    (request, env) => {
+    async (request, env) => {
       const { incoming } = env as HttpBindings;
-      return app.fetch(request, { remoteAddress: incoming.socket.remoteAddress ?? '' });
+      const info = { remoteAddress: incoming.socket.remoteAddress ?? '' };
+      const refusal = refusalTime(incoming, clock);
+      const response = await app.fetch(request, info);
+      if (response.status === 401) await refusal.reached();
+      refusal.cancel();
+      return response;
     },
     // What never became a request: a bad Host header, a path that is none.
     {

@@ -6,7 +6,7 @@ const UNITS: readonly (readonly [unit: string, ms: number])[] = [
   ['ms', 1],
 ];
 const WHOLE = /^(?:\d+(?:\.\d+)?(?:d|h|ms|m|s))+$/;
-const PART = /(\d+(?:\.\d+)?)(d|h|ms|m|s)/g;
+const PART = /(\d+(?:\.\d+)?)(d|h|ms|m|s)/gy;
 const EXAMPLES = 'write a number with a unit, such as 90s, 10m, 1h30m, 30d or 500ms';
 
 /**

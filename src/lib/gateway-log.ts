@@ -82,6 +82,7 @@ function asText(line: string): string {
 function fieldText(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   // The lines of a stack, on one.
-  const joined = text.replace(/\s*\n\s*/g, ' | ');
+  const lines = text.split(/\n\s*/);
+  const joined = lines.map((line, i) => (i < lines.length - 1 ? line.trimEnd() : line)).join(' | ');
   return joined.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

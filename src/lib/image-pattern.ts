@@ -62,9 +62,9 @@ function matches(image: string, pattern: string): boolean {
   const ref = parseImageRef(image);
   if (ref === null) return false;
   const { name, mark, version } = splitPattern(pattern);
-  if (!glob(name === '**' ? name : wholeName(name)).test(wholeName(ref.repository))) return false;
+  if (!fits(name === '**' ? name : wholeName(name), wholeName(ref.repository))) return false;
   if (mark === '') return true;
-  return mark === (image.includes('@') ? '@' : ':') && glob(version).test(ref.tag);
+  return mark === (image.includes('@') ? '@' : ':') && fits(version, ref.tag);
 }
 
 interface PatternParts {
@@ -81,12 +81,28 @@ function splitPattern(pattern: string): PatternParts {
   return { name: pattern.slice(0, colon), mark: ':', version: pattern.slice(colon + 1) };
 }
 
-function glob(pattern: string): RegExp {
-  const parts = pattern.split(/(\*+)/).map((part) => {
-    if (part.startsWith('**')) return '.*';
-    return part === '*' ? '[^/]*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&');
-  });
-  return new RegExp(`^${parts.join('')}$`);
+/**
+ * Whether `text` is what `pattern` says. All places of the pattern where the text could be are followed at once, so that
+ * many stars take no longer than few; a regular expression would try them one after the other.
+ */
+function fits(pattern: string, text: string): boolean {
+  const parts = pattern.match(/\*+|[^*]/g) ?? [];
+  /** A star may also stand for nothing. */
+  const withNext = (at: number): readonly number[] =>
+    parts[at]?.startsWith('*') === true ? [at, at + 1] : [at];
+  let places = new Set(withNext(0));
+  for (const char of text) {
+    const after = new Set<number>();
+    for (const at of places) {
+      const part = parts[at];
+      if (part === undefined) continue;
+      if (part === char) for (const next of withNext(at + 1)) after.add(next);
+      else if (part.length > 1 || (part === '*' && char !== '/'))
+        for (const next of withNext(at)) after.add(next);
+    }
+    places = after;
+  }
+  return places.has(parts.length);
 }
 
 /** What is wrong with a pattern; null = nothing. */

@@ -162,3 +162,12 @@ test.each([
   const tail = await readTail(logOf([['stdout', written]]), KEY, { bytes: 100 });
   expect(tail).toMatchObject({ parts: [{ text: read }] });
 });
+
+test('carriage returns are line ends, of any number, and in no time that grows faster than they do', async () => {
+  const text = async (written: string): Promise<string | undefined> =>
+    (await readTail(logOf([['stdout', written]]), KEY, { bytes: 200_000 })).parts[0]?.text;
+  expect(await text('1 %\r2 %\r\rend\r\nnext\r\r\nlast\r')).toBe('1 %\n2 %\n\nend\nnext\nlast\n');
+  const start = performance.now();
+  expect(await text(`${'\r'.repeat(100_000)}x`)).toBe(`${'\n'.repeat(100_000)}x`);
+  expect(performance.now() - start).toBeLessThan(1_000);
+});

@@ -1,4 +1,5 @@
 import picomatch from 'picomatch';
+import { plainGlob } from './plain-glob.ts';
 
 /** Decides by names alone which files a trigger is about; paths are relative to the watched folder, with `/`. */
 export interface FileFilter {
@@ -31,7 +32,7 @@ const TEMPORARY: readonly { readonly piece: string; readonly at: 'start' | 'end'
  */
 export function createFilter(glob: string): FileFilter {
   // A name may hold a newline, which the dot of a regular expression would not match.
-  const isMatch = picomatch(glob, { dot: false, flags: 's' });
+  const isMatch = plainGlob(glob) ?? picomatch(glob, { dot: false, flags: 's' });
   const parts = glob.split('/');
   const last = parts.at(-1) ?? glob;
   const temporary = TEMPORARY.filter(({ piece }) => !last.includes(piece));

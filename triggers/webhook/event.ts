@@ -201,7 +201,10 @@ function headerAttributes({ headers, attributesInHeaders, signedId }: RawCall): 
  * UTF-8. Bytes above ASCII, which a sender had to encode, are taken for UTF-8 too: node has read each as a character.
  */
 function decodeHeader(value: string): string | undefined {
-  const bare = value.replace(/"((?:[^"\\]|\\.)*)"/g, (_all, text: string) => text.replace(/\\(.)/g, '$1'));
+  // One that is not closed is taken along to the end, and stays: looked for again at each quote it would take long.
+  const bare = value.replace(/"((?:[^"\\]|\\.)*)("?)/g, (all, text: string, end: string) =>
+    end === '' ? all : text.replace(/\\(.)/g, '$1'),
+  );
   try {
     if (!NOT_ASCII.test(bare)) return decodeURIComponent(bare);
     return decodeURIComponent(encodeURI(utf8.decode(Buffer.from(bare, 'latin1'))).replaceAll('%25', '%'));

@@ -125,7 +125,6 @@ function cleanLog(text: string): string {
     text
       // oxlint-disable-next-line no-control-regex
       .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b\n]*(?:\u0007|\u001b\\))/g, '')
-      .replace(/\r+\n/g, '\n')
-      .replace(/\r/g, '\n')
+      .replace(/(\r+)(\n?)/g, (_all, returns: string, end: string) => end || '\n'.repeat(returns.length))
   );
 }

@@ -33,8 +33,8 @@ export function hookRoutes(routes: Routes): void {
       const request = await bounded(c.req.raw, limit, share);
       const response = await deps.hooks.handle(c.req.path.slice(PREFIX.length), request, c.env);
       if (response !== undefined) return response.status === 401 ? hookRefused() : response;
-      // A source reads the body before it answers; answering sooner would tell that there is none.
-      await readBody(request, limit);
+      // A source reads the body before it answers, in this way; sooner or later would tell that there is none.
+      await request.arrayBuffer().catch(() => undefined);
       return hookRefused();
     } catch (error) {
       if (!share.refused || !isTappetError(error)) throw error;

@@ -26,6 +26,7 @@ import type {
 } from './engine-shapes.ts';
 import { OLDEST_API, compareApi } from './find-engine.ts';
 import type { EngineEndpoint } from './find-engine.ts';
+import { holdsInOrder } from './words.ts';
 
 /** The versions that this client was written for; it asks for the newest that both sides know. */
 const PREFERRED_API = { oldest: '1.41', newest: '1.47' };
@@ -164,7 +165,7 @@ export class EngineClient {
   async attach(name: string): Promise<IncomingMessage | string | null> {
     const query = { stream: 1, stdout: 1, stderr: 1 };
     const answer = await this.#open({ method: 'POST', path: `/containers/${name}/attach`, query });
-    if ('status' in answer && /preparing container .* for attach/i.test(answer.message))
+    if ('status' in answer && holdsInOrder(answer.message, 'preparing container ', ' for attach'))
       return answer.message;
     return this.#streamOrMissing(`attach to container ${name}`, answer);
   }
@@ -363,12 +364,12 @@ export function chooseApi(newest: string, oldest: string): string | null {
 /** Docker says 409 for a name that is taken, Podman 500; "no such image" stands only in the body. */
 function refusal(answer: EngineAnswer): 'name-taken' | 'image-missing' | 'network-missing' | 'refused' {
   const { status, message } = answer;
-  if (status === 409 || /name .* is already in use/i.test(message)) return 'name-taken';
+  if (status === 409 || holdsInOrder(message, 'name ', ' is already in use')) return 'name-taken';
   if (/no such image|image not known/i.test(message)) return 'image-missing';
   if (isNetworkMissing(message)) return 'network-missing';
   return 'refused';
 }
 
 export function isNetworkMissing(message: string): boolean {
-  return /network .*not found|unable to find network/i.test(message);
+  return holdsInOrder(message, 'network ', 'not found') || holdsInOrder(message, 'unable to find network');
 }

@@ -1,5 +1,6 @@
 import { TappetError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
+import { holdsInOrder } from './words.ts';
 
 /** Why an image could not be had. The last three may pass by themselves. */
 export type PullCode = Extract<
@@ -19,12 +20,13 @@ export interface PullAttempt {
 export function pullFailure(pull: PullAttempt, words: string, status: number): TappetError {
   const code = classOf(words, status);
   const said = words.trim() || `HTTP ${status}`;
-  if (code === 'IMAGE_NOT_FOUND' && MISSING_OR_PRIVATE.test(words)) return missingOrPrivate(pull, said);
+  if (code === 'IMAGE_NOT_FOUND' && isMissingOrPrivate(words)) return missingOrPrivate(pull, said);
   return new TappetError(code, `${WHAT[code](pull)}: ${said}`, { fix: FIX[code](pull) });
 }
 
 /** Said of names that do not exist and of images that are private alike, so that strangers learn nothing. */
-const MISSING_OR_PRIVATE = /\bdenied\b.*(?:does not exist|may require)/is;
+const isMissingOrPrivate = (words: string): boolean =>
+  holdsInOrder(words, 'denied', 'does not exist') || holdsInOrder(words, 'denied', 'may require');
 
 function missingOrPrivate({ image, host, withAccount }: PullAttempt, said: string): TappetError {
   const who = withAccount ? 'the account of server.registries' : 'strangers';

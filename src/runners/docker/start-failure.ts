@@ -1,5 +1,6 @@
 import { TappetError } from '../../core/errors.ts';
 import type { ContainerSpec } from '../../core/runner.ts';
+import { holdsInOrder } from './words.ts';
 
 /** Why a command cannot be run, as found in the container before its start. */
 export type CommandProblem = 'missing' | 'not-executable';
@@ -21,7 +22,7 @@ const PASSING_WORDS =
   /transport is closing|context (canceled|deadline exceeded)|connection refused|shutting down|no space left/i;
 /** What is wrong with the job itself though the status says 500, as Podman's always does. */
 const LASTING_WORDS =
-  /exec: "|executable file|exec format error|range of cpus|bind source path does not exist|statfs .*no such file|no command specified|command that was not found|unable to find user|invalid (argument|reference|mount|value|container)/i;
+  /exec: "|executable file|exec format error|range of cpus|bind source path does not exist|no command specified|command that was not found|unable to find user|invalid (argument|reference|mount|value|container)/i;
 /** Client errors that say "not now". */
 const PASSING_STATUS = new Set([408, 409, 429]);
 
@@ -67,20 +68,23 @@ export function filesFailure(spec: ContainerSpec, status: number, words: string)
   return new TappetError('ENGINE_REFUSED', message, fixFor(text));
 }
 
+const isLastingText = (words: string): boolean =>
+  LASTING_WORDS.test(words) || holdsInOrder(words, 'statfs ', 'no such file');
+
 function isLasting(status: number, words: string): boolean {
   if (PASSING_WORDS.test(words)) return false;
-  return (status >= 400 && status < 500 && !PASSING_STATUS.has(status)) || LASTING_WORDS.test(words);
+  return (status >= 400 && status < 500 && !PASSING_STATUS.has(status)) || isLastingText(words);
 }
 
-/** Without the names of the layers that passed the error on. */
+const LAYER =
+  /(?:Error processing tar file\(exit status \d+\)|copier: put|OCI runtime create failed|container create|unable to start container process|runc create failed): /gi;
+
+/** Without the names of the layers that passed the error on, which stand in the first line. */
 function plain(words: string): string {
-  return words
-    .replace(
-      /^.*(Error processing tar file\(exit status \d+\)|copier: put|OCI runtime create failed|container create|unable to start container process|runc create failed): /i,
-      '',
-    )
-    .replace(/: unknown$/, '')
-    .trim();
+  const [line = ''] = words.split('\n', 1);
+  const last = [...line.matchAll(LAYER)].at(-1);
+  const own = last === undefined ? words : words.slice(last.index + last[0].length);
+  return own.replace(/: unknown$/, '').trim();
 }
 
 function fixFor(text: string): { fix?: string } {

@@ -143,6 +143,29 @@ describe('the id', () => {
 describe('binary CloudEvents', () => {
   const headers = { 'ce-specversion': '1.0', 'ce-id': 'a-1', 'ce-source': CE.source, 'ce-type': CE.type };
 
+  test.each([
+    ['"a b"', 'a b'],
+    ['x "a\\"b" y "c"', 'x a"b y c'],
+    ['"not closed', '"not closed'],
+    ['"a" "b\\', 'a "b\\'],
+  ])('quotes are undone where they are closed: %s', (subject, read) => {
+    expect(json({ ...headers, 'ce-subject': subject }, {})).toMatchObject({
+      value: { events: [{ subject: read }] },
+    });
+  });
+
+  test('16 KiB of quotes that are not closed are read within 5 ms', () => {
+    const subject = '\\"'.repeat(8_000);
+    // Of several tries the fastest: the machine may be busy.
+    let fastest = Infinity;
+    for (let i = 0; i < 5; i++) {
+      const start = performance.now();
+      json({ ...headers, 'ce-subject': subject }, {});
+      fastest = Math.min(fastest, performance.now() - start);
+    }
+    expect(fastest).toBeLessThan(5);
+  });
+
   test('attributes come from the headers, data from the body', () => {
     const more = {
       'ce-subject': 'n%C3%A9',
