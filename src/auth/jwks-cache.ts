@@ -7,11 +7,23 @@ import { formatDuration } from '../lib/duration.ts';
 import { fetchDocument } from './fetch-document.ts';
 import { importKeys, KeySet, type SkippedKey } from './jwk-set.ts';
 import { lookupIn, type KeyLookup, type KeySource } from './keys.ts';
-import { UnknownKids } from './unknown-kids.ts';
+import { UnknownKids, type UnknownKid } from './unknown-kids.ts';
 
 /** A withdrawn key is refused this long after its withdrawal at the latest, where the issuer answers. */
 const REFRESH_MS = 5 * 60_000;
+/** The keys may move while the old place still answers: discovery is asked again with the next refresh after so long. */
+const DISCOVER_MS = 60 * 60_000;
 const BACKOFF_MS = { first: 1_000, max: 60_000 };
+
+const READ: UnknownKid = { state: 'read' };
+const USED_UP =
+  'no key of the issuer fits the token, and its keys have been read for such tokens as often as is allowed';
+/** At least 1 s, so that nobody comes again at once. */
+const unavailable = (reason: string, waitMs: number): KeyLookup => ({
+  state: 'unavailable',
+  reason,
+  retryAfter: Math.max(1, Math.ceil(waitMs / 1000)),
+});
 
 export interface JwksCacheDeps {
   /** The issuer's name in the configuration, for the log. */
@@ -31,13 +43,18 @@ export interface JwksCacheDeps {
  * States, by what is known: `empty` (a lookup waits for the first read), `fresh` (read, refreshed every 5 min in the
  * background), `stale` (the last read failed; the old keys go on for `maxKeyAgeMs`, reads are tried again after 1 s
  * doubling to 60 s), then `empty` again. One read at a time; whoever needs it waits for the same one. An unknown `kid`
- * has the keys read at once, as it may be a new one; which are known to be unknown is remembered for 30 s.
+ * has the keys read at once, as it may be a new one; which are known to be unknown is remembered for 30 s. Where others
+ * have used up these reads, the answer is `unavailable`, not `unknown`: whoever sends unknown ones on purpose must not
+ * have a new key refused.
  */
 export class JwksCache implements KeySource {
   readonly #deps: JwksCacheDeps;
   #set: KeySet | undefined;
   #readTime = 0;
+  #maxKeyAgeMs: number;
   #jwksUrl: string | undefined;
+  #discoveryTime = 0;
+  #discoveryFailed = false;
   #reading: Promise<void> | undefined;
   #failures = 0;
   #lastError = 'its keys have not been read yet';
@@ -50,6 +67,7 @@ export class JwksCache implements KeySource {
 
   constructor(deps: JwksCacheDeps) {
     this.#deps = deps;
+    this.#maxKeyAgeMs = deps.spec.maxKeyAgeMs;
     this.#unknown = new UnknownKids(deps.clock);
   }
 
@@ -62,6 +80,10 @@ export class JwksCache implements KeySource {
     this.#cancelTimer();
   }
 
+  keepFor(maxKeyAgeMs: number): void {
+    this.#maxKeyAgeMs = maxKeyAgeMs;
+  }
+
   lookup(kid: string | undefined, alg: string): KeyLookup | Promise<KeyLookup> {
     const set = this.#current();
     if (set !== undefined) {
@@ -72,18 +94,21 @@ export class JwksCache implements KeySource {
   }
 
   async #lookupAfterRead(kid: string | undefined, alg: string, empty: boolean): Promise<KeyLookup> {
-    if (this.#reading !== undefined) await this.#reading;
-    else if (this.#mayTry() && (empty || this.#unknown.mayRead(kid))) await this.#read();
+    if (this.#reading === undefined && this.#mayTry()) {
+      const asked = empty ? READ : this.#unknown.ask(kid);
+      if (asked.state === 'later') return unavailable(USED_UP, asked.waitMs);
+      if (asked.state === 'read') void this.#read();
+    }
+    await this.#reading;
     const set = this.#current();
     const found = set === undefined ? undefined : lookupIn(set, kid, alg);
     // While the issuer is away, an unknown key may well be its new one.
     if (found !== undefined && (found.state === 'found' || this.#failures === 0)) return found;
-    const wait = Math.max(this.#waitMs(), BACKOFF_MS.first);
-    return { state: 'unavailable', reason: this.#lastError, retryAfter: Math.ceil(wait / 1000) };
+    return unavailable(this.#lastError, this.#waitMs());
   }
 
   #current(): KeySet | undefined {
-    return this.#deps.clock.now() - this.#readTime <= this.#deps.spec.maxKeyAgeMs ? this.#set : undefined;
+    return this.#deps.clock.now() - this.#readTime <= this.#maxKeyAgeMs ? this.#set : undefined;
   }
 
   #mayTry(): boolean {
@@ -122,7 +147,7 @@ export class JwksCache implements KeySource {
     const pause = Math.min(BACKOFF_MS.first * 2 ** Math.min(this.#failures, 16), BACKOFF_MS.max);
     // Once per outage, not once per try.
     if (this.#failures++ === 0) {
-      const goOn = formatDuration(this.#deps.spec.maxKeyAgeMs);
+      const goOn = formatDuration(this.#maxKeyAgeMs);
       const text = `the keys of an issuer cannot be read; known keys go on for ${goOn}`;
       this.#deps.log.warn(text, { ...this.#fields(), error: message });
     }
@@ -135,7 +160,41 @@ export class JwksCache implements KeySource {
 
   #schedule(ms: number): void {
     if (this.#stopped) return;
-    this.#cancelTimer = this.#deps.clock.setTimer(ms, () => void this.#read());
+    this.#cancelTimer = this.#deps.clock.setTimer(ms, () => void this.#refresh());
+  }
+
+  /** Never rejects. Whoever looks up a key waits for the read alone, not for what follows it. */
+  async #refresh(): Promise<void> {
+    await this.#read();
+    // After a failed read the next one asks discovery anyway.
+    const due = this.#jwksUrl !== undefined && this.#deps.url === undefined;
+    if (due && !this.#stopped && this.#discoveryAge() >= DISCOVER_MS) await this.#discoverAgain();
+  }
+
+  /** A time that lies ahead: the clock was set back. */
+  #discoveryAge(): number {
+    const age = this.#deps.clock.now() - this.#discoveryTime;
+    return age < 0 ? Infinity : age;
+  }
+
+  /** The keys can be read where they were, so that nothing is lost where this fails: the next refresh tries it again. */
+  async #discoverAgain(): Promise<void> {
+    try {
+      const url = await this.#discover();
+      this.#discoveryFailed = false;
+      if (url === this.#jwksUrl || this.#stopped) return;
+      this.#deps.log.info('an issuer has moved its keys', { ...this.#fields(), to: url });
+      this.#jwksUrl = url;
+      // One that is under way reads the old place.
+      await this.#reading;
+      await this.#read();
+    } catch (error) {
+      if (this.#discoveryFailed) return;
+      this.#discoveryFailed = true;
+      const text =
+        'the discovery document of an issuer cannot be read; its keys are read from where they were';
+      this.#deps.log.warn(text, { ...this.#fields(), error: errorText(error) });
+    }
   }
 
   async #fetchKeys(): Promise<KeySet> {
@@ -171,6 +230,7 @@ export class JwksCache implements KeySource {
     if (document['issuer'] !== issuer) throw new Error(`${url} names another issuer than ${issuer}`);
     const jwksUrl = document['jwks_uri'];
     if (typeof jwksUrl !== 'string') throw new Error(`${url} has no jwks_uri`);
+    this.#discoveryTime = this.#deps.clock.now();
     return jwksUrl;
   }
 
