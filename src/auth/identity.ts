@@ -24,7 +24,7 @@ const claim = (name: string, presets: readonly Preset[], identifies: boolean): F
   claim: name,
 });
 
-const ACCOUNT = 'system:serviceaccount:';
+const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/;
 
 /** Each field of `oidc` that lists who may call. */
 export const IDENTITY_FIELDS: Readonly<Record<keyof IdentitySpec, Field>> = {
@@ -98,11 +98,7 @@ export function saysWho(spec: IdentitySpec & { readonly require?: string | undef
 }
 
 /** Namespace and name; both are DNS labels or names, in which no colon can stand. */
-function accountOf(claims: JsonObject): [string, string] | undefined {
+function accountOf(claims: JsonObject): string[] | undefined {
   const subject = claims['sub'];
-  if (typeof subject !== 'string' || !subject.startsWith(ACCOUNT)) return undefined;
-  const [namespace, name, ...more] = subject.slice(ACCOUNT.length).split(':');
-  return namespace === undefined || name === undefined || more.length > 0 || name === ''
-    ? undefined
-    : [namespace, name];
+  return typeof subject === 'string' ? SERVICE_ACCOUNT.exec(subject)?.slice(1) : undefined;
 }
