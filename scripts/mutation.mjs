@@ -21,7 +21,7 @@ await command(async () => {
   const { Stryker } = await import('@stryker-mutator/core');
   const mutants = await new Stryker({
     testRunner: 'vitest',
-    vitest: { configFile: 'scripts/lib/mutation-tests.mjs', related: false },
+    vitest: { configFile: 'scripts/lib/mutation.config.ts', related: false },
     mutate,
     // Its copy of the project needs no more than the tests do.
     ignorePatterns: ['.ci', '.tappet', 'bench', 'dist*', 'docs', 'examples', 'inbox'],

@@ -1,4 +1,3 @@
-// @ts-check
 // What `npm run test:mutation` runs for each changed place of src/auth: the fast direct tests of these modules. Each
 // change loads them anew, so that those are left out which load the whole configuration or make keys of RSA at once
 // (claim-policy, jwt-attacks), read hundreds of vectors, ask a real server, or measure time.
