@@ -1,28 +1,54 @@
 // @ts-check
 // `npm run test:mutation [-- --fresh] [module …]`: changes src/auth in one place at a time and sees whether a test
-// notices. Places that nothing has touched since the last run keep what they came to; the report stands in
-// .tappet/mutation/report.html. docs/reliability.md has the figures.
-import { existsSync } from 'node:fs';
+// notices. Places that nothing has touched since the last run keep what they came to; a report for each group of modules
+// stands in .tappet/mutation/. docs/reliability.md has the figures.
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { command } from './lib/command.mjs';
+import { GROUPS } from './lib/mutation-groups.mjs';
 import { score } from './lib/mutation-score.mjs';
 import { SetupError, root, say } from './lib/say.mjs';
 import { setUpTools } from './setup.mjs';
+
+/**
+ * @typedef {import('./lib/mutation-groups.mjs').Group} Group
+ * @typedef {import('./lib/mutation-score.mjs').Mutant} Mutant
+ */
 
 const FOLDER = '.tappet/mutation';
 const USAGE = 'npm run test:mutation -- [--fresh] [names of files of src/auth, such as claims]';
 
 await command(async () => {
-  const { fresh, mutate } = readOptions();
+  const { fresh, groups } = readOptions();
   await setUpTools();
   process.chdir(root);
+  /** @type {Mutant[]} */
+  const mutants = [];
+  for (const group of groups) {
+    say(`mutation: ${group.modules.join(', ')}, by ${group.tests.join(', ')} …`);
+    mutants.push(...(await mutate(group, fresh)));
+  }
+  const { lines, last, bad } = score(mutants);
+  for (const line of lines) say(line);
+  process.stdout.write(`${last}\n`);
+  return bad ? 1 : 0;
+});
+
+/**
+ * @param {Group} group
+ * @param {boolean} fresh
+ * @returns {Promise<Mutant[]>}
+ */
+async function mutate({ modules, tests }, fresh) {
   // Only now: this file is read before the packages are installed.
   const { Stryker } = await import('@stryker-mutator/core');
-  const mutants = await new Stryker({
+  process.env['TAPPET_MUTATION_TESTS'] = tests.join();
+  const path = `${FOLDER}/${modules.join('-')}`;
+  return new Stryker({
     testRunner: 'vitest',
     vitest: { configFile: 'scripts/lib/mutation.config.ts', related: false },
-    mutate,
+    mutate: modules.map((name) => `src/auth/${name}.ts`),
     // Its copy of the project needs no more than the tests do.
     ignorePatterns: ['.ci', '.tappet', 'bench', 'dist*', 'docs', 'examples', 'inbox'],
     coverageAnalysis: 'perTest',
@@ -32,19 +58,17 @@ await command(async () => {
     timeoutMS: 20_000,
     incremental: true,
     force: fresh,
-    incrementalFile: `${FOLDER}/incremental.json`,
+    incrementalFile: `${path}.incremental.json`,
     tempDirName: `${FOLDER}/sandboxes`,
     cleanTempDir: 'always',
-    reporters: ['html', 'json', 'progress-append-only'],
-    htmlReporter: { fileName: `${FOLDER}/report.html` },
-    jsonReporter: { fileName: `${FOLDER}/report.json` },
-    allowEmpty: false,
+    logLevel: 'warn',
+    // Static places count, however long they take.
+    warnings: { slow: false },
+    reporters: ['html', 'json'],
+    htmlReporter: { fileName: `${path}.html` },
+    jsonReporter: { fileName: `${path}.json` },
   }).runMutationTest();
-  const { lines, last, bad } = score(mutants);
-  for (const line of lines) say(line);
-  process.stdout.write(`${last}\n`);
-  return bad ? 1 : 0;
-});
+}
 
 function readOptions() {
   try {
@@ -52,10 +76,16 @@ function readOptions() {
       options: { fresh: { type: 'boolean', default: false }, yes: { type: 'boolean' } },
       allowPositionals: true,
     });
-    const files = positionals.map((name) => `src/auth/${name.replace(/\.ts$/, '')}.ts`);
-    const missing = files.find((file) => !existsSync(join(root, file)));
-    if (missing !== undefined) throw new Error(`There is no ${missing}.`);
-    return { fresh: values.fresh, mutate: files.length === 0 ? ['src/auth/*.ts'] : files };
+    const there = readdirSync(join(root, 'src/auth')).map((file) => file.replace(/\.ts$/, ''));
+    const judged = new Set(GROUPS.flatMap(({ modules }) => modules));
+    const forgotten = there.filter((name) => !judged.has(name));
+    if (forgotten.length > 0) {
+      throw new Error(`scripts/lib/mutation-groups.mjs names no tests for ${forgotten.join(', ')}.`);
+    }
+    const unknown = positionals.filter((name) => !judged.has(name));
+    if (unknown.length > 0) throw new Error(`There is no src/auth/${unknown[0]}.ts.`);
+    const groups = GROUPS.filter(({ modules }) => modules.some((name) => positionals.includes(name)));
+    return { fresh: values.fresh, groups: positionals.length === 0 ? GROUPS : groups };
   } catch (error) {
     throw new SetupError(`${error instanceof Error ? error.message : String(error)}\nUsage: ${USAGE}`);
   }

@@ -71,5 +71,13 @@ describe.each(Object.entries(ALGORITHMS))('%s', (alg, { pair, hash, way }) => {
     }
     expect(fits(use, 'HS256')).toBe(false);
     expect(fits({ ...use, kty: 'oct' }, alg)).toBe(false);
+    expect(fits({ ...use, crv: 'secp256k1' }, alg)).toBe(false);
   });
+});
+
+test('a key that cannot check such signatures is no error', () => {
+  const signature = sign(null, text, ed25519.privateKey);
+  for (const alg of ['RS256', 'PS256', 'ES256']) {
+    expect([alg, signatureHolds(alg, ed25519.publicKey, text, signature)]).toEqual([alg, false]);
+  }
 });

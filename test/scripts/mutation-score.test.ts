@@ -1,5 +1,9 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { GROUPS } from '../../scripts/lib/mutation-groups.mjs';
 import { GOAL, score } from '../../scripts/lib/mutation-score.mjs';
+
+const root = new URL('../../', import.meta.url);
 
 const of = (fileName: string, ...statuses: string[]) => statuses.map((status) => ({ fileName, status }));
 const times = (count: number, status: string): string[] => Array<string>(count).fill(status);
@@ -34,4 +38,11 @@ it('the goal is reached at the goal, not just below it', () => {
 
 it('nothing tried is nothing shown', () => {
   expect(score([])).toMatchObject({ bad: true, last: 'mutation: 0 killed of 0, 0.0 %, goal 85 %' });
+});
+
+it('every module of src/auth is judged, once, by tests that are there', () => {
+  const judged = GROUPS.flatMap(({ modules }) => modules.map((name) => `${name}.ts`));
+  expect(judged.toSorted()).toEqual(readdirSync(new URL('src/auth', root)).toSorted());
+  const tests = GROUPS.flatMap((group) => group.tests);
+  expect(tests.filter((name) => !existsSync(new URL(`test/auth/${name}.test.ts`, root)))).toEqual([]);
 });
