@@ -17,6 +17,8 @@ import { setUpTools } from './setup.mjs';
  */
 
 const FOLDER = '.tappet/mutation';
+/** Apart, as its type is an enum that only a package of Stryker's own has. @type {Record<string, string>} */
+const QUIET = { logLevel: 'warn' };
 const USAGE = 'npm run test:mutation -- [--fresh] [names of files of src/auth, such as claims]';
 
 await command(async () => {
@@ -61,9 +63,9 @@ async function mutate({ modules, tests }, fresh) {
     incrementalFile: `${path}.incremental.json`,
     tempDirName: `${FOLDER}/sandboxes`,
     cleanTempDir: 'always',
-    logLevel: 'warn',
+    ...QUIET,
     // Static places count, however long they take.
-    warnings: { slow: false },
+    warnings: { slow: false, preprocessorErrors: true, unknownOptions: true, unserializableOptions: true },
     reporters: ['html', 'json'],
     htmlReporter: { fileName: `${path}.html` },
     jsonReporter: { fileName: `${path}.json` },
