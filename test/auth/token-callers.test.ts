@@ -7,9 +7,9 @@ import {
   sharedClaims,
   type Preset,
 } from '../../src/auth/identity.ts';
-import type { KeyLookup } from '../../src/auth/keys.ts';
+import { PinnedKeys, type KeyLookup } from '../../src/auth/keys.ts';
 import { oidcVerifier } from '../../src/auth/oidc.ts';
-import { importKeys } from '../../src/auth/jwk-set.ts';
+import { importKeys, KeySet } from '../../src/auth/jwk-set.ts';
 import type { IdentitySpec, OidcSpec, VerifyResult } from '../../src/core/auth.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import type { JsonObject } from '../../src/core/json.ts';
@@ -230,6 +230,17 @@ describe('a token', () => {
   test('that cannot be checked is to come again', async () => {
     const answer = { state: 'unavailable', reason: 'away', retryAfter: 7 } as const;
     expect(await present(who, { answer })).toEqual({ ok: 'unavailable', reason: 'away', retryAfter: 7 });
+  });
+
+  test('is missing where the header is, or says something else', async () => {
+    const issuer = { spec: issuerSpec(), keys: new PinnedKeys(new KeySet([])) };
+    const verify = oidcVerifier(
+      { issuer: 'main', audience: AUDIENCE, ...who },
+      { issuer, clock, expressions: createExpressions() },
+    );
+    for (const headers of [new Headers(), new Headers({ authorization: 'Basic dTpw' })]) {
+      expect(await verify({ headers, body: new Uint8Array(0) })).toEqual(refused('no bearer token'));
+    }
   });
 
   test('of anybody is not taken by mistake', async () => {
