@@ -20,7 +20,7 @@ const CHECKS = ['check', 'graph', 'sim'];
 /** Starts the script of `test` for each of its rows that needs an engine, and has no set-up of its own beside the tools. */
 const BY_TEST = ['test:chaos'];
 
-/** Half an hour or so; brings the tools, and opens no engine. */
+/** Takes long; brings the tools, and opens no engine. */
 const LONG = ['test:mutation'];
 
 function npm(script: string, args: readonly string[]) {
