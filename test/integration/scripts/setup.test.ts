@@ -31,7 +31,13 @@ function npm(script: string, args: readonly string[]) {
 
 describe('without an engine', () => {
   it('every npm script is one that needs an engine, or one that does not', () => {
-    const known = [...Object.keys(WITH_ENGINE), ...Object.keys(WITHOUT_ENGINE), ...CHECKS, ...BY_TEST, ...LONG];
+    const known = [
+      ...Object.keys(WITH_ENGINE),
+      ...Object.keys(WITHOUT_ENGINE),
+      ...CHECKS,
+      ...BY_TEST,
+      ...LONG,
+    ];
     expect(known.toSorted()).toEqual(Object.keys(scripts).toSorted());
   });
 
