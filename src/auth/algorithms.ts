@@ -44,8 +44,7 @@ export interface KeyUse {
 /** Whether a key may check signatures of `alg`: never by the token's word alone. */
 export function fits(key: KeyUse, alg: string): boolean {
   const algorithm = ALGORITHMS.get(alg);
-  if (algorithm === undefined || key.kty !== algorithm.kty) return false;
-  if (algorithm.crv !== undefined && key.crv !== algorithm.crv) return false;
+  if (algorithm === undefined || key.kty !== algorithm.kty || key.crv !== algorithm.crv) return false;
   return key.alg === undefined || key.alg === alg;
 }
 
@@ -61,10 +60,11 @@ export function signatureHolds(
 ): boolean {
   const algorithm = ALGORITHMS.get(alg);
   if (algorithm === undefined) return false;
+  const { hash, options } = algorithm;
   try {
-    return verify(algorithm.hash, signed, { key, ...algorithm.options }, signature);
+    return verify(hash, signed, { key, ...options }, signature);
   } catch {
-    // OpenSSL throws for some malformed signatures instead of answering no.
+    // OpenSSL throws for some malformed signatures, and for keys of another kind, instead of answering no.
     return false;
   }
 }

@@ -29,13 +29,13 @@ function timesProblem(claims: JsonObject, spec: IssuerSpec, now: number): string
   if (nbf !== undefined && !isDate(nbf)) return 'nbf is not a time';
   if (exp * 1000 + spec.skewMs <= now) return 'the token has expired';
   if (iat * 1000 - spec.skewMs > now) return 'iat lies in the future';
-  if (nbf !== undefined && nbf * 1000 - spec.skewMs > now) return 'the token is not valid yet (nbf)';
+  if ((nbf ?? iat) * 1000 - spec.skewMs > now) return 'the token is not valid yet (nbf)';
   if (exp <= iat) return 'exp is not after iat';
   if ((exp - iat) * 1000 > spec.maxLifetimeMs) return 'the token lives longer than maxLifetime allows';
   return undefined;
 }
 
-/** A NumericDate: seconds since 1970; fractions are legal. */
+/** A NumericDate: seconds since 1970; fractions are legal. NaN is not, as it is not above anything. */
 function isDate(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+  return typeof value === 'number' && value >= 0;
 }

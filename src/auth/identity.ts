@@ -20,11 +20,11 @@ interface Field {
 const claim = (name: string, presets: readonly Preset[], identifies: boolean): Field => ({
   presets,
   identifies,
-  read: (claims) => own(claims, name),
+  read: (claims) => claims[name],
   claim: name,
 });
 
-const ACCOUNT = 'system:serviceaccount:';
+const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/;
 
 /** Each field of `oidc` that lists who may call. */
 export const IDENTITY_FIELDS: Readonly<Record<keyof IdentitySpec, Field>> = {
@@ -32,7 +32,7 @@ export const IDENTITY_FIELDS: Readonly<Record<keyof IdentitySpec, Field>> = {
     presets: ['google', 'generic'],
     identifies: true,
     // Whoever opens an account somewhere may write any address into it: it counts only once it was verified.
-    read: (claims) => (own(claims, 'email_verified') === true ? own(claims, 'email') : undefined),
+    read: (claims) => (claims['email_verified'] === true ? claims['email'] : undefined),
     claim: 'email (with email_verified)',
   },
   subjects: claim('sub', ['google', 'github-actions', 'kubernetes', 'generic'], true),
@@ -97,16 +97,8 @@ export function saysWho(spec: IdentitySpec & { readonly require?: string | undef
   return spec.require !== undefined || NAMES.some((name) => spec[name] !== undefined);
 }
 
-function own(claims: JsonObject, name: string): unknown {
-  return Object.hasOwn(claims, name) ? claims[name] : undefined;
-}
-
 /** Namespace and name; both are DNS labels or names, in which no colon can stand. */
-function accountOf(claims: JsonObject): [string, string] | undefined {
-  const subject = own(claims, 'sub');
-  if (typeof subject !== 'string' || !subject.startsWith(ACCOUNT)) return undefined;
-  const [namespace, name, ...more] = subject.slice(ACCOUNT.length).split(':');
-  return namespace === undefined || name === undefined || more.length > 0 || name === ''
-    ? undefined
-    : [namespace, name];
+function accountOf(claims: JsonObject): string[] | undefined {
+  const subject = claims['sub'];
+  return typeof subject === 'string' ? SERVICE_ACCOUNT.exec(subject)?.slice(1) : undefined;
 }

@@ -50,18 +50,15 @@ export class Issuers {
   }
 
   /**
-   * The issuers of another configuration, with the keys of those whose spec is the same. Nothing of this one changes
-   * before `apply`, which makes those that were got from it the issuers in use: in this turn, and resolves when the
-   * timers of the others have ended.
+   * The issuers of another configuration, with the keys of those that have them from the same place. Nothing of this
+   * one changes before `apply`, which makes those that were got from it the issuers in use: in this turn, and resolves
+   * when the timers of the others have ended.
    */
   prepare(specs: ReadonlyMap<string, IssuerSpec>): PreparedIssuers {
     const used = new Map<string, Promise<Issuer>>();
     const get = (name: string): Promise<Issuer> => {
-      const known = used.get(name);
-      if (known !== undefined) return known;
-      const same = isDeepStrictEqual(specs.get(name), this.#specs.get(name));
-      const issuer = (same ? this.#used.get(name) : undefined) ?? this.#make(name, specs);
-      used.set(name, issuer);
+      let issuer = used.get(name);
+      if (issuer === undefined) used.set(name, (issuer = this.#again(name, specs)));
       return issuer;
     };
     return { get, apply: () => this.#replace(specs, used) };
@@ -79,14 +76,28 @@ export class Issuers {
     for (const { keys } of await settled(this.#used)) keys.stop();
   }
 
+  /** As in use where its spec is the same; with the keys that are known where only other tokens of it are to be taken. */
+  #again(name: string, specs: ReadonlyMap<string, IssuerSpec>): Promise<Issuer> {
+    const [spec, before] = [specs.get(name), this.#specs.get(name)];
+    const used = this.#used.get(name);
+    if (used === undefined || spec === undefined || before === undefined) return this.#make(name, specs);
+    if (isDeepStrictEqual(spec, before)) return used;
+    if (!isDeepStrictEqual(aboutKeys(spec), aboutKeys(before))) return this.#make(name, specs);
+    return used.then(({ keys }) => ({ spec, keys }));
+  }
+
   async #replace(specs: ReadonlyMap<string, IssuerSpec>, used: Map<string, Promise<Issuer>>): Promise<void> {
     const before = this.#used;
     this.#specs = specs;
     this.#used = used;
-    const kept = new Set(await settled(used));
-    for (const issuer of await settled(before)) if (!kept.has(issuer)) issuer.keys.stop();
-    // Those that were kept, and those that a stop met in between, do nothing.
-    if (this.#started) for (const { keys } of kept) keys.start();
+    const issuers = await settled(used);
+    const kept = new Set(issuers.map(({ keys }) => keys));
+    for (const { keys } of await settled(before)) if (!kept.has(keys)) keys.stop();
+    for (const { keys, spec } of issuers) {
+      keys.keepFor(spec.maxKeyAgeMs);
+      // Those that were kept, and those that a stop met in between, do nothing.
+      if (this.#started) keys.start();
+    }
   }
 
   async #make(name: string, specs: ReadonlyMap<string, IssuerSpec>): Promise<Issuer> {
@@ -125,6 +136,14 @@ export class Issuers {
     });
   }
 }
+
+/** What decides which keys there are, and from where: the rest says which tokens count, and for how long keys do. */
+const aboutKeys = (spec: IssuerSpec): IssuerSpec => ({
+  ...spec,
+  skewMs: 0,
+  maxLifetimeMs: 0,
+  maxKeyAgeMs: 0,
+});
 
 async function settled(issuers: ReadonlyMap<string, Promise<Issuer>>): Promise<Issuer[]> {
   const all = await Promise.allSettled(issuers.values());

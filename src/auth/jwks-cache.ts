@@ -13,6 +13,13 @@ import { UnknownKids } from './unknown-kids.ts';
 const REFRESH_MS = 5 * 60_000;
 const BACKOFF_MS = { first: 1_000, max: 60_000 };
 
+/** At least 1 s, so that nobody comes again at once. */
+const unavailable = (reason: string, waitMs: number): KeyLookup => ({
+  state: 'unavailable',
+  reason,
+  retryAfter: Math.max(1, Math.ceil(waitMs / 1000)),
+});
+
 export interface JwksCacheDeps {
   /** The issuer's name in the configuration, for the log. */
   readonly name: string;
@@ -37,6 +44,7 @@ export class JwksCache implements KeySource {
   readonly #deps: JwksCacheDeps;
   #set: KeySet | undefined;
   #readTime = 0;
+  #maxKeyAgeMs: number;
   #jwksUrl: string | undefined;
   #reading: Promise<void> | undefined;
   #failures = 0;
@@ -50,6 +58,7 @@ export class JwksCache implements KeySource {
 
   constructor(deps: JwksCacheDeps) {
     this.#deps = deps;
+    this.#maxKeyAgeMs = deps.spec.maxKeyAgeMs;
     this.#unknown = new UnknownKids(deps.clock);
   }
 
@@ -60,6 +69,10 @@ export class JwksCache implements KeySource {
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer();
+  }
+
+  keepFor(maxKeyAgeMs: number): void {
+    this.#maxKeyAgeMs = maxKeyAgeMs;
   }
 
   lookup(kid: string | undefined, alg: string): KeyLookup | Promise<KeyLookup> {
@@ -78,12 +91,11 @@ export class JwksCache implements KeySource {
     const found = set === undefined ? undefined : lookupIn(set, kid, alg);
     // While the issuer is away, an unknown key may well be its new one.
     if (found !== undefined && (found.state === 'found' || this.#failures === 0)) return found;
-    const wait = Math.max(this.#waitMs(), BACKOFF_MS.first);
-    return { state: 'unavailable', reason: this.#lastError, retryAfter: Math.ceil(wait / 1000) };
+    return unavailable(this.#lastError, this.#waitMs());
   }
 
   #current(): KeySet | undefined {
-    return this.#deps.clock.now() - this.#readTime <= this.#deps.spec.maxKeyAgeMs ? this.#set : undefined;
+    return this.#deps.clock.now() - this.#readTime <= this.#maxKeyAgeMs ? this.#set : undefined;
   }
 
   #mayTry(): boolean {
@@ -122,7 +134,7 @@ export class JwksCache implements KeySource {
     const pause = Math.min(BACKOFF_MS.first * 2 ** Math.min(this.#failures, 16), BACKOFF_MS.max);
     // Once per outage, not once per try.
     if (this.#failures++ === 0) {
-      const goOn = formatDuration(this.#deps.spec.maxKeyAgeMs);
+      const goOn = formatDuration(this.#maxKeyAgeMs);
       const text = `the keys of an issuer cannot be read; known keys go on for ${goOn}`;
       this.#deps.log.warn(text, { ...this.#fields(), error: message });
     }

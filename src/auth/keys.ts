@@ -4,7 +4,8 @@ export type KeyLookup =
   | { readonly state: 'found'; readonly key: VerifyKey }
   | { readonly state: 'unknown' }
   /**
-   * No key has ever been read, or the last ones are too old to trust, or none fits and the last read failed.
+   * No key has ever been read, or the last ones are too old to trust, or none fits and the last read failed, or has to
+   * wait because too many unknown ones were asked for.
    * `retryAfter` in seconds.
    */
   | { readonly state: 'unavailable'; readonly reason: string; readonly retryAfter: number };
@@ -14,6 +15,8 @@ export interface KeySource {
   lookup(kid: string | undefined, alg: string): KeyLookup | Promise<KeyLookup>;
   /** Begins to read keys ahead of the first call. */
   start(): void;
+  /** For so long known keys count from now on, where their issuer cannot be read. */
+  keepFor(maxKeyAgeMs: number): void;
   /** Ends timers; what is known stays known. Idempotent. */
   stop(): void;
 }
@@ -33,5 +36,6 @@ export class PinnedKeys implements KeySource {
     return lookupIn(this.#set, kid, alg);
   }
   start(): void {}
+  keepFor(): void {}
   stop(): void {}
 }

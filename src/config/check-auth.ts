@@ -1,8 +1,10 @@
-import { secretFormProblem } from '../auth/secret-forms.ts';
+import { secretDoubt, secretFormProblem } from '../auth/secret-forms.ts';
 import type { Json, JsonObject } from '../core/json.ts';
+import type { SecretValue } from '../core/secrets.ts';
 import type { CompileContext } from './context.ts';
 import { checkOidc } from './check-oidc.ts';
 import type { PathSegment } from './positions.ts';
+import { pathText, placeText } from './problems.ts';
 import { listOf, mapOf } from './raw.ts';
 import { checkSecret } from './secret-reads.ts';
 
@@ -28,9 +30,19 @@ export async function checkAuth(auth: JsonObject, path: Path, context: CompileCo
   if (form === 'oidc') checkOidc(fields, [...path, 'oidc'], context);
   for (const [ref, at] of secretsOf(form, fields, [...path, form])) {
     const value = await checkSecret(ref, at, context);
-    const problem = value === undefined ? undefined : secretFormProblem(form, fields['scheme'], value);
+    if (value === undefined) continue;
+    const problem = secretFormProblem(form, fields['scheme'], value);
     if (problem !== undefined) context.report.add(at, `the secret ${problem}`);
+    else warnOfDoubt(ref, value, at, context);
   }
+}
+
+/** Once for each secret: a thousand hooks may share one. */
+function warnOfDoubt(ref: Json | undefined, value: SecretValue, path: Path, context: CompileContext): void {
+  const doubt = secretDoubt(value);
+  if (doubt === undefined || !context.secrets.isNews(`${JSON.stringify(ref)} ${doubt}`)) return;
+  const place = placeText(context.report.place(path));
+  context.warnings.push(`${place} ${pathText(path)}: the secret ${doubt}`);
 }
 
 function secretsOf(form: string, fields: JsonObject, path: Path): [Json | undefined, Path][] {

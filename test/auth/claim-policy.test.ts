@@ -150,7 +150,7 @@ policy(
 policy(
   'Kubernetes: claims that are not those of the service account',
   {
-    issuer: { preset: 'kubernetes' },
+    issuer: { preset: 'kubernetes', allowPrivateAddresses: true },
     oidc: { serviceAccounts: ['build/runner'], namespaces: ['build'] },
     claims: {
       iss: 'https://kubernetes.default.svc.cluster.local',
@@ -240,6 +240,31 @@ test('anyone: every token of the issuer for the audience, and no other', async (
   };
   expect(await present({})).toBe(true);
   expect(await present({ aud: 'x' })).toBe(false);
+});
+
+/** As repositories had it, as those made or renamed since July 2026 have it, and as an owner may compose it. */
+const SUBJECTS = [
+  'repo:octo/app:environment:prod',
+  'repo:octo@65/app@74:environment:prod',
+  'repository_owner_id:65:job_workflow_ref:octo/app/.github/workflows/deploy.yml@refs/heads/main',
+];
+describe.each(SUBJECTS)('GitHub, where the subject of a token is %s', (sub) => {
+  const present = async (oidc: Case['oidc']) => {
+    const verify = await verifierOf({ issuer: { preset: 'github-actions' }, oidc, claims: OCTO });
+    const text = JSON.stringify({ ...OCTO, sub, iat: NOW, exp: NOW + 60 });
+    const token = signRaw('{"alg":"RS256","kid":"one"}', text, 'RS256', key.privateKey);
+    const headers = new Headers({ authorization: `Bearer ${token}` });
+    return (await verify({ headers, body: new Uint8Array(0) })).ok;
+  };
+  test('the numbers of the repository and its owner decide all the same', async () => {
+    expect(await present({ repositoryIds: ['74'], environments: ['prod'] })).toBe(true);
+    expect(await present({ repositoryOwnerIds: ['65'] })).toBe(true);
+    expect(await present({ repositoryIds: ['75'] })).toBe(false);
+  });
+  test('subjects must list it as it is', async () => {
+    expect(await present({ subjects: [sub] })).toBe(true);
+    expect(await present({ subjects: SUBJECTS.filter((other) => other !== sub) })).toBe(false);
+  });
 });
 
 test('a check without any condition is not made, whoever wrote it', async () => {

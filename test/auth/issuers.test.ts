@@ -9,6 +9,7 @@ import { ManualClock, settle } from '../support/manual-clock.ts';
 import { makeKey, signRaw } from '../support/tokens.ts';
 
 const key = makeKey('ES256', 'one');
+const HOUR = 60 * 60_000;
 
 function make(specs: Readonly<Record<string, Partial<IssuerSpec>>>) {
   const asked: string[] = [];
@@ -72,7 +73,7 @@ test('an issuer that is not configured is an error of the configuration', async 
 });
 
 test('a reload keeps the keys of what is the same, and nothing changes before it applies', async () => {
-  const { issuers, asked, clock } = make({ main: {}, other: { skewMs: 1 } });
+  const { issuers, asked, clock } = make({ main: {}, other: { algorithms: ['ES256'] } });
   const main = await issuers.get('main');
   const other = await issuers.get('other');
   await issuers.start();
@@ -80,7 +81,7 @@ test('a reload keeps the keys of what is the same, and nothing changes before it
   asked.length = 0;
   const specs = new Map([
     ['main', issuerSpec()],
-    ['other', issuerSpec({ skewMs: 2 })],
+    ['other', issuerSpec({ algorithms: ['ES256', 'RS256'] })],
   ]);
   const next = issuers.prepare(specs);
   expect(await next.get('main')).toBe(main);
@@ -102,6 +103,33 @@ test('a reload keeps the keys of what is the same, and nothing changes before it
   await expect(issuers.get('main')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
 });
 
+test.each<Partial<IssuerSpec>>([{ skewMs: 1 }, { maxLifetimeMs: HOUR }, { maxKeyAgeMs: 2 * HOUR }])(
+  'a reload that only changes which tokens count, or for how long keys do, keeps the keys: %j',
+  async (change) => {
+    const { issuers, asked, clock } = make({ main: { maxKeyAgeMs: HOUR } });
+    const main = await issuers.get('main');
+    await issuers.start();
+    await settle();
+    const spec = issuerSpec({ maxKeyAgeMs: HOUR, ...change });
+    const next = issuers.prepare(new Map([['main', spec]]));
+    const changed = await next.get('main');
+    expect([changed.spec, changed.keys]).toEqual([spec, main.keys]);
+    expect(main.spec).toEqual(issuerSpec({ maxKeyAgeMs: HOUR }));
+    clock.set(clock.now() + HOUR);
+    expect(changed.keys.lookup('one', 'ES256')).toMatchObject({ state: 'found' });
+    // What is not applied does not count.
+    clock.set(clock.now() + 1);
+    expect(await main.keys.lookup('one', 'ES256')).toMatchObject({ state: 'found' });
+    expect(asked).toHaveLength(3);
+    await next.apply();
+    clock.set(clock.now() + spec.maxKeyAgeMs);
+    expect(main.keys.lookup('one', 'ES256')).toMatchObject({ state: 'found' });
+    expect([asked.length, clock.pending]).toEqual([3, 1]);
+    await issuers.stop();
+    expect(clock.pending).toBe(0);
+  },
+);
+
 test('a reload before the start reads no keys before it either', async () => {
   const { issuers, asked } = make({});
   const next = issuers.prepare(new Map([['main', issuerSpec()]]));
@@ -122,7 +150,7 @@ test('a reload with an unusable issuer is refused and changes nothing; none begi
   const bad = issuers.prepare(new Map([['main', issuerSpec({ algorithms: ['none'] })]]));
   await expect(bad.get('main')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   expect(await issuers.get('main')).toBe(main);
-  const next = issuers.prepare(new Map([['main', issuerSpec({ skewMs: 9 })]]));
+  const next = issuers.prepare(new Map([['main', issuerSpec({ algorithms: ['ES256'] })]]));
   await next.get('main');
   const applied = next.apply();
   await issuers.stop();

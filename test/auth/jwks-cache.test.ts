@@ -1,15 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { JwksCache } from '../../src/auth/jwks-cache.ts';
 import type { KeyLookup } from '../../src/auth/keys.ts';
-import type { IssuerSpec } from '../../src/core/auth.ts';
-import type { Json, JsonObject } from '../../src/core/json.ts';
-import { FakeLog } from '../support/fake-log.ts';
-import { ISSUER, issuerSpec } from '../support/issuer-spec.ts';
-import { ManualClock, settle } from '../support/manual-clock.ts';
+import type { JsonObject } from '../../src/core/json.ts';
+import { ISSUER } from '../support/issuer-spec.ts';
+import { DISCOVERY, IssuerSite, JWKS, json, type Answer } from '../support/issuer-site.ts';
+import { settle } from '../support/manual-clock.ts';
 import { makeKey } from '../support/tokens.ts';
 
-const JWKS = `${ISSUER}/keys`;
-const DISCOVERY = `${ISSUER}/.well-known/openid-configuration`;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -25,61 +21,22 @@ const rsa: JsonObject = {
   use: 'sig',
 };
 
-type Answer = (init: RequestInit | undefined) => Response | Promise<Response>;
-const json = (body: unknown, status = 200): Answer => {
-  return () => new Response(typeof body === 'string' ? body : JSON.stringify(body), { status });
-};
-
-class Site {
-  readonly clock = new ManualClock();
-  readonly log = new FakeLog();
-  readonly asked: string[] = [];
-  readonly pages = new Map<string, Answer>();
-  readonly cache: JwksCache;
-
-  constructor(options: { spec?: Partial<IssuerSpec>; url?: string } = {}) {
-    this.pages.set(DISCOVERY, json({ issuer: ISSUER, jwks_uri: JWKS }));
-    this.serve(first);
-    const { clock, log } = this;
-    const where = options.url === undefined ? {} : { url: options.url };
-    const fetch = async (url: string, init?: RequestInit): Promise<Response> => {
-      this.asked.push(url);
-      expect(init?.redirect).toBe('error');
-      const page = this.pages.get(url);
-      if (page === undefined) throw new TypeError('fetch failed', { cause: new Error('ECONNREFUSED') });
-      return page(init);
-    };
-    this.cache = new JwksCache({ name: 'main', spec: issuerSpec(options.spec), fetch, clock, log, ...where });
-  }
-
-  serve(...keys: Json[]): void {
-    this.pages.set(JWKS, json({ keys }));
-  }
-  /** Times that the keys were asked for. */
-  get reads(): number {
-    return this.asked.filter((url) => url === JWKS).length;
-  }
-  async state(kid: string | undefined, alg = 'ES256'): Promise<KeyLookup['state']> {
-    return (await this.cache.lookup(kid, alg)).state;
-  }
-}
-
 describe('reading', () => {
   test('the first lookup reads, the next ones do not', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     expect(await site.state('first')).toBe('found');
     expect(await site.state('first')).toBe('found');
     expect(site.asked).toEqual([DISCOVERY, JWKS]);
   });
 
   test('a known key is found without a promise', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     expect(site.cache.lookup('first', 'ES256')).toMatchObject({ state: 'found' });
   });
 
   test('start reads ahead; lookups that come meanwhile share that read', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     site.cache.start();
     const all = await Promise.all(Array.from({ length: 50 }, () => site.state('first')));
     expect(new Set(all)).toEqual(new Set(['found']));
@@ -87,20 +44,20 @@ describe('reading', () => {
   });
 
   test('a configured URL needs no discovery', async () => {
-    const site = new Site({ url: JWKS });
+    const site = new IssuerSite([first], { url: JWKS });
     expect(await site.state('first')).toBe('found');
     expect(site.asked).toEqual([JWKS]);
   });
 
   test('refreshes every five minutes without being asked', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     await site.clock.advance(15 * MINUTE);
     expect(site.reads).toBe(4);
   });
 
   test('a key that the issuer withdrew is refused after the next refresh', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     site.serve(second);
     await site.clock.advance(5 * MINUTE);
@@ -109,7 +66,7 @@ describe('reading', () => {
   });
 
   test('stop ends the timers and what is known stays', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     site.cache.stop();
     site.cache.stop();
@@ -120,7 +77,7 @@ describe('reading', () => {
   });
 
   test('stopped while reading: no timer is left', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     const lookup = site.state('first');
     site.cache.stop();
     await lookup;
@@ -130,7 +87,7 @@ describe('reading', () => {
 
 describe('rotation', () => {
   test('a key published a second ago is found with one read', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     site.serve(first, second);
     await site.clock.advance(SECOND);
@@ -139,7 +96,7 @@ describe('rotation', () => {
   });
 
   test('ten thousand unknown kids cause at most two reads a minute', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     const states = new Set<KeyLookup['state']>();
     for (let i = 0; i < 10_000; i++) {
@@ -152,14 +109,14 @@ describe('rotation', () => {
   });
 
   test('at the same time they share one', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     await Promise.all(Array.from({ length: 200 }, (_, i) => site.state(`no-${i}`)));
     expect(site.reads).toBe(2);
   });
 
   test('a clock set back does not close the way for new keys', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     await site.state('no');
     site.clock.set(site.clock.now() - 10 * HOUR);
@@ -170,7 +127,7 @@ describe('rotation', () => {
 
 describe('outage', () => {
   test('known keys go on for 24 hours, then the answer is unavailable; recovery is noticed within a minute', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     site.pages.clear();
     // A timer a minute for a whole day would only be slow: the wall time is moved, then some tries run.
@@ -187,7 +144,7 @@ describe('outage', () => {
   });
 
   test('an outage is one line of log, its end another', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     const page = site.pages.get(JWKS);
     site.pages.delete(JWKS);
@@ -202,7 +159,7 @@ describe('outage', () => {
   });
 
   test('pauses double from 1 s to 60 s, whatever callers do', async () => {
-    const site = new Site({ url: JWKS });
+    const site = new IssuerSite([first], { url: JWKS });
     site.pages.clear();
     const tries: number[] = [];
     const begin = site.clock.now();
@@ -217,7 +174,7 @@ describe('outage', () => {
   });
 
   test('unavailable says when to come again', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     site.pages.clear();
     await site.state('first');
     // Tries at 0, 1, 3, 7 and 15 s, the next one at 31 s.
@@ -231,7 +188,7 @@ describe('outage', () => {
   });
 
   test('a moved jwks_uri is found by asking discovery again', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     const moved = `${ISSUER}/moved`;
     site.pages.delete(JWKS);
@@ -289,7 +246,7 @@ describe('bad answers never become keys', () => {
     'an EC point off the curve': json({ keys: [{ ...first, kid: 'rsa', x: second['x'] ?? '' }] }),
   };
   test.each(Object.entries(answers))('%s', async (_name, answer) => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     site.pages.set(JWKS, answer);
     expect(await site.state('rsa', 'RS256')).not.toBe('found');
     expect(await site.state('rsa', 'ES256')).not.toBe('found');
@@ -299,7 +256,7 @@ describe('bad answers never become keys', () => {
   const NO_LIST =
     /^(status \d+|a redirect.*|not JSON|a list|keys not a list|keys twice|more than (100 keys|256 KiB))$/;
   const later = async (answer: Answer): Promise<KeyLookup['state']> => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     await site.state('first');
     site.pages.set(JWKS, answer);
     await site.clock.advance(10 * MINUTE);
@@ -315,7 +272,7 @@ describe('bad answers never become keys', () => {
   );
 
   test('a bad key beside a good one is left out, with a reason in the log, once', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     site.serve(first, key({ e: e1 }));
     await site.clock.advance(0);
     expect(await site.state('first')).toBe('found');
@@ -327,7 +284,7 @@ describe('bad answers never become keys', () => {
   });
 
   test('a body that never ends is left at 256 KiB', async () => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     let sent = 0;
     let cancelled = false;
     const endless = new ReadableStream<Uint8Array>({
@@ -352,7 +309,7 @@ describe('bad answers never become keys', () => {
       () => new Response(new ReadableStream({ pull: () => new Promise<void>(() => {}) })),
     ],
   ])('%s is given up after 5 s, and the request is aborted', async (_name, answer) => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     let signal: AbortSignal | undefined | null;
     site.pages.set(JWKS, (init) => {
       signal = init?.signal;
@@ -375,7 +332,7 @@ describe('discovery', () => {
     ['has a jwks_uri of a file', { issuer: ISSUER, jwks_uri: 'file:///etc/passwd' }],
     ['has a jwks_uri with a password', { issuer: ISSUER, jwks_uri: 'https://a:b@issuer.example/keys' }],
   ])('that %s is refused', async (_name, document) => {
-    const site = new Site();
+    const site = new IssuerSite([first]);
     site.pages.set(DISCOVERY, json(document));
     expect(await site.state('first')).toBe('unavailable');
     expect(site.asked).toEqual([DISCOVERY]);
@@ -383,7 +340,7 @@ describe('discovery', () => {
 
   test('plain http only where the issuer allows it', async () => {
     const issuer = 'http://127.0.0.1:9';
-    const site = new Site({ spec: { issuer, allowHttp: true } });
+    const site = new IssuerSite([first], { spec: { issuer, allowHttp: true } });
     site.pages.set(
       `${issuer}/.well-known/openid-configuration`,
       json({ issuer, jwks_uri: `${issuer}/keys` }),

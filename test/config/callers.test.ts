@@ -21,7 +21,7 @@ async function loaded(auth: unknown): Promise<unknown> {
 }
 async function problems(auth: unknown): Promise<string[]> {
   const lines = await folder.problemsOf(config(auth), { env: ENV });
-  return lines.map((line) => line.replace(/^config\.json:\d+:\d+ triggers\.t\.source\./, ''));
+  return lines.map((line) => line.replace(/\bconfig\.json:\d+:\d+ triggers\.t\.source\./, ''));
 }
 
 describe('who may call', () => {
@@ -197,5 +197,38 @@ describe('nobody is let in by a gap in the configuration', () => {
     ],
   ])('%j is refused', async (auth, line) => {
     expect((await problems(auth)).join('\n')).toContain(line);
+  });
+});
+
+describe('a secret that is short', () => {
+  const env = { SHORT: 'x'.repeat(15), LONG: 'x'.repeat(16), UMLAUTS: 'ü'.repeat(8), KEY };
+  const short = { env: 'SHORT' };
+  const long = { env: 'LONG' };
+  const warnings = async (auth: unknown): Promise<readonly string[]> =>
+    (await folder.load(config(auth), { env })).warnings;
+
+  it.each<[object, string]>([
+    [{ hmac: { secret: short } }, 'hmac.secret'],
+    [{ hmac: { scheme: 'slack', secrets: [long, short] } }, 'hmac.secrets[1]'],
+    [{ bearer: { token: short } }, 'bearer.token'],
+    [{ gitlab: { tokens: [short, long] } }, 'gitlab.tokens[0]'],
+    [{ basic: { user: 'u', password: short } }, 'basic.password'],
+    [{ anyOf: [{ addresses: ['::1'] }, { bearer: { token: short } }] }, 'anyOf[1].bearer.token'],
+  ])('is taken with a warning that names the place, not the secret: %j', async (auth, path) => {
+    const [line, ...more] = await warnings(auth);
+    expect(more).toEqual([]);
+    expect(line).toMatch(/\bconfig\.json:\d+:\d+ triggers\.t\.source\.auth\./);
+    expect(line).toContain(`.auth.${path}: the secret is shorter than 16 bytes`);
+    expect(line).not.toContain(env.SHORT);
+  });
+  it('is said once, in however many places it stands', async () => {
+    expect(
+      await warnings({ anyOf: [{ bearer: { token: short } }, { gitlab: { token: short } }] }),
+    ).toHaveLength(1);
+  });
+  it('16 bytes are enough, in whatever alphabet', async () => {
+    for (const ref of [long, { env: 'UMLAUTS' }])
+      expect(await warnings({ hmac: { secret: ref } })).toEqual([]);
+    expect(await warnings({ hmac: { scheme: 'standard-webhooks', secret: { env: 'KEY' } } })).toEqual([]);
   });
 });

@@ -350,7 +350,7 @@ it('is frozen all the way down', async () => {
 });
 
 it('warns of a secret file that everyone can read', async () => {
-  folder.write('open.secret', 'x');
+  folder.write('open.secret', 'x'.repeat(16));
   const source = { kind: 'webhook', auth: { hmac: { secret: { file: './open.secret' } } } };
   const config = await folder.load({ jobs: { a: JOB }, triggers: { t: { source, run: { job: 'a' } } } });
   expect(config.warnings).toEqual([

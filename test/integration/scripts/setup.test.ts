@@ -19,8 +19,8 @@ const WITHOUT_ENGINE = { build: [], schema: ['--check'] };
 const CHECKS = ['check', 'graph', 'sim'];
 /** Starts the script of `test` for each of its rows that needs an engine, and has no set-up of its own beside the tools. */
 const BY_TEST = ['test:chaos'];
-/** Takes minutes, and opens no engine: its gateways run nothing. */
-const BY_HAND = ['test:load'];
+/** Take minutes, bring their tools, and open no engine. */
+const BY_HAND = ['test:load', 'test:mutation'];
 
 function npm(script: string, args: readonly string[]) {
   const env = { ...process.env, DOCKER_HOST: 'unix:///nowhere/docker.sock' };
