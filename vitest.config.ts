@@ -11,7 +11,20 @@ const CRASH = [
   'test/triggers/files/kill.test.ts',
   'test/triggers/storage/crash.test.ts',
 ];
-const elsewhere = [...KINDS.map((kind) => `test/${kind}/**`), ...CRASH];
+/** Seconds each, by thousands of random cases, whole configurations, or programs that are started: for `npm test` too. */
+const SLOW = [
+  'test/commands/curl.test.ts',
+  'test/commands/describe-reasons.test.ts',
+  'test/commands/local-commands.test.ts',
+  'test/config/all-errors.test.ts',
+  'test/config/quick-values.test.ts',
+  'test/http/page-hostile.test.ts',
+  'test/notify/crash-places.test.ts',
+  'test/secrets/secret-store.test.ts',
+  'test/stores/sqlite/commit-queue.test.ts',
+  'test/triggers/files/plain-glob.test.ts',
+];
+const elsewhere = [...KINDS.map((kind) => `test/${kind}/**`), ...CRASH, ...SLOW];
 
 /**
  * Real containers: one file at a time, and only when the fast tests are through, so that no test's deadline pays for
@@ -46,6 +59,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...shared } },
       { extends: true, test: { name: 'crash', include: CRASH, testTimeout: 60_000, ...shared } },
+      { extends: true, test: { name: 'slow', include: SLOW, testTimeout: 20_000, ...shared } },
       { extends: true, test: { name: 'sim', ...seeds, testTimeout: 60_000 } },
       // Needs an engine: `npm test` brings one.
       {

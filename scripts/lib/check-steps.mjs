@@ -26,7 +26,8 @@ export const STEPS = [
     'tests',
     'vitest/vitest.mjs',
     'run',
-    // The simulator's 200 seeds and the crashes at every step are `npm test`'s: they alone would take most of the minute.
+    // The simulator's 200 seeds, the crashes at every step and what takes seconds are `npm test`'s: they alone would take
+    // most of the minute.
     ...['unit', 'contract'].flatMap((name) => ['--project', name]),
     // Left to itself it keeps a core free for whoever looks on.
     '--maxWorkers=100%',

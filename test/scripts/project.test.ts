@@ -39,12 +39,13 @@ it('TypeScript is strict, and imports name the files that are there', () => {
   expect(off).toEqual([]);
 });
 
-it('there are the projects unit, contract, crash, sim, integration and e2e, and no test is tried twice', () => {
+it('there are the projects unit, contract, crash, slow, sim, integration and e2e, and no test is tried twice', () => {
   const { test } = config as { test: { retry: number; projects: { test: { name: string } }[] } };
   expect(test.projects.map((project) => project.test.name)).toEqual([
     'unit',
     'contract',
     'crash',
+    'slow',
     'sim',
     'integration',
     'e2e',
