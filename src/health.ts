@@ -7,10 +7,11 @@ import type { WriteWatch } from './core/write-watch.ts';
 /** A disk that has room again is to be told of within seconds, though nothing comes in that would be written. */
 const PROBE_MS = 1_000;
 
-export type Part = 'database' | 'logs';
+export type Part = 'database' | 'logs' | 'bodies';
 const WORDS: Readonly<Record<Part, string>> = {
   database: 'The database takes writes again.',
   logs: 'The logs can be written again.',
+  bodies: 'Bodies of calls can be written to files again.',
 };
 
 export interface HealthOptions {

@@ -15,6 +15,7 @@ export interface CurlParams {
 interface WebhookSource {
   readonly kind: 'webhook';
   readonly auth: AuthSpec;
+  readonly body?: 'file';
 }
 
 /** What a call needs beside its address and body: lines before it, each ending in a shell variable or a remark, and options of curl. */
@@ -38,13 +39,18 @@ export function curlText({ trigger, url, source }: CurlParams): string {
     });
   }
   const { before, options } = credentialsOf(source.auth);
+  const file = source.body === 'file';
   const call = [
     `curl -sS -X POST ${quoted(`${url}/hooks/${trigger}`)}`,
-    "-H 'content-type: application/json'",
+    `-H 'content-type: ${file ? 'application/octet-stream' : 'application/json'}'`,
     ...options,
-    '--data-binary "$body"',
+    // `--data-binary @` would take the whole file into memory first.
+    file ? '-T "$file"' : '--data-binary "$body"',
   ];
-  return [`body='{"hello":"world"}'`, ...before, call.join(' \\\n  ')].join('\n');
+  const what = file
+    ? ['# file: what is sent, of any type.', 'file=./video.mp4']
+    : [`body='{"hello":"world"}'`];
+  return [...what, ...before, call.join(' \\\n  ')].join('\n');
 }
 
 function isWebhook(source: unknown): source is WebhookSource {

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import type { RequestInfo } from '../core/source.ts';
 import { inNetworks, parseNetworks } from '../lib/addresses.ts';
 import type { Networks } from '../lib/addresses.ts';
+import type { Caller } from './permissions.ts';
 
 /** A proxy adds one; longer lists are somebody's invention. */
 const MAX_HOPS = 32;
@@ -16,7 +16,7 @@ export class ClientAddresses {
   #networks: Networks = [];
 
   /** `trusted`: as in the settings of the moment. */
-  seen(info: RequestInfo, request: Request, trusted: readonly string[]): RequestInfo {
+  seen(info: Caller, request: Request, trusted: readonly string[]): Caller {
     // The Fetch standard has no TRACE: the first look at its headers would throw.
     if (trusted.length === 0 || request.method === 'TRACE') return info;
     if (this.#trusted !== trusted) {
@@ -25,7 +25,7 @@ export class ClientAddresses {
     }
     const peerAddress = info.remoteAddress;
     if (!inNetworks(peerAddress, this.#networks)) return info;
-    return { remoteAddress: this.#nearestStranger(peerAddress, request.headers), peerAddress };
+    return { ...info, remoteAddress: this.#nearestStranger(peerAddress, request.headers), peerAddress };
   }
 
   /** The nearest address that is no proxy's; where there is none, or nothing readable, the last one that is known. */

@@ -8,11 +8,11 @@ import { TappetError } from '../core/errors.ts';
 import type { Clock } from '../core/clock.ts';
 import type { App } from './app.ts';
 import { problemResponse } from './problem.ts';
+import { SlowBodies } from './slow-bodies.ts';
 
-/** Against senders that hold a connection by being slow; node's own defaults are 60 s and 300 s. */
+/** Against senders that hold a connection by being slow; node's own default is 60 s. Of bodies: `slow-bodies.ts`. */
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-/** How often node looks for those; with its default of 30 s the limits above would mean 40 s and 60 s. */
+/** How often node looks for those; with its default of 30 s the limit above would mean 40 s. */
 const CHECK_INTERVAL_MS = 2_000;
 /**
  * Longer than senders keep an idle connection (Go's programs, MinIO among them: 90 s), so that they end it. Where we did,
@@ -53,24 +53,23 @@ export interface RunningServer {
 export async function listen(params: ListenParams): Promise<RunningServer> {
   const { app, host } = params;
   let closing = false;
+  const bodies = new SlowBodies(params.clock);
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: 0,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
-    requestListener(app, () => closing),
+    requestListener(app, bodies, () => closing),
   );
   server.maxHeadersCount = MAX_HEADERS;
   server.maxConnections = MAX_CONNECTIONS;
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+  server.on('connection', (socket: Socket) => bodies.add(socket));
+  server.on('close', () => bodies.stop());
   await bind(server, host, params.port);
+  bodies.start();
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : params.port;
   let closed: Promise<void> | undefined;
@@ -78,15 +77,17 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
     close: () =>
-      (closed ??= close({ server, app, clock: params.clock, sockets, onLast: () => (closing = true) })),
+      (closed ??= close({ server, app, clock: params.clock, bodies, onLast: () => (closing = true) })),
   };
 }
 
-function requestListener(app: App, closing: () => boolean): RequestListener {
+function requestListener(app: App, bodies: SlowBodies, closing: () => boolean): RequestListener {
   const listener = getRequestListener(
     (request, env) => {
       const { incoming } = env as HttpBindings;
-      return app.fetch(request, { remoteAddress: incoming.socket.remoteAddress ?? '' });
+      const transfer = bodies.of(incoming.socket);
+      const remoteAddress = incoming.socket.remoteAddress ?? '';
+      return app.fetch(request, transfer === undefined ? { remoteAddress } : { remoteAddress, transfer });
     },
     // What never became a request: a bad Host header, a path that is none.
     {
@@ -96,6 +97,7 @@ function requestListener(app: App, closing: () => boolean): RequestListener {
   );
   // Settles after the answer; whatever goes wrong has become one.
   return (incoming, outgoing) => {
+    bodies.of(incoming.socket)?.begin(incoming, outgoing);
     if (closing()) outgoing.setHeader('connection', 'close');
     void listener(incoming, outgoing);
   };
@@ -126,7 +128,7 @@ interface Closing {
   readonly app: App;
   readonly clock: Clock;
   /** Every connection there is. */
-  readonly sockets: ReadonlySet<Socket>;
+  readonly bodies: Pick<SlowBodies, 'sockets'>;
   /** From now on each answer is the last of its connection. */
   readonly onLast: () => void;
 }
@@ -136,7 +138,7 @@ interface Closing {
  * connections closed, as they become idle → closed. Nothing that a caller has sent meets a closed door: neither in a
  * connection that waits to be accepted, nor in one that is kept open.
  */
-async function close({ server, app, clock, sockets, onLast }: Closing): Promise<void> {
+async function close({ server, app, clock, bodies, onLast }: Closing): Promise<void> {
   const end = clock.now() + CLOSE_GRACE_MS;
   app.close();
   await allAccepted(server, clock);
@@ -158,7 +160,7 @@ async function close({ server, app, clock, sockets, onLast }: Closing): Promise<
       setImmediate(() => {
         server.closeIdleConnections();
         // Node counts as busy who has not said a word yet.
-        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+        for (const socket of bodies.sockets) if (socket.bytesRead === 0) socket.destroy();
       });
       cancelTick = clock.setTimer(CLOSE_POLL_MS, tick);
     };

@@ -1,0 +1,222 @@
+import { lstat, mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Bodies, BodyLimits, BodyReader, PinnedBody, ReceivedBody } from '../core/bodies.ts';
+import type { Clock } from '../core/clock.ts';
+import { isTappetError, TappetError } from '../core/errors.ts';
+import type { LocalFile } from '../core/local-files.ts';
+import type { WriteWatch } from '../core/write-watch.ts';
+import { SystemFiles } from '../lib/local-files.ts';
+import { formatNanos } from '../lib/nanos.ts';
+import { hasCode, syncFolder } from '../lib/sync-folder.ts';
+import { bodyUnavailable, tooLarge } from './body-errors.ts';
+import { PART, writeBody } from './write-body.ts';
+
+/** Each has a file open, and a piece of it in memory. */
+const MAX_AT_ONCE = 64;
+/**
+ * A file that no event has, and that nobody has touched for so long, was left behind: what moves is written to at least
+ * each 30 s, and what is whole has its event within seconds. Another gateway on the same folder may be at it, so a
+ * file is not judged by this process alone.
+ */
+export const ORPHAN_MS = 10 * 60_000;
+/** Left free for everything else that the data folder is for: of a small disk a twentieth. */
+const RESERVE_BYTES = 256 * 1024 * 1024;
+const RESERVE_PART = 0.05;
+const OURS = /^([0-9A-Za-z-]{1,64})(\.part)?$/;
+
+export interface BodyFilesOptions {
+  /** `<data>/bodies` */
+  readonly dir: string;
+  readonly clock: Clock;
+  readonly watch?: WriteWatch;
+  /** In place of the system's, for tests. */
+  readonly disk?: Disk;
+}
+export interface Disk {
+  /** Bytes that may be written yet, and all that there are. */
+  space(dir: string): Promise<{ readonly free: number; readonly all: number }>;
+}
+
+export interface SweepParams {
+  /** Whether an event of this uid is stored. */
+  hasEvent(uid: string): Promise<boolean>;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Bodies of calls as files in a folder of their own, each named by the uid of its event. There is no other record of
+ * them: a body lives exactly as long as the event of its name, so that nothing can point to the wrong one.
+ *
+ * | state   | on disk      | goes on                                                                              |
+ * |---------|--------------|--------------------------------------------------------------------------------------|
+ * | none    | –            | → writing: `receive`                                                                 |
+ * | writing | `<uid>.part` | → whole: all of it is there and synced; → none: broke off, too large, the disk fails |
+ * | whole   | `<uid>`      | → kept: its event is committed; → none: refused, or a duplicate                      |
+ * | kept    | `<uid>`      | → none: by a sweep, after its event was pruned                                       |
+ *
+ * | a crash                             | leaves                     | then                                              |
+ * |-------------------------------------|----------------------------|---------------------------------------------------|
+ * | before the file is made             | nothing                    | the sender sends again                            |
+ * | in the middle, or before the rename | `<uid>.part`               | a sweep removes it; the sender sends again        |
+ * | after the rename, before the commit | `<uid>` without an event   | the same                                          |
+ * | after the commit, before the answer | event and file             | sent again: a duplicate, whose own file is removed |
+ * | after a duplicate was found         | its `<uid>`, without event | a sweep removes it                                |
+ * | rows of an event pruned, file not   | `<uid>` without an event   | a sweep removes it                                |
+ *
+ * So an event that was acknowledged has its whole body: the file is synced before the event is asked to be stored.
+ */
+export class BodyFiles implements Bodies, BodyReader {
+  readonly #options: BodyFilesOptions;
+  readonly #disk: Disk;
+  readonly #files = new SystemFiles();
+  /** Writing, or whole and not yet kept or dropped, by this process. */
+  readonly #held = new Set<string>();
+  #writing = 0;
+
+  constructor(options: BodyFilesOptions) {
+    this.#options = options;
+    this.#disk = options.disk ?? { space: spaceOf };
+  }
+
+  async receive(
+    uid: string,
+    source: ReadableStream<Uint8Array> | null,
+    { maxBytes, announcedBytes }: BodyLimits,
+  ): Promise<ReceivedBody> {
+    if ((announcedBytes ?? 0) > maxBytes) throw tooLarge(maxBytes);
+    if (this.#writing >= MAX_AT_ONCE) throw busy();
+    this.#writing += 1;
+    this.#held.add(uid);
+    try {
+      await this.#makeFolder();
+      await this.#requireRoom(announcedBytes ?? 0);
+      const written = await writeBody({
+        path: this.#path(uid),
+        source,
+        maxBytes,
+        clock: this.#options.clock,
+        requireRoom: () => this.#requireRoom(0),
+      });
+      this.#options.watch?.worked();
+      return {
+        ...written,
+        keep: () => void this.#held.delete(uid),
+        drop: () => this.#drop(uid),
+      };
+    } catch (error) {
+      await this.#drop(uid);
+      throw this.#told(error);
+    } finally {
+      this.#writing -= 1;
+    }
+  }
+
+  async openBody({ event, size }: PinnedBody): Promise<LocalFile | 'gone' | 'changed'> {
+    // A name from a stored row: it is put into a path.
+    if (!OURS.test(event)) return 'gone';
+    const path = this.#path(event);
+    try {
+      const stat = await lstat(path, { bigint: true });
+      if (stat.size !== BigInt(size)) return 'changed';
+      return await this.#files.open({
+        path,
+        ino: stat.ino.toString(),
+        size,
+        mtime: formatNanos(stat.mtimeNs),
+      });
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return 'gone';
+      throw error;
+    }
+  }
+
+  /** Removes what no event has, and gives how many files that were. Errors: the system's own, those of `hasEvent`. */
+  async sweep(params: SweepParams): Promise<number> {
+    let removed = 0;
+    for (const name of await this.#names()) {
+      if (params.signal?.aborted === true) break;
+      if (!(await this.#isOrphan(name, params))) continue;
+      await rm(join(this.#options.dir, name), { force: true });
+      removed += 1;
+    }
+    return removed;
+  }
+
+  /** Tries to write. Errors: STORE_UNAVAILABLE. */
+  async probe(): Promise<void> {
+    const path = join(this.#options.dir, '.probe');
+    try {
+      await this.#makeFolder();
+      await this.#requireRoom(0);
+      await writeFile(path, new Uint8Array(1), { mode: 0o600 });
+      await rm(path, { force: true });
+    } catch (error) {
+      throw bodyUnavailable(error);
+    }
+  }
+
+  async #isOrphan(name: string, params: SweepParams): Promise<boolean> {
+    const [, uid, part] = OURS.exec(name) ?? [];
+    // Anything else is somebody's file.
+    if (uid === undefined || this.#held.has(uid)) return false;
+    const stat = await lstat(join(this.#options.dir, name)).catch(passMissing);
+    if (stat?.isFile() !== true || this.#options.clock.now() - stat.mtimeMs < ORPHAN_MS) return false;
+    return part !== undefined || !(await params.hasEvent(uid));
+  }
+
+  async #names(): Promise<string[]> {
+    return (await readdir(this.#options.dir).catch(passMissing)) ?? [];
+  }
+
+  async #drop(uid: string): Promise<void> {
+    const path = this.#path(uid);
+    try {
+      await rm(path + PART, { force: true });
+      await rm(path, { force: true });
+    } catch {
+      // A sweep finds it: there is no event of this name.
+    }
+    this.#held.delete(uid);
+  }
+
+  async #makeFolder(): Promise<void> {
+    const { dir } = this.#options;
+    const first = await mkdir(dir, { recursive: true, mode: 0o700 });
+    if (first !== undefined) await syncFolder(dirname(first));
+  }
+
+  async #requireRoom(bytes: number): Promise<void> {
+    const { free, all } = await this.#disk.space(this.#options.dir);
+    if (free - bytes >= Math.min(RESERVE_BYTES, all * RESERVE_PART)) return;
+    throw bodyUnavailable(new Error('the disk of the data folder has too little room left'));
+  }
+
+  /** What the disk did is told to whoever watches it; all else is between the sender and us. */
+  #told(error: unknown): unknown {
+    if (isTappetError(error) && error.code !== 'STORE_UNAVAILABLE') return error;
+    const told = isTappetError(error) ? error : bodyUnavailable(error);
+    this.#options.watch?.failed(told);
+    return told;
+  }
+
+  #path(uid: string): string {
+    return join(this.#options.dir, uid);
+  }
+}
+
+async function spaceOf(dir: string): Promise<{ free: number; all: number }> {
+  const { bavail, blocks, bsize } = await statfs(dir);
+  return { free: bavail * bsize, all: blocks * bsize };
+}
+
+function passMissing(error: unknown): undefined {
+  if (!hasCode(error, 'ENOENT')) throw error;
+  return undefined;
+}
+
+const busy = (): TappetError =>
+  new TappetError(
+    'STORE_UNAVAILABLE',
+    `More than ${MAX_AT_ONCE} bodies are being written to files. Send the same again later.`,
+    { retryAfter: 5 },
+  );

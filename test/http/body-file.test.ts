@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { bearerVerifier } from '../../src/auth/shared-secret.ts';
+import { BodyFiles } from '../../src/bodies/body-files.ts';
+import { SecretValue } from '../../src/core/secrets.ts';
+import { listen } from '../../src/http/server.ts';
+import type { RunningServer } from '../../src/http/server.ts';
+import { SystemClock } from '../../src/lib/system-clock.ts';
+import { createWebhookSource } from '../../triggers/webhook/source.ts';
+import { createTestApp } from '../support/http-fakes.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { Context } from '../support/webhook-context.ts';
+
+/** `server.maxBody` of the test's app. */
+const LIMIT = 4096;
+const MIB = 1024 * 1024;
+const TOKEN = 'a'.repeat(32);
+let server: RunningServer | undefined;
+afterEach(() => server?.close());
+
+async function start() {
+  const context = new Context(bearerVerifier(new SecretValue(TOKEN)));
+  const dir = join(tempFolder(), 'bodies');
+  context.bodies = new BodyFiles({ dir, clock: new SystemClock() });
+  const auth = { bearer: { token: { env: 'T' } } };
+  const source = createWebhookSource({
+    name: 'call',
+    spec: { kind: 'webhook', auth, bodyFile: { maxBytes: 8 * MIB } },
+  });
+  await source.start(context);
+  const hooks = {
+    handle: async (name: string, call: Request, info: { remoteAddress: string }) =>
+      name === 'call' ? source.handle?.(call, info) : undefined,
+    receive: (name: string, call: Request, info: { remoteAddress: string }) =>
+      name === 'call' ? source.receive?.(call, info) : undefined,
+  };
+  const { app } = createTestApp({ hooks });
+  server = await listen({ app, host: '127.0.0.1', port: 0, clock: new SystemClock() });
+  return { port: server.port, context, dir };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: string;
+}
+interface Sent {
+  readonly trigger?: string;
+  readonly token?: string;
+  readonly bytes: number;
+  readonly chunked?: boolean;
+}
+function post(
+  port: number,
+  { trigger = 'call', token = TOKEN, bytes, chunked = false }: Sent,
+): Promise<Answer> {
+  const length = chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': bytes };
+  return new Promise((resolve, reject) => {
+    const sent = request({
+      port,
+      path: `/hooks/${trigger}`,
+      method: 'POST',
+      headers: { 'content-type': 'text/plain', authorization: `Bearer ${token}`, ...length },
+    });
+    // An answer may come while the rest of the body is still on its way, which is then not read.
+    sent.on('response', (response) => {
+      let body = '';
+      response.on('data', (part) => (body += String(part)));
+      response.on('error', () => undefined);
+      const { date: _date, ...headers } = response.headers;
+      response.on('close', () => resolve({ status: response.statusCode ?? 0, headers, body }));
+    });
+    sent.on('error', reject);
+    sent.end(Buffer.alloc(bytes, 'x'));
+  });
+}
+
+test.each([false, true])(
+  'a known caller may send far more than server.maxBody; chunked: %s',
+  async (chunked) => {
+    const { port, context, dir } = await start();
+    expect(await post(port, { bytes: 8 * MIB, chunked })).toMatchObject({ status: 202 });
+    expect(context.events[0]?.event.data).toMatchObject({ body: { size: 8 * MIB, type: 'text/plain' } });
+    const [name = ''] = readdirSync(dir);
+    expect(statSync(join(dir, name)).size).toBe(8 * MIB);
+    expect(await post(port, { bytes: 8 * MIB + 1, chunked })).toMatchObject({
+      status: 413,
+      headers: { connection: 'close' },
+    });
+    expect(readdirSync(dir)).toEqual([name]);
+  },
+);
+
+test.each([
+  ['a small body', LIMIT, false],
+  ['a small body without a length', LIMIT, true],
+  ['more than server.maxBody', LIMIT + 1, false],
+  ['more than server.maxBody without a length', LIMIT + 1, true],
+])('a stranger cannot tell such a trigger from none: %s', async (_name, bytes, chunked) => {
+  const { port, dir } = await start();
+  const stranger = await post(port, { token: 'b'.repeat(32), bytes, chunked });
+  expect(stranger).toEqual(await post(port, { trigger: 'nothing', bytes, chunked }));
+  expect(stranger.status).toBe(bytes > LIMIT ? 413 : 401);
+  expect(() => readdirSync(dir)).toThrow('ENOENT');
+});
+
+test('a sender that goes away in the middle leaves no file', async () => {
+  const { port, context, dir } = await start();
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  const head = `POST /hooks/call HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Length: ${MIB}\r\n\r\n`;
+  socket.write(head + 'x'.repeat(MIB / 2));
+  const names = (): string[] => {
+    try {
+      return readdirSync(dir);
+    } catch {
+      return [];
+    }
+  };
+  await expect.poll(names, { timeout: 5_000 }).toEqual([expect.stringMatching(/\.part$/)]);
+  socket.destroy();
+  await expect.poll(names, { timeout: 5_000 }).toEqual([]);
+  expect(context.events).toEqual([]);
+});
