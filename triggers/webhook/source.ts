@@ -158,6 +158,9 @@ class WebhookSource implements Source {
     if (request.method !== 'POST') {
       return problemResponse(reject(405, 'Send the event with POST.'), { allow: 'POST' });
     }
+    // Let in now and not a moment ago, when the body could still have become a file: it is none for the data of an event.
+    if (this.receive !== undefined)
+      return unavailable('The body could not be kept as a file. Send it again.', 1);
     const wait = this.#waitForTurn(context);
     if (wait > 0) return tooMany('This trigger is called more often than its rateLimit says.', wait);
     const call = await this.#intake.read({

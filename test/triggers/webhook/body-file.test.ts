@@ -254,6 +254,15 @@ describe('what comes to no event', () => {
   });
 });
 
+test('a body that was read meanwhile is never the data of an event: its sender is to send it again', async () => {
+  const { context, source } = await rig();
+  const init = { method: 'POST', headers: { authorization: 'Bearer t' }, body: '{"body":{"size":1}}' };
+  const request = new Request('http://127.0.0.1/hooks/call', init);
+  const response = await source.handle?.(request, { remoteAddress: '192.0.2.1' });
+  expect(response?.status).toBe(503);
+  expect(context.events).toEqual([]);
+});
+
 test('a trigger without files takes none, and one with files does not start without a place for them', async () => {
   const plain = createWebhookSource({ name: 'call', spec: { kind: 'webhook', auth: 'none' } });
   expect('receive' in plain && plain.receive !== undefined).toBe(false);
