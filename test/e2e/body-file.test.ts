@@ -60,7 +60,7 @@ async function curl(url: string, file: string, key: string): Promise<{ status: n
   return { status: Number(status), body: JSON.parse(body) as JsonObject };
 }
 
-describe('a body of 64 MiB', () => {
+describe('a body of 64 MiB', { timeout: 120_000 }, () => {
   it('is in the container byte for byte, once, however often it is sent', async () => {
     const tappet = start('sum', TEST_IMAGE, await engineHost());
     await tappet.start();
@@ -128,7 +128,7 @@ function pour(
 const memory = (pid: number, what: 'VmRSS' | 'VmHWM'): number =>
   Number(new RegExp(`${what}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 
-describe('without an engine', () => {
+describe('without an engine', { timeout: 120_000 }, () => {
   it('a body of 300 MiB costs the gateway no memory to speak of', async () => {
     const tappet = start('memory', 'nothing:1', 'unix:///nowhere/docker.sock');
     await tappet.start();
