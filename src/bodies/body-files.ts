@@ -1,6 +1,6 @@
 import { lstat, mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Bodies, BodyLimits, BodyReader, PinnedBody, ReceivedBody } from '../core/bodies.ts';
+import type { Bodies, BodyLimits, BodyReader, BodySource, PinnedBody, ReceivedBody } from '../core/bodies.ts';
 import type { Clock } from '../core/clock.ts';
 import { isTappetError, TappetError } from '../core/errors.ts';
 import type { LocalFile } from '../core/local-files.ts';
@@ -8,7 +8,7 @@ import type { WriteWatch } from '../core/write-watch.ts';
 import { SystemFiles } from '../lib/local-files.ts';
 import { formatNanos } from '../lib/nanos.ts';
 import { hasCode, syncFolder } from '../lib/sync-folder.ts';
-import { bodyUnavailable, tooLarge } from './body-errors.ts';
+import { bodyUnavailable, brokenOff, tooLarge } from './body-errors.ts';
 import { PART, writeBody } from './write-body.ts';
 
 /** Each has a file open, and a piece of it in memory. */
@@ -80,7 +80,7 @@ export class BodyFiles implements Bodies, BodyReader {
 
   async receive(
     uid: string,
-    source: ReadableStream<Uint8Array> | null,
+    source: BodySource,
     { maxBytes, announcedBytes }: BodyLimits,
   ): Promise<ReceivedBody> {
     if ((announcedBytes ?? 0) > maxBytes) throw tooLarge(maxBytes);
@@ -97,6 +97,9 @@ export class BodyFiles implements Bodies, BodyReader {
         clock: this.#options.clock,
         requireRoom: () => this.#requireRoom(0),
       });
+      // Of a sender that went away before it was asked for its body, node makes an empty one.
+      if (announcedBytes !== undefined && written.size !== announcedBytes)
+        throw brokenOff(new Error(`${written.size} of ${announcedBytes} bytes came`));
       this.#options.watch?.worked();
       return {
         ...written,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { open, rename } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { BodySource } from '../core/bodies.ts';
 import type { Clock } from '../core/clock.ts';
 import { syncFolder } from '../lib/sync-folder.ts';
 import { brokenOff, tooLarge } from './body-errors.ts';
@@ -17,7 +18,7 @@ const SYNC_BYTES = 32 * 1024 * 1024;
 export interface WriteBodyParams {
   /** Of the whole file. */
   readonly path: string;
-  readonly source: ReadableStream<Uint8Array> | null;
+  readonly source: BodySource;
   readonly maxBytes: number;
   readonly clock: Clock;
   /** Errors: there is too little. */
@@ -55,7 +56,7 @@ async function copy(
   const hash = createHash('sha256');
   let size = 0;
   let unsynced = 0;
-  for await (const chunk of piecesOf(source)) {
+  for await (const chunk of piecesOf(source.body)) {
     size += chunk.byteLength;
     if (size > maxBytes) throw tooLarge(maxBytes);
     hash.update(chunk);

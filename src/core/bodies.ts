@@ -5,9 +5,15 @@ export interface Bodies {
   /**
    * Writes all that `source` gives; resolves when the disk has it, as a whole. Memory does not grow with it.
    * Errors, with nothing of it left: PAYLOAD_TOO_LARGE as soon as `maxBytes` are passed or announced, INVALID_ARGUMENT
-   * where it breaks off, STORE_UNAVAILABLE where the disk is full or fails, or too many are on their way.
+   * where it breaks off or is not as long as announced, STORE_UNAVAILABLE where the disk is full or fails, or too many
+   * are on their way. The message and the fix of each may be told to whoever sent it.
    */
-  receive(uid: string, source: ReadableStream<Uint8Array> | null, limits: BodyLimits): Promise<ReceivedBody>;
+  receive(uid: string, source: BodySource, limits: BodyLimits): Promise<ReceivedBody>;
+}
+
+/** A request, say. Its `body` is not looked at before there is a place for it: the first look makes its sender send. */
+export interface BodySource {
+  readonly body: ReadableStream<Uint8Array> | null;
 }
 
 export interface BodyLimits {

@@ -19,6 +19,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 const MIB = 1024 * 1024;
 const UID = '01900000-0000-7000-8000-000000000001';
 const ANY = { maxBytes: 64 * MIB, announcedBytes: undefined };
+const NONE = { body: null };
 const ROOMY: Disk = { space: async () => ({ free: 1e12, all: 1e12 }) };
 
 /** `dir` is not made yet. `heard`: what the watch was told. */
@@ -67,7 +68,7 @@ describe('a body', () => {
     const { bodies, dir, heard } = rig();
     const pieces = [randomBytes(100_000), randomBytes(1), randomBytes(3 * MIB)];
     const all = Buffer.concat(pieces);
-    const body = await bodies.receive(UID, source(...pieces).stream, ANY);
+    const body = await bodies.receive(UID, { body: source(...pieces).stream }, ANY);
     expect(body).toMatchObject({
       size: all.length,
       sha256: createHash('sha256').update(all).digest('hex'),
@@ -84,7 +85,7 @@ describe('a body', () => {
   ])('may be empty: %s', async (_name, stream) => {
     const { bodies, dir } = rig();
     const empty = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
-    expect(await bodies.receive(UID, stream, ANY)).toMatchObject({ size: 0, sha256: empty });
+    expect(await bodies.receive(UID, { body: stream }, ANY)).toMatchObject({ size: 0, sha256: empty });
     expect(statSync(join(dir, UID)).size).toBe(0);
   });
 
@@ -92,7 +93,7 @@ describe('a body', () => {
     const { bodies, dir } = rig();
     const { stream } = source(text('x'));
     const limits = { maxBytes: 10 * MIB, announcedBytes: 10 * MIB + 1 };
-    await expect(bodies.receive(UID, stream, limits)).rejects.toThrow(/larger than 10Mi/);
+    await expect(bodies.receive(UID, { body: stream }, limits)).rejects.toThrow(/larger than 10Mi/);
     expect(stream.locked).toBe(false);
     expect(() => readdirSync(dir)).toThrow('ENOENT');
   });
@@ -100,7 +101,7 @@ describe('a body', () => {
   it('that grows larger than the limit is read no further, and nothing of it stays', async () => {
     const { bodies, names, heard } = rig();
     const { stream, cancelled } = source(text('12345'), text('6'), 'never');
-    const received = bodies.receive(UID, stream, { maxBytes: 5, announcedBytes: undefined });
+    const received = bodies.receive(UID, { body: stream }, { maxBytes: 5, announcedBytes: undefined });
     await expect(received).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
     expect(cancelled()).toBe(true);
     expect(names()).toEqual([]);
@@ -110,12 +111,14 @@ describe('a body', () => {
   it('may be exactly as large as the limit', async () => {
     const { bodies } = rig();
     const limits = { maxBytes: 5, announcedBytes: 5 };
-    expect(await bodies.receive(UID, source(text('12345')).stream, limits)).toMatchObject({ size: 5 });
+    expect(await bodies.receive(UID, { body: source(text('12345')).stream }, limits)).toMatchObject({
+      size: 5,
+    });
   });
 
   it('that breaks off leaves nothing', async () => {
     const { bodies, names, heard } = rig();
-    const received = bodies.receive(UID, source(text('123'), new Error('aborted')).stream, ANY);
+    const received = bodies.receive(UID, { body: source(text('123'), new Error('aborted')).stream }, ANY);
     await expect(received).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect(names()).toEqual([]);
     expect(heard).toEqual([]);
@@ -126,7 +129,7 @@ describe('a body', () => {
     mkdirSync(join(dir, UID), { recursive: true });
     writeFileSync(join(dir, UID, 'in-the-way'), '');
     const { stream } = source(text('x'));
-    await expect(bodies.receive(UID, stream, ANY)).rejects.toMatchObject({
+    await expect(bodies.receive(UID, { body: stream }, ANY)).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
       fields: { retryAfter: 30 },
     });
@@ -142,7 +145,7 @@ describe('a disk with little room', () => {
   ])('takes nothing: %s', async (_name, free, announcedBytes) => {
     const { bodies, names, heard } = rig({ space: async () => ({ free, all: 1e12 }) });
     const { stream } = source(text('x'));
-    const received = bodies.receive(UID, stream, { maxBytes: 1e12, announcedBytes });
+    const received = bodies.receive(UID, { body: stream }, { maxBytes: 1e12, announcedBytes });
     await expect(received).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(stream.locked).toBe(false);
     expect(names()).toEqual([]);
@@ -151,8 +154,8 @@ describe('a disk with little room', () => {
 
   it('keeps a twentieth of itself free where it is small', async () => {
     const small = (free: number): Disk => ({ space: async () => ({ free, all: 100 * MIB }) });
-    await rig(small(5 * MIB)).bodies.receive(UID, null, ANY);
-    await expect(rig(small(5 * MIB - 1)).bodies.receive(UID, null, ANY)).rejects.toThrow(/too little room/);
+    await rig(small(5 * MIB)).bodies.receive(UID, NONE, ANY);
+    await expect(rig(small(5 * MIB - 1)).bodies.receive(UID, NONE, ANY)).rejects.toThrow(/too little room/);
   });
 
   it('is looked at while a body comes in', async () => {
@@ -166,7 +169,9 @@ describe('a disk with little room', () => {
     const { bodies, names } = rig(disk);
     const pieces = Array.from({ length: 8 }, () => Buffer.alloc(8 * MIB));
     const { stream } = source(...pieces, 'never');
-    await expect(bodies.receive(UID, stream, { ...ANY, maxBytes: 1e12 })).rejects.toThrow(/too little room/);
+    await expect(bodies.receive(UID, { body: stream }, { ...ANY, maxBytes: 1e12 })).rejects.toThrow(
+      /too little room/,
+    );
     expect(names()).toEqual([]);
   });
 
@@ -185,10 +190,10 @@ it('at most 64 bodies come in at a time, and then others again', async () => {
   const all = Array.from({ length: 64 }, (_, i) => {
     const { stream } = source(text('x'), 'never');
     // Never ends: this test waits for none of them.
-    void bodies.receive(`u-${i}`, stream, ANY).catch(() => undefined);
+    void bodies.receive(`u-${i}`, { body: stream }, ANY).catch(() => undefined);
   });
   expect(all).toHaveLength(64);
-  await expect(bodies.receive(UID, null, ANY)).rejects.toMatchObject({ fields: { retryAfter: 5 } });
+  await expect(bodies.receive(UID, NONE, ANY)).rejects.toMatchObject({ fields: { retryAfter: 5 } });
 });
 
 describe('reading', () => {
@@ -201,7 +206,7 @@ describe('reading', () => {
 
   it('gives the same bytes, as often as it is asked', async () => {
     const { bodies } = rig();
-    (await bodies.receive(UID, source(text('abc'), text('def')).stream, ANY)).keep();
+    (await bodies.receive(UID, { body: source(text('abc'), text('def')).stream }, ANY)).keep();
     for (let i = 0; i < 2; i++)
       expect(await bytesOf(await bodies.openBody({ event: UID, size: 6 }))).toBe('abcdef');
   });
@@ -209,7 +214,7 @@ describe('reading', () => {
   it('tells what is gone, of another size, or no file of this folder', async () => {
     const { bodies, dir } = rig();
     expect(await bodies.openBody({ event: UID, size: 6 })).toBe('gone');
-    (await bodies.receive(UID, source(text('abc')).stream, ANY)).keep();
+    (await bodies.receive(UID, { body: source(text('abc')).stream }, ANY)).keep();
     expect(await bodies.openBody({ event: UID, size: 6 })).toBe('changed');
     writeFileSync(join(dir, '../other'), 'abc');
     expect(await bodies.openBody({ event: '../other', size: 3 })).toBe('gone');
@@ -226,7 +231,7 @@ describe('a sweep', () => {
 
   it('removes what no event has after ten minutes, and never what one has', async () => {
     const { bodies, dir, clock, names, next } = rig();
-    for (const uid of ['a', 'b']) (await bodies.receive(uid, source(text(uid)).stream, ANY)).keep();
+    for (const uid of ['a', 'b']) (await bodies.receive(uid, { body: source(text(uid)).stream }, ANY)).keep();
     writeFileSync(join(dir, 'c.part'), 'half');
     const hasEvent = async (uid: string) => uid === 'a' || uid === 'c';
     expect(await next().sweep({ hasEvent })).toBe(0);
@@ -241,8 +246,8 @@ describe('a sweep', () => {
   it('leaves alone what this process still writes, or has not yet given to its event', async () => {
     const { bodies, dir, clock, names } = rig();
     const { stream } = source(text('x'), 'never');
-    void bodies.receive('a', stream, ANY).catch(() => undefined);
-    const body = await bodies.receive('b', source(text('y')).stream, ANY);
+    void bodies.receive('a', { body: stream }, ANY).catch(() => undefined);
+    const body = await bodies.receive('b', { body: source(text('y')).stream }, ANY);
     for (const name of names()) old(join(dir, name), clock);
     expect(await bodies.sweep(noEvents)).toBe(0);
     expect(names()).toEqual(['a.part', 'b']);
@@ -276,14 +281,14 @@ describe('a sweep', () => {
   it('has nothing to do where there never was a body, and ends when it is told to', async () => {
     expect(await rig().bodies.sweep(noEvents)).toBe(0);
     const { bodies, dir, clock } = rig();
-    (await bodies.receive(UID, null, ANY)).keep();
+    (await bodies.receive(UID, NONE, ANY)).keep();
     old(join(dir, UID), clock);
     expect(await bodies.sweep({ ...noEvents, signal: AbortSignal.abort() })).toBe(0);
   });
 
   it('lets a dropped body be gone at once, and again', async () => {
     const { bodies, names } = rig();
-    const body = await bodies.receive(UID, source(text('x')).stream, ANY);
+    const body = await bodies.receive(UID, { body: source(text('x')).stream }, ANY);
     await body.drop();
     await body.drop();
     expect(names()).toEqual([]);
@@ -294,7 +299,7 @@ it('the room of the real disk is what the system says', async () => {
   const dir = join(tempFolder(), 'bodies');
   const bodies = new BodyFiles({ dir, clock: new SystemClock() });
   await expect(
-    bodies.receive(UID, null, { maxBytes: Number.MAX_SAFE_INTEGER, announcedBytes: Number.MAX_SAFE_INTEGER }),
+    bodies.receive(UID, NONE, { maxBytes: Number.MAX_SAFE_INTEGER, announcedBytes: Number.MAX_SAFE_INTEGER }),
   ).rejects.toThrow(/too little room/);
-  await bodies.receive(UID, null, ANY);
+  await bodies.receive(UID, NONE, ANY);
 });

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { bearerVerifier } from '../../src/auth/shared-secret.ts';
 import { BodyFiles } from '../../src/bodies/body-files.ts';
+import type { Verify } from '../../src/core/auth.ts';
 import { SecretValue } from '../../src/core/secrets.ts';
 import { listen } from '../../src/http/server.ts';
 import type { RunningServer } from '../../src/http/server.ts';
+import { deferred } from '../../src/lib/deferred.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
 import { createTestApp } from '../support/http-fakes.ts';
@@ -22,8 +24,8 @@ const TOKEN = 'a'.repeat(32);
 let server: RunningServer | undefined;
 afterEach(() => server?.close());
 
-async function start() {
-  const context = new Context(bearerVerifier(new SecretValue(TOKEN)));
+async function start(verify: Verify = bearerVerifier(new SecretValue(TOKEN))) {
+  const context = new Context(verify);
   const dir = join(tempFolder(), 'bodies');
   context.bodies = new BodyFiles({ dir, clock: new SystemClock() });
   const auth = { bearer: { token: { env: 'T' } } };
@@ -32,15 +34,19 @@ async function start() {
     spec: { kind: 'webhook', auth, bodyFile: { maxBytes: 8 * MIB } },
   });
   await source.start(context);
+  const calls: { call: Request; answer: Promise<Response | undefined> | undefined }[] = [];
   const hooks = {
     handle: async (name: string, call: Request, info: { remoteAddress: string }) =>
       name === 'call' ? source.handle?.(call, info) : undefined,
-    receive: (name: string, call: Request, info: { remoteAddress: string }) =>
-      name === 'call' ? source.receive?.(call, info) : undefined,
+    receive: (name: string, call: Request, info: { remoteAddress: string }) => {
+      const answer = name === 'call' ? source.receive?.(call, info) : undefined;
+      calls.push({ call, answer });
+      return answer;
+    },
   };
   const { app } = createTestApp({ hooks });
   server = await listen({ app, host: '127.0.0.1', port: 0, clock: new SystemClock() });
-  return { port: server.port, context, dir };
+  return { port: server.port, context, dir, calls };
 }
 
 interface Answer {
@@ -125,4 +131,29 @@ test('a sender that goes away in the middle leaves no file', async () => {
   socket.destroy();
   await expect.poll(names, { timeout: 5_000 }).toEqual([]);
   expect(context.events).toEqual([]);
+});
+
+test.each([
+  ['with a length', `Content-Length: ${MIB}\r\n\r\nxx`],
+  ['without one', 'Transfer-Encoding: chunked\r\n\r\n2\r\nxx\r\n'],
+])('a sender that goes away while its credentials are checked is no event: %s', async (_name, rest) => {
+  const asked = deferred<void>();
+  const answered = deferred<void>();
+  const { port, context, dir, calls } = await start(async () => {
+    asked.resolve();
+    await answered.promise;
+    return { ok: true, claims: {} };
+  });
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(`POST /hooks/call HTTP/1.1\r\nHost: x\r\n${rest}`);
+  await asked.promise;
+  const [first] = calls;
+  const gone = first === undefined ? undefined : once(first.call.signal, 'abort');
+  socket.destroy();
+  await gone;
+  answered.resolve();
+  expect((await first?.answer)?.ok).toBe(false);
+  expect(context.events).toEqual([]);
+  expect(readdirSync(dir)).toEqual([]);
 });

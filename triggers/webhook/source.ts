@@ -206,13 +206,24 @@ class WebhookSource implements Source {
     if (sender.ok !== true) return this.#refuse(sender, info, context);
     const wait = this.#waitForTurn(context);
     if (wait > 0) return tooMany('This trigger is called more often than its rateLimit says.', wait);
-    const problem = this.#intake.problem({ headers, body: NOTHING, file: NO_FILE, sender, context });
-    if (problem !== undefined) return problemResponse(problem);
+    const refusal = this.#intake.problem({ headers, body: NOTHING, file: NO_FILE, sender, context });
+    if (refusal !== undefined) return problemResponse(refusal);
     const uid = context.newId();
     const length = headers.get('content-length');
     const announcedBytes = length === null ? undefined : Number(length);
-    const file = await context.bodies.receive(uid, request.body, { maxBytes, announcedBytes });
-    return this.#acceptFile({ uid, file, headers, sender, context });
+    const file = await context.bodies.receive(uid, request, { maxBytes, announcedBytes });
+    const problem = this.#goneMeanwhile(request, context);
+    if (problem === undefined) return this.#acceptFile({ uid, file, headers, sender, context });
+    await file.drop();
+    return problem;
+  }
+
+  /** What happened while a body came in that took hours; undefined = nothing. */
+  #goneMeanwhile({ signal }: Request, context: SourceContext): Response | undefined {
+    // What came without a length is whole only as far as its sender stayed to the end.
+    if (signal.aborted) return problemResponse(reject(400, 'The body broke off before its end.'));
+    if (this.#running?.context === context) return undefined;
+    return unavailable('The trigger was changed or stopped while the body came in. Send it again.', 1);
   }
 
   async #acceptFile({ uid, file, headers, sender, context }: ReceivedCall): Promise<Response> {

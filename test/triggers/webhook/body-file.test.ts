@@ -7,6 +7,7 @@ import type { Verify } from '../../../src/core/auth.ts';
 import type { WebhookSourceSpec } from '../../../src/core/config.ts';
 import { TappetError } from '../../../src/core/errors.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
+import { deferred } from '../../../src/lib/deferred.ts';
 import { createExpressions } from '../../../src/expr/expressions.ts';
 import { createWebhookSource } from '../../../triggers/webhook/source.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
@@ -252,6 +253,34 @@ describe('what comes to no event', () => {
     expect(await send()).toMatchObject({ status: 503 });
     expect(files()).toHaveLength(1);
   });
+});
+
+test.each([
+  ['stopped', false],
+  ['started anew', true],
+])('a trigger that was %s while a body came in takes no event of it', async (_name, again) => {
+  const { context, source, send, files } = await rig();
+  const ended = deferred<void>();
+  const body = new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      await ended.promise;
+      controller.close();
+    },
+  });
+  const answer = send({ body });
+  await source.stop();
+  if (again) {
+    const next = new Context(TOKEN);
+    if (context.bodies !== undefined) next.bodies = context.bodies;
+    await source.start(next);
+  }
+  ended.resolve();
+  expect(await answer).toMatchObject({
+    status: 503,
+    body: { detail: expect.stringContaining('changed or stopped') as unknown },
+  });
+  expect(context.events).toEqual([]);
+  expect(files()).toEqual([]);
 });
 
 test('a body that was read meanwhile is never the data of an event: its sender is to send it again', async () => {
