@@ -2,17 +2,24 @@ import { lstat, mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Bodies, BodyLimits, BodyReader, BodySource, PinnedBody, ReceivedBody } from '../core/bodies.ts';
 import type { Clock } from '../core/clock.ts';
-import { isTappetError, TappetError } from '../core/errors.ts';
+import { isTappetError } from '../core/errors.ts';
+import type { TappetError } from '../core/errors.ts';
 import type { LocalFile } from '../core/local-files.ts';
 import type { WriteWatch } from '../core/write-watch.ts';
 import { SystemFiles } from '../lib/local-files.ts';
 import { formatNanos } from '../lib/nanos.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 import { hasCode, syncFolder } from '../lib/sync-folder.ts';
-import { bodyUnavailable, brokenOff, tooLarge } from './body-errors.ts';
+import { bodyUnavailable, brokenOff, busy, doesNotFit, noRoom, tooLarge } from './body-errors.ts';
 import { PART, writeBody } from './write-body.ts';
 
 /** Each has a file open, and a piece of it in memory. */
 const MAX_AT_ONCE = 64;
+/**
+ * A sync keeps one of the system's few threads busy as long as the disk takes for it, and the database waits for one of
+ * those with each commit.
+ */
+const SYNCS_AT_ONCE = 2;
 /**
  * A file that no event has, and that nobody has touched for so long, was left behind: what moves is written to at least
  * each 30 s, and what is whole has its event within seconds. Another gateway on the same folder may be at it, so a
@@ -71,7 +78,11 @@ export class BodyFiles implements Bodies, BodyReader {
   readonly #files = new SystemFiles();
   /** Writing, or whole and not yet kept or dropped, by this process. */
   readonly #held = new Set<string>();
+  readonly #syncs = new Semaphore(SYNCS_AT_ONCE);
   #writing = 0;
+  /** Bytes that were announced by those, and are not on the disk yet. */
+  #promised = 0;
+  #folder: Promise<void> | undefined;
 
   constructor(options: BodyFilesOptions) {
     this.#options = options;
@@ -84,18 +95,26 @@ export class BodyFiles implements Bodies, BodyReader {
     { maxBytes, announcedBytes }: BodyLimits,
   ): Promise<ReceivedBody> {
     if ((announcedBytes ?? 0) > maxBytes) throw tooLarge(maxBytes);
-    if (this.#writing >= MAX_AT_ONCE) throw busy();
+    if (this.#writing >= MAX_AT_ONCE) throw busy(`${MAX_AT_ONCE} bodies`);
     this.#writing += 1;
     this.#held.add(uid);
+    let promised = 0;
+    const fulfil = (bytes: number): void => {
+      promised -= bytes;
+      this.#promised -= bytes;
+    };
     try {
-      await this.#makeFolder();
-      await this.#requireRoom(announcedBytes ?? 0);
+      await this.#requireFolder();
+      await this.#takeRoom(announcedBytes ?? 0);
+      promised = announcedBytes ?? 0;
       const written = await writeBody({
         path: this.#path(uid),
         source,
         maxBytes,
         clock: this.#options.clock,
-        requireRoom: () => this.#requireRoom(0),
+        requireRoom: () => this.#takeRoom(0),
+        onBytes: (bytes) => fulfil(Math.min(bytes, promised)),
+        sync: (work) => this.#syncs.run(work),
       });
       // Of a sender that went away before it was asked for its body, node makes an empty one.
       if (announcedBytes !== undefined && written.size !== announcedBytes)
@@ -107,9 +126,12 @@ export class BodyFiles implements Bodies, BodyReader {
         drop: () => this.#drop(uid),
       };
     } catch (error) {
+      // Somebody may have removed it.
+      this.#folder = undefined;
       await this.#drop(uid);
-      throw this.#told(error);
+      throw isTappetError(error) ? error : this.#failed(bodyUnavailable(error));
     } finally {
+      fulfil(promised);
       this.#writing -= 1;
     }
   }
@@ -133,15 +155,25 @@ export class BodyFiles implements Bodies, BodyReader {
     }
   }
 
-  /** Removes what no event has, and gives how many files that were. Errors: the system's own, those of `hasEvent`. */
+  /**
+   * Removes what no event has, and gives how many files that were. Errors: those of `hasEvent`; the system's own, after
+   * all others were looked at.
+   */
   async sweep(params: SweepParams): Promise<number> {
     let removed = 0;
+    const failed: unknown[] = [];
     for (const name of await this.#names()) {
       if (params.signal?.aborted === true) break;
-      if (!(await this.#isOrphan(name, params))) continue;
-      await rm(join(this.#options.dir, name), { force: true });
-      removed += 1;
+      try {
+        if (!(await this.#isOrphan(name, params))) continue;
+        await rm(join(this.#options.dir, name), { force: true });
+        removed += 1;
+      } catch (error) {
+        if (isTappetError(error)) throw error;
+        failed.push(error);
+      }
     }
+    if (failed.length > 0) throw failed[0];
     return removed;
   }
 
@@ -150,11 +182,11 @@ export class BodyFiles implements Bodies, BodyReader {
     const path = join(this.#options.dir, '.probe');
     try {
       await this.#makeFolder();
-      await this.#requireRoom(0);
+      await this.#room();
       await writeFile(path, new Uint8Array(1), { mode: 0o600 });
       await rm(path, { force: true });
     } catch (error) {
-      throw bodyUnavailable(error);
+      throw isTappetError(error) ? error : bodyUnavailable(error);
     }
   }
 
@@ -163,7 +195,9 @@ export class BodyFiles implements Bodies, BodyReader {
     // Anything else is somebody's file.
     if (uid === undefined || this.#held.has(uid)) return false;
     const stat = await lstat(join(this.#options.dir, name)).catch(passMissing);
-    if (stat?.isFile() !== true || this.#options.clock.now() - stat.mtimeMs < ORPHAN_MS) return false;
+    if (stat?.isFile() !== true) return false;
+    // Below zero: the clock was set back, maybe by years.
+    if (Math.abs(this.#options.clock.now() - stat.mtimeMs) < ORPHAN_MS) return false;
     return part !== undefined || !(await params.hasEvent(uid));
   }
 
@@ -182,24 +216,36 @@ export class BodyFiles implements Bodies, BodyReader {
     this.#held.delete(uid);
   }
 
-  async #makeFolder(): Promise<void> {
-    const { dir } = this.#options;
-    const first = await mkdir(dir, { recursive: true, mode: 0o700 });
-    if (first !== undefined) await syncFolder(dirname(first));
+  /** Once in a process, for all that come at the same time: none is whole before the name of the folder is. */
+  #requireFolder(): Promise<void> {
+    return (this.#folder ??= this.#makeFolder());
   }
 
-  async #requireRoom(bytes: number): Promise<void> {
+  async #makeFolder(): Promise<void> {
+    const { dir } = this.#options;
+    // Synced also where it was there: an earlier process may have been killed in between.
+    const first = await mkdir(dir, { recursive: true, mode: 0o700 });
+    await syncFolder(dirname(first ?? dir));
+  }
+
+  /** Beside what was promised to others. Errors: STORE_UNAVAILABLE. */
+  async #takeRoom(bytes: number): Promise<void> {
+    if ((await this.#room()) < this.#promised + bytes) throw doesNotFit();
+    this.#promised += bytes;
+  }
+
+  /** Bytes, beside the reserve. Errors: STORE_UNAVAILABLE where there is none. */
+  async #room(): Promise<number> {
     const { free, all } = await this.#disk.space(this.#options.dir);
-    if (free - bytes >= Math.min(RESERVE_BYTES, all * RESERVE_PART)) return;
-    throw bodyUnavailable(new Error('the disk of the data folder has too little room left'));
+    const room = free - Math.min(RESERVE_BYTES, all * RESERVE_PART);
+    if (room < 0) throw this.#failed(noRoom());
+    return room;
   }
 
   /** What the disk did is told to whoever watches it; all else is between the sender and us. */
-  #told(error: unknown): unknown {
-    if (isTappetError(error) && error.code !== 'STORE_UNAVAILABLE') return error;
-    const told = isTappetError(error) ? error : bodyUnavailable(error);
-    this.#options.watch?.failed(told);
-    return told;
+  #failed(error: TappetError): TappetError {
+    this.#options.watch?.failed(error);
+    return error;
   }
 
   #path(uid: string): string {
@@ -216,10 +262,3 @@ function passMissing(error: unknown): undefined {
   if (!hasCode(error, 'ENOENT')) throw error;
   return undefined;
 }
-
-const busy = (): TappetError =>
-  new TappetError(
-    'STORE_UNAVAILABLE',
-    `More than ${MAX_AT_ONCE} bodies are being written to files. Send the same again later.`,
-    { retryAfter: 5 },
-  );

@@ -11,9 +11,11 @@ import { brokenOff, tooLarge } from './body-errors.ts';
 export const PART = '.part';
 /**
  * So much is on its way to the disk at most: one sync of gigabytes at the end would hold up those of the database, and
- * the sender for minutes. The room on the disk is looked at as often.
+ * the sender for minutes.
  */
-const SYNC_BYTES = 32 * 1024 * 1024;
+const SYNC_BYTES = 8 * 1024 * 1024;
+/** The room on the disk is looked at as often: so much beyond it each of 64 bodies may write meanwhile. */
+const LOOK_BYTES = 2 * 1024 * 1024;
 
 export interface WriteBodyParams {
   /** Of the whole file. */
@@ -23,6 +25,10 @@ export interface WriteBodyParams {
   readonly clock: Clock;
   /** Errors: there is too little. */
   requireRoom(): Promise<void>;
+  /** Hears of each piece that the file has. */
+  onBytes(bytes: number): void;
+  /** Runs what waits for the disk, when it is its turn. */
+  sync(work: () => Promise<void>): Promise<void>;
 }
 export interface WrittenBody {
   readonly size: number;
@@ -40,12 +46,12 @@ export async function writeBody(params: WriteBodyParams): Promise<WrittenBody> {
     // From here on its age counts anew: its event is still to be stored.
     const now = clock.now() / 1000;
     await file.utimes(now, now);
-    await file.sync();
+    await params.sync(() => file.sync());
   } finally {
     await file.close();
   }
   await rename(part, path);
-  await syncFolder(dirname(path));
+  await params.sync(() => syncFolder(dirname(path)));
   return written;
 }
 
@@ -56,15 +62,21 @@ async function copy(
   const hash = createHash('sha256');
   let size = 0;
   let unsynced = 0;
+  let unseen = 0;
   for await (const chunk of piecesOf(source.body)) {
     size += chunk.byteLength;
     if (size > maxBytes) throw tooLarge(maxBytes);
     hash.update(chunk);
     await writeAll(file, chunk);
+    params.onBytes(chunk.byteLength);
     unsynced += chunk.byteLength;
-    if (unsynced < SYNC_BYTES) continue;
-    unsynced = 0;
-    await file.datasync();
+    unseen += chunk.byteLength;
+    if (unsynced >= SYNC_BYTES) {
+      unsynced = 0;
+      await params.sync(() => file.datasync());
+    }
+    if (unseen < LOOK_BYTES) continue;
+    unseen = 0;
     await params.requireRoom();
   }
   return { size, sha256: hash.digest('hex') };
