@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { RequestListener, Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
@@ -54,6 +54,7 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
   const { app, host } = params;
   let closing = false;
   const bodies = new SlowBodies(params.clock);
+  const listener = requestListener(app, bodies, () => closing);
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -62,8 +63,13 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
-    requestListener(app, bodies, () => closing),
+    listener,
   );
+  // Node itself would answer at once: the sender is not to begin with a body that nobody has asked for.
+  server.on('checkContinue', (incoming, outgoing) => {
+    continueWhenRead(incoming, outgoing);
+    listener(incoming, outgoing);
+  });
   server.maxHeadersCount = MAX_HEADERS;
   server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket: Socket) => bodies.add(socket));
@@ -101,6 +107,13 @@ function requestListener(app: App, bodies: SlowBodies, closing: () => boolean): 
     if (closing()) outgoing.setHeader('connection', 'close');
     void listener(incoming, outgoing);
   };
+}
+
+/** Says `100 Continue` with the first look at the body, unless the answer was given before. */
+function continueWhenRead(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  incoming.once('resume', () => {
+    if (!outgoing.headersSent) outgoing.writeContinue();
+  });
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {

@@ -5,6 +5,8 @@ import type { Clock } from '../core/clock.ts';
 const CHECK_MS = 2_000;
 /** A body is cut off where it was not there as a whole at so many looks: after 30 to 32 s. */
 const LOOKS = 15;
+/** So much of a body that may take hours has to come in that time: else one known sender could keep a place for ever. */
+const LEAST_BYTES = 30 * 1024;
 const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
 
 /**
@@ -16,19 +18,34 @@ export class Transfer {
   #outgoing: ServerResponse | undefined;
   #seen: IncomingMessage | undefined;
   #looks = 0;
+  /** Read from the connection when `#looks` was 0. */
   #bytes = 0;
-  /** What has come in is no longer a measure: it may go on as long as it moves. */
-  long = false;
+  #long: IncomingMessage | undefined;
+  #cutting = false;
 
   /** Its next request. */
   begin(incoming: IncomingMessage, outgoing: ServerResponse): void {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
-    this.long = false;
+  }
+
+  /** The request of now may go on as long as it moves, until the function is called that this gives. */
+  lengthen(): () => void {
+    const incoming = this.#incoming;
+    this.#long = incoming;
+    return () => {
+      // In one connection the next may have begun.
+      if (this.#long === incoming) this.#long = undefined;
+    };
   }
 
   /** Cuts off a body that takes too long. */
   look(socket: Socket): void {
+    // Told a look ago, and still there.
+    if (this.#cutting) {
+      socket.destroy();
+      return;
+    }
     const incoming = this.#incoming;
     if (incoming === undefined || incoming.complete) {
       this.#incoming = undefined;
@@ -36,19 +53,23 @@ export class Transfer {
       this.#seen = undefined;
       return;
     }
-    const { bytesRead } = socket;
-    const moved = bytesRead !== this.#bytes;
-    this.#bytes = bytesRead;
-    if (incoming !== this.#seen || (this.long && moved)) {
+    if (incoming !== this.#seen || (incoming === this.#long && this.#moves(incoming, socket))) {
       this.#seen = incoming;
       this.#looks = 0;
+      this.#bytes = socket.bytesRead;
       return;
     }
     this.#looks += 1;
     if (this.#looks >= LOOKS) this.#cut(socket);
   }
 
+  /** What waits to be read is ours: it is our disk that is slow. */
+  #moves({ readableLength }: IncomingMessage, { bytesRead }: Socket): boolean {
+    return readableLength > 0 || bytesRead - this.#bytes >= LEAST_BYTES;
+  }
+
   #cut(socket: Socket): void {
+    this.#cutting = true;
     if (this.#outgoing?.headersSent === false && socket.writable) socket.write(TIMED_OUT);
     socket.destroySoon();
   }

@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { bearerVerifier } from '../../src/auth/shared-secret.ts';
 import { BodyFiles } from '../../src/bodies/body-files.ts';
 import type { Verify } from '../../src/core/auth.ts';
@@ -93,10 +93,7 @@ test.each([false, true])(
     expect(context.events[0]?.event.data).toMatchObject({ body: { size: 8 * MIB, type: 'text/plain' } });
     const [name = ''] = readdirSync(dir);
     expect(statSync(join(dir, name)).size).toBe(8 * MIB);
-    expect(await post(port, { bytes: 8 * MIB + 1, chunked })).toMatchObject({
-      status: 413,
-      headers: { connection: 'close' },
-    });
+    expect(await post(port, { bytes: 8 * MIB + 1, chunked })).toMatchObject({ status: 413 });
     expect(readdirSync(dir)).toEqual([name]);
   },
 );
@@ -156,4 +153,49 @@ test.each([
   expect((await first?.answer)?.ok).toBe(false);
   expect(context.events).toEqual([]);
   expect(readdirSync(dir)).toEqual([]);
+});
+
+/** A connection; `text` is what came of it. */
+async function open(port: number) {
+  const socket = connect(port, '127.0.0.1');
+  const one = { socket, text: '' };
+  socket.on('data', (data) => (one.text += data.toString('latin1')));
+  socket.on('error', () => undefined);
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'connect');
+  return one;
+}
+const headOf = (token: string, bytes: number, more = ''): string =>
+  `POST /hooks/call HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: ${bytes}\r\n${more}\r\n`;
+
+test('who is refused while he sends reads why, and not that the connection broke', async () => {
+  const { port } = await start();
+  const one = await open(port);
+  one.socket.write(headOf(TOKEN, 64 * MIB) + 'x'.repeat(MIB));
+  await expect.poll(() => one.text, { timeout: 5_000, interval: 1 }).toMatch(/ 413 [^]*larger than 8Mi/);
+  for (let i = 0; i < 2; i++)
+    expect(
+      await new Promise((resolve) => one.socket.write(Buffer.alloc(4 * MIB), resolve)),
+      'goes on until its sender has seen the answer',
+    ).toBeFalsy();
+});
+
+test('who asks before he sends is told to go on only where the body is wanted', async () => {
+  const { port, context } = await start();
+  const expecting = 'Expect: 100-continue\r\n';
+  const refused = await open(port);
+  refused.socket.write(headOf(TOKEN, 64 * MIB, expecting));
+  await expect.poll(() => refused.text, { timeout: 5_000, interval: 1 }).toMatch(/^HTTP\/1.1 413 /);
+  const taken = await open(port);
+  taken.socket.write(headOf(TOKEN, 4, expecting));
+  await expect.poll(() => taken.text, { timeout: 5_000, interval: 1 }).toMatch(/^HTTP\/1.1 100 /);
+  expect(context.events).toEqual([]);
+  taken.socket.write('film');
+  await expect.poll(() => taken.text, { timeout: 5_000, interval: 1 }).toMatch(/ 202 /);
+  // A stranger hears the same as anywhere.
+  const stranger = await open(port);
+  stranger.socket.write(headOf('b'.repeat(32), 4, expecting));
+  await expect.poll(() => stranger.text, { timeout: 5_000, interval: 1 }).toMatch(/^HTTP\/1.1 100 /);
+  stranger.socket.write('film');
+  await expect.poll(() => stranger.text, { timeout: 5_000, interval: 1 }).toMatch(/ 401 /);
 });

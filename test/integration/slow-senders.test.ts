@@ -33,7 +33,7 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
   context.bodies = new BodyFiles({ dir: join(tempFolder(), 'bodies'), clock: new SystemClock() });
   const spec = { kind: 'webhook', auth: 'none' } as const;
   const source = createWebhookSource({ name: 'call', spec });
-  const filing = createWebhookSource({ name: 'file', spec: { ...spec, bodyFile: { maxBytes: 1000 } } });
+  const filing = createWebhookSource({ name: 'file', spec: { ...spec, bodyFile: { maxBytes: 1e6 } } });
   await source.start(context);
   await filing.start(context);
   const { app } = createTestApp({
@@ -52,8 +52,8 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
     slowly(port, `${head}Transfer-Encoding: chunked\r\n\r\n`, '1\r\nx\r\n'),
   ];
   const file = head.replace('/call', '/file');
-  const moving = slowly(port, `${file}Connection: close\r\nContent-Length: 36\r\n\r\n`, 'x');
-  const stuck = slowly(port, `${file}Content-Length: 1000\r\n\r\nx`, '');
+  const moving = slowly(port, `${file}Connection: close\r\nContent-Length: ${36 * 2048}\r\n\r\n`, 'x'.repeat(2048));
+  const stuck = slowly(port, `${file}Content-Length: 1000\r\n\r\nx`, 'x');
   const quick = await fetch(`${server.url}/hooks/call`, { method: 'POST', body: 'x' });
   expect(quick.status).toBe(202);
   const [headers, line, body, chunked] = await Promise.all(slow);

@@ -49,15 +49,21 @@ export function hookRoutes(routes: Routes): void {
   });
 }
 
-/** A body that becomes a file takes its time, as long as it moves. */
+/**
+ * A body that becomes a file takes its time, as long as it moves. Where that is refused, the connection is not closed
+ * with the answer: its sender, who is still at it, would hear of a broken connection in place of the reason. What he
+ * sends goes nowhere, for as long as the server below us allows.
+ */
 async function taken(
   receiving: Promise<Response | undefined>,
   { transfer }: Caller,
 ): Promise<Response | undefined> {
-  if (transfer !== undefined) transfer.long = true;
-  const response = await receiving;
-  if (transfer !== undefined) transfer.long = false;
-  return response === undefined || response.ok ? response : unread(response);
+  const end = transfer?.lengthen();
+  try {
+    return await receiving;
+  } finally {
+    end?.();
+  }
 }
 
 /** The rest of the body is not read. */
