@@ -8,6 +8,7 @@ const ROOMS = {
   'src/core': ['src/lib'],
   'src/lib': [],
   'src/auth': ['src/core', 'src/lib'],
+  'src/bodies': ['src/core', 'src/lib'],
   'src/expr': ['src/core', 'src/lib'],
   'src/logs': ['src/core', 'src/lib'],
   'src/notify': ['src/core', 'src/lib'],

@@ -9,10 +9,11 @@ const PROBE_MS = 1_000;
 /** After a recovery, how often a part that comes and goes is told of at most. */
 const LINE_MS = 60_000;
 
-export type Part = 'database' | 'logs';
+export type Part = 'database' | 'logs' | 'bodies';
 const WORDS: Readonly<Record<Part, string>> = {
   database: 'The database takes writes again.',
   logs: 'The logs can be written again.',
+  bodies: 'Bodies of calls can be written to files again.',
 };
 
 export interface HealthOptions {

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { BodyFiles } from './bodies/body-files.ts';
 import { connectionOrigin, triggerOrigin } from './core/event.ts';
 import { TappetError, errorText } from './core/errors.ts';
 import type { Expressions } from './core/expression.ts';
@@ -111,6 +112,7 @@ interface Base {
   readonly expressions: Expressions;
   readonly secrets: Secrets;
   readonly objects: ConfiguredObjects;
+  readonly bodies: BodyFiles;
   readonly sessions: Sessions;
   /** Aborts when nothing more is to start: whoever may go elsewhere should. */
   readonly draining: AbortController;
@@ -132,9 +134,10 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   const health: Health = new Health({
     clock,
     log,
-    probes: { database: () => sqlite.probe(), logs: () => logs.probe() },
+    probes: { database: () => sqlite.probe(), logs: () => logs.probe(), bodies: () => bodies.probe() },
   });
   const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock, watch: health.watch('logs') });
+  const bodies = new BodyFiles({ dir: join(dataDir, 'bodies'), clock, watch: health.watch('bodies') });
   const sqlite: SqliteStore = new SqliteStore({
     path: join(dataDir, 'tappet.db'),
     clock,
@@ -152,7 +155,7 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   started.push({ stop: async () => objects.close() });
   const parts = { options, clock, ids, log, current, dataDir, store, logs, health, expressions };
   const sessions = new Sessions({ clock, ids });
-  const base = { ...parts, secrets, objects, sessions, draining: new AbortController() };
+  const base = { ...parts, secrets, objects, bodies, sessions, draining: new AbortController() };
   const engine = engineLink(base);
   const network = {
     fetch: filteredFetch({ allowed: isPublicAddress }),
@@ -164,6 +167,7 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   const maintenance = new Maintenance({
     store,
     logs,
+    bodies,
     clock,
     log,
     eventRetentionMs: () => current.server.eventRetentionMs,
@@ -213,7 +217,7 @@ function reloadOf(base: Base, engine: EngineLink, { issuers, sources, verifier }
 }
 
 function engineLink(base: Base): EngineLink {
-  const { options, clock, ids, log, current, store, logs, expressions, secrets, objects } = base;
+  const { options, clock, ids, log, current, store, logs, expressions, secrets, objects, bodies } = base;
   return new EngineLink({
     env: options.env,
     clock,
@@ -243,7 +247,7 @@ function engineLink(base: Base): EngineLink {
         return { maxRunningTasks: max ?? Infinity, admission, maxParallelism: limits.maxParallelism };
       };
       const localFiles = new SystemFiles();
-      const staging = { objects, secrets, localFiles, random: new SystemRandom() };
+      const staging = { objects, secrets, localFiles, bodies, random: new SystemRandom() };
       return new Executor({ store, runner, logs, clock, ids, settings, expressions, log, ...staging });
     },
   });
@@ -273,7 +277,10 @@ async function serve(
     log,
     config: () => current.config,
     definitions: (kind, name) => current.definition(kind, name),
-    hooks: { handle: async (name, request, info) => sources.handle(triggerOrigin(name), request, info) },
+    hooks: {
+      handle: async (name, request, info) => sources.handle(triggerOrigin(name), request, info),
+      receive: (name, request, info) => sources.receive(triggerOrigin(name), request, info),
+    },
     notifications: {
       handle: async (name, request, info) => sources.handle(connectionOrigin(name), request, info),
     },

@@ -1,4 +1,5 @@
 import type { AuthSpec, Verify } from './core/auth.ts';
+import type { Bodies } from './core/bodies.ts';
 import type { Clock } from './core/clock.ts';
 import { limitsOf } from './core/config.ts';
 import type { Expressions } from './core/expression.ts';
@@ -23,6 +24,7 @@ export interface WayOfEventsDeps {
   readonly current: CurrentConfig;
   readonly objects: Objects;
   readonly secrets: Secrets;
+  readonly bodies: Bodies;
   readonly expressions: Expressions;
   /** Connects to public addresses alone. */
   readonly fetch: Fetch;
@@ -47,7 +49,7 @@ export interface WayOfEvents {
 
 /** Sources → inbox → routing, for the configuration as it is now; nothing is started. Errors: those of `compileVerify`. */
 export async function wayOfEvents(deps: WayOfEventsDeps): Promise<WayOfEvents> {
-  const { store, current, objects, secrets, expressions, clock, ids, log } = deps;
+  const { store, current, objects, secrets, bodies, expressions, clock, ids, log } = deps;
   const router = new Router({
     store,
     clock,
@@ -75,6 +77,6 @@ export async function wayOfEvents(deps: WayOfEventsDeps): Promise<WayOfEvents> {
   const hosted = await hostedSources(config, { objects, verifier: (auth) => verifier(auth, issuers) });
   const waits = new ResultWaits({ store, clock });
   const waitDecided = router.waitDecided.bind(router);
-  const sources = new SourceHost({ inbox, store, waits, waitDecided, clock, ids, log }, hosted);
+  const sources = new SourceHost({ inbox, store, waits, bodies, waitDecided, clock, ids, log }, hosted);
   return { router, inbox, issuers, sources, waits, verifier };
 }

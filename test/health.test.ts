@@ -18,7 +18,7 @@ function rig(full: Set<string>) {
   };
   const say = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
   const log = { info: say('info'), warn: say('warn'), error: say('error') };
-  const probes = { database: probe('database'), logs: probe('logs') };
+  const probes = { database: probe('database'), logs: probe('logs'), bodies: probe('bodies') };
   return { health: new Health({ clock, log, probes }), clock, lines, probed };
 }
 

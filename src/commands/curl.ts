@@ -15,6 +15,7 @@ export interface CurlParams {
 interface WebhookSource {
   readonly kind: 'webhook';
   readonly auth: AuthSpec;
+  readonly body?: 'file';
 }
 
 /** What a call needs beside its address and body. */
@@ -46,20 +47,21 @@ export function curlText({ trigger, url, source }: CurlParams): string {
     });
   }
   const { before, headers, options = [], unless } = credentialsOf(source.auth);
+  const file = source.body === 'file';
   const secretly = headers.length > 0;
   const call = [
     ...(secretly ? [`printf '%s\\n' ${headers.join(' ')} |`] : []),
     `${secretly ? '  ' : ''}curl -sS -X POST ${quoted(`${url}/hooks/${trigger}`)}`,
-    "-H 'content-type: application/json'",
+    `-H 'content-type: ${file ? 'application/octet-stream' : 'application/json'}'`,
     ...(secretly ? ['-H @-'] : []),
     ...options,
-    '--data-binary "$body"',
+    // `--data-binary @` would take the whole file into memory first.
+    file ? '-T "$file"' : '--data-binary "$body"',
   ].join(' \\\n  ');
-  return [
-    `body='{"hello":"world"}'`,
-    ...before,
-    ...(unless === undefined ? [call] : guarded(unless, call)),
-  ].join('\n');
+  const what = file
+    ? ['# file: what is sent, of any type.', 'file=./video.mp4']
+    : [`body='{"hello":"world"}'`];
+  return [...what, ...before, ...(unless === undefined ? [call] : guarded(unless, call))].join('\n');
 }
 
 /** The word `exit` would end the shell that it is pasted into. */

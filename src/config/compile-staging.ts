@@ -4,6 +4,7 @@ import type { Json, JsonObject } from '../core/json.ts';
 import {
   addressTextProblem,
   containerPathProblem,
+  EVENT_BODY,
   EVENT_FILE,
   EVENT_OBJECT,
   inputAddress,
@@ -29,6 +30,7 @@ type Path = readonly PathSegment[];
 const KIND_OF: ReadonlyMap<string, { readonly kind: string; readonly thing: string }> = new Map([
   [EVENT_OBJECT, { kind: 'storage', thing: 'object' }],
   [EVENT_FILE, { kind: 'files', thing: 'file' }],
+  [EVENT_BODY, { kind: 'webhook', thing: 'body that is a file' }],
 ]);
 
 /** What a job as it is written takes of an event. */
@@ -44,16 +46,25 @@ export function eventWordsOf(job: Json): EventWords {
 /** Tells, at the name of a trigger's job, what the job wants and events of this trigger never have. */
 export function checkEventWords(
   job: string,
-  kind: Json | undefined,
+  source: JsonObject,
   path: Path,
   { report, eventWords }: CompileContext,
 ): void {
+  const { kind } = source;
   const words = eventWords.get(job);
-  // Of a job that wants both, and of a kind that there is not, it has been told.
+  // Of a job that wants several, and of a kind that there is not, it has been told.
   if (words?.size !== 1 || typeof kind !== 'string' || !KINDS.includes(kind)) return;
   for (const [word, i] of words) {
     const needed = KIND_OF.get(word);
-    if (needed === undefined || needed.kind === kind) continue;
+    if (needed === undefined) continue;
+    if (word === EVENT_BODY && kind === needed.kind && source['body'] !== 'file') {
+      const fix = 'add "body: file" to the source of this trigger';
+      report.add(
+        path,
+        `job "${job}" takes ${word} (its inputs[${i}]), which is not kept as a file here: ${fix}`,
+      );
+    }
+    if (needed.kind === kind) continue;
     report.add(
       path,
       `job "${job}" takes ${word} (its inputs[${i}]), but events of a ${kind} trigger tell of no ${needed.thing}: run it from a ${needed.kind} trigger`,
@@ -138,7 +149,10 @@ function checkAddress(
 function checkWords(words: EventWords, path: Path, { report }: CompileContext): void {
   if (words.size < 2) return;
   const last = Math.max(...words.values());
-  report.add([...path, last, 'from'], 'no event tells of both an object and a file: make two jobs of it');
+  report.add(
+    [...path, last, 'from'],
+    'no event tells of several of these, an object, a file and a body: make a job of each',
+  );
 }
 
 /** Each file has a place of its own in the container, and not in a folder of the host. */

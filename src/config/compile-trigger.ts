@@ -6,6 +6,7 @@ import { JOB_RANGES } from '../core/job.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { RunMapping } from '../core/trigger.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
+import { checkBodyFile } from './check-body-file.ts';
 import { checkReplay } from './check-replay.ts';
 import { compileAnswer } from './compile-answer.ts';
 import { checkSource, compileIdentity, compileSource } from './compile-source.ts';
@@ -42,9 +43,12 @@ export async function compileTrigger(
   await checkSource(source, [...path, 'source'], context);
   const identify = compileIdentity(source, [...path, 'source'], context);
   const answer = compileAnswer(source, [...path, 'source'], context);
-  checkEventWords(run.job, source['kind'], [...path, 'run', 'job'], context);
+  checkEventWords(run.job, source, [...path, 'run', 'job'], context);
   if (input === undefined) return undefined;
-  if (input.source.kind === 'webhook') checkReplay(input.source, [...path, 'source'], context.report);
+  if (input.source.kind === 'webhook') {
+    checkReplay(input.source, [...path, 'source'], context.report);
+    checkBodyFile(source, input.source, [...path, 'source'], context.report);
+  }
   const { labels, annotations } = input;
   return {
     name,

@@ -10,7 +10,7 @@ import type { SecretReads } from './secret-reads.ts';
 
 type Path = readonly PathSegment[];
 
-/** `event.object` and `event.file`, each with the place of the first input that names it. */
+/** `event.object`, `event.file` and `event.body`, each with the place of the first input that names it. */
 export type EventWords = ReadonlyMap<string, number>;
 
 /** What compiling one part of the configuration needs. */

@@ -29,7 +29,7 @@ import { imageSettings } from './image-settings.ts';
 import { notifySchema, receiverSchema } from './notify-settings.ts';
 
 /** What stands in `from` of an input, for messages. */
-export const INPUT_RULE = `must be "event.object", "event.file", an address s3://<connection>/<bucket>/<key>, or where a secret stands: ${SECRET_FORMS}`;
+export const INPUT_RULE = `must be "event.object", "event.file", "event.body", an address s3://<connection>/<bucket>/<key>, or where a secret stands: ${SECRET_FORMS}`;
 /** Of inputs, and of outputs: each is a row's part, and a call to the store or the engine. */
 export const MAX_STAGED = 100;
 
@@ -116,7 +116,7 @@ const inputFile = strictObject({
   from: z
     .union([z.string(), secretRef], { error: () => INPUT_RULE })
     .describe(
-      '"event.object" or "event.file" (what the event tells of), "s3://connection/bucket/key", or where a secret stands. The key may hold ${{ event.data.name }} and ${{ task.index }}.',
+      '"event.object" or "event.file" (what the event tells of), "event.body" (what a call brought), "s3://connection/bucket/key", or where a secret stands. The key may hold ${{ event.data.name }} and ${{ task.index }}.',
     ),
   to: z.string().describe('Where the file stands in the container (absolute).'),
   mode: z

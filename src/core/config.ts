@@ -115,6 +115,8 @@ export interface WebhookSourceSpec {
   readonly rememberMs?: number;
   /** Absent = CloudEvents in any mode, or whatever else is sent. */
   readonly format?: 'pubsub';
+  /** Each body becomes a file of at most so many bytes, the event's `event.body`; absent = it is read as data. */
+  readonly bodyFile?: { readonly maxBytes: number };
   /** Of verified calls; absent = none. */
   readonly rateLimit?: RateLimit;
   /** Which senders of CloudEvents may ask for permission to send (`WebHook-Request-Origin`); `*` = all. Absent = none. */

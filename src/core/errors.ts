@@ -47,6 +47,8 @@ export interface ErrorFields {
   readonly fix?: string;
   /** Seconds after which the same call may succeed. */
   readonly retryAfter?: number;
+  /** The call may have been stored all the same: the disk failed after the commit. */
+  readonly maybeStored?: true;
   /** Every place at once, where one call found several. */
   readonly errors?: readonly { readonly path: string; readonly message: string }[];
 }

@@ -30,6 +30,8 @@ export interface SourceVerdict {
 /** What a source hands in. */
 export interface NewEvent {
   readonly event: CloudEvent;
+  /** Where something is kept under it already (a body that is a file); absent = the inbox makes one. */
+  readonly uid?: string;
   /** Verified claims of the sender (a token's payload); absent where there was nothing to verify. */
   readonly claims?: JsonObject;
   readonly verdict?: SourceVerdict;

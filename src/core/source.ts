@@ -1,4 +1,5 @@
 import type { Verify } from './auth.ts';
+import type { Bodies } from './bodies.ts';
 import type { Clock } from './clock.ts';
 import type { CloudEvent, NewEvent } from './event.ts';
 import type { Json } from './json.ts';
@@ -18,6 +19,11 @@ export interface Source {
   stop(): Promise<void>;
   /** Answers an HTTP request to this origin's endpoint; `http/` mounts it. */
   handle?(request: Request, info: RequestInfo): Promise<Response>;
+  /**
+   * Answers a request whose body it takes as a file. undefined = it does not: nothing of the body was read, and the
+   * request goes the usual way, as that of any stranger. Absent = it takes none so.
+   */
+  receive?(request: Request, info: RequestInfo): Promise<Response | undefined>;
   /** Its callers are known by their headers alone (`verify` with an empty body): strangers hear 401 also while it does not run. */
   readonly knowsCallersByHeaders?: true;
   /** The next `count` times at or after `from` at which it would let an event in by itself. */
@@ -83,6 +89,8 @@ export interface SourceContext {
   readonly verifyChallenge?: Verify;
   /** The object store of a connection; absent for other kinds. */
   readonly objects?: ObjectStore;
+  /** For bodies that become files. */
+  readonly bodies?: Bodies;
   readonly clock: Clock;
   readonly alarms: Alarms;
   /** A new unique id, for senders that bring none. */

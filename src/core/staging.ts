@@ -1,3 +1,4 @@
+import type { PinnedBody } from './bodies.ts';
 import type { FileIdentity } from './local-files.ts';
 import type { SecretRef } from './secrets.ts';
 
@@ -7,7 +8,7 @@ import type { SecretRef } from './secrets.ts';
  */
 export interface InputSpec {
   /**
-   * `s3://<connection>/<bucket>/<key>`, the object or file that the event tells of, or where a secret stands. An
+   * `s3://<connection>/<bucket>/<key>`, the object or file that the event tells of, the body that it came with, or where a secret stands. An
    * address may hold `${{ }}` in its key; in a frozen spec what is done is escaped as in env and args.
    */
   readonly from: string | SecretRef;
@@ -19,6 +20,8 @@ export interface InputSpec {
   readonly object?: PinnedObject;
   /** What `event.file` was at the decision. */
   readonly file?: FileIdentity;
+  /** What `event.body` was at the decision. */
+  readonly body?: PinnedBody;
 }
 
 export interface OutputSpec {
@@ -40,6 +43,7 @@ export interface PinnedObject {
 }
 export const EVENT_OBJECT = 'event.object';
 export const EVENT_FILE = 'event.file';
+export const EVENT_BODY = 'event.body';
 export const INPUT_MODE = 0o644;
 /** The program may run as any user, and the file is root's: whoever is in the container may read it. */
 export const SECRET_MODE = 0o444;

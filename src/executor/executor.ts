@@ -5,6 +5,7 @@ import type { Expressions } from '../core/expression.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { LogSink } from '../core/log-sink.ts';
+import type { BodyReader } from '../core/bodies.ts';
 import type { LocalFiles } from '../core/local-files.ts';
 import type { Objects } from '../core/objects.ts';
 import type { Random } from '../core/random.ts';
@@ -46,6 +47,7 @@ export interface ExecutorOptions {
   readonly objects: Objects;
   readonly secrets: Secrets;
   readonly localFiles: LocalFiles;
+  readonly bodies: BodyReader;
   readonly clock: Clock;
   readonly random: Random;
   readonly ids: Ids;
@@ -235,13 +237,15 @@ export class Executor extends Service {
   }
 
   #open(runner: Runner, epoch: number): Serving {
-    const { store, logs, objects, secrets, localFiles, clock, random, expressions, log } = this.#options;
+    const { store, logs, objects, secrets, localFiles, bodies } = this.#options;
+    const { clock, random, expressions, log } = this.#options;
     const session = new Session({ epoch, clock, log });
     const gate = new EngineGate({ runner, session, clock, log, onUp: () => this.#engineUp() });
     // Widened when the engine has told its cores; nothing starts before.
     const starts = new Semaphore(2);
     const transfers = new Semaphore(MAX_TRANSFERS);
-    const ports = { store, runner, logs, objects, secrets, localFiles, clock, random, expressions, log };
+    const files = { objects, secrets, localFiles, bodies };
+    const ports = { store, runner, logs, ...files, clock, random, expressions, log };
     const meter = new UsageMeter({ runner, gate, store, session, clock });
     const images = new ExecutionImages({ runner, gate, session, store });
     const context: LifeContext = { ...ports, session, gate, images, starts, transfers, meter };

@@ -1,3 +1,4 @@
+import type { BodyReader, PinnedBody } from '../core/bodies.ts';
 import { TappetError } from '../core/errors.ts';
 import type { RenderedSpec } from '../core/execution.ts';
 import type { JobSpec } from '../core/job.ts';
@@ -20,6 +21,7 @@ export interface StagingPorts {
   readonly objects: Objects;
   readonly secrets: Secrets;
   readonly localFiles: LocalFiles;
+  readonly bodies: BodyReader;
 }
 
 export interface InputsParams extends StagingPorts {
@@ -67,13 +69,14 @@ export class Inputs {
 
   async #open(input: InputSpec, index: number): Promise<Pick<StagedFile, 'size' | 'body'>> {
     const { rendered, secrets } = this.#params;
-    const { from, object, file } = input;
+    const { from, object, file, body } = input;
     if (typeof from !== 'string') {
       const value = Buffer.from((await secrets.resolve(from)).reveal());
       return { size: value.length, body: once(value) };
     }
     if (object !== undefined) return this.#object(object, object);
     if (file !== undefined) return this.#file(file);
+    if (body !== undefined) return this.#body(body);
     const parsed = inputAddress(rendered.inputs?.[index] ?? '');
     if (!parsed.ok) throw new TypeError(`input ${index} was not rendered: ${parsed.problem}`);
     return this.#object(parsed.address, {});
@@ -105,6 +108,14 @@ export class Inputs {
     if (opened === 'gone') throw unavailable(`The file ${file.path} is gone.`);
     if (opened === 'changed')
       throw unavailable(`The file ${file.path} has changed since the event told of it.`);
+    return opened;
+  }
+
+  async #body(body: PinnedBody): Promise<Pick<StagedFile, 'size' | 'body'>> {
+    const opened = await this.#params.bodies.openBody(body);
+    const whose = `The body of event ${body.event}`;
+    if (opened === 'gone') throw unavailable(`${whose} is gone: it is kept as long as the event.`);
+    if (opened === 'changed') throw unavailable(`${whose} is not as large any more as it came in.`);
     return opened;
   }
 

@@ -1,8 +1,7 @@
-import type { RequestInfo } from '../core/source.ts';
 import { ClientAddresses } from './client-address.ts';
 import type { HttpDeps } from './deps.ts';
 import { Routes } from './permissions.ts';
-import type { DeclaredRoute } from './permissions.ts';
+import type { Caller, DeclaredRoute } from './permissions.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executionLogRoutes } from './routes/execution-logs.ts';
 import { executionRoutes } from './routes/executions.ts';
@@ -20,7 +19,7 @@ import { triggerRoutes } from './routes/triggers.ts';
 
 export interface App {
   /** Never rejects: everything that goes wrong is a problem document. */
-  fetch(request: Request, info: RequestInfo): Promise<Response>;
+  fetch(request: Request, info: Caller): Promise<Response>;
   /** Ends the answers that would go on (followed logs), so that a server can close. Idempotent. */
   close(): void;
   /** Every route there is, with who may call it. */

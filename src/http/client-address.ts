@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import type { RequestInfo } from '../core/source.ts';
 import { inNetworks, parseNetworks } from '../lib/addresses.ts';
 import type { Networks } from '../lib/addresses.ts';
+import type { Caller } from './permissions.ts';
 
 /** A proxy adds one; longer lists are somebody's invention. */
 const MAX_HOPS = 32;
@@ -16,7 +16,7 @@ export class ClientAddresses {
   #networks: Networks = [];
 
   /** `trusted`: as in the settings of the moment. */
-  seen(info: RequestInfo, request: Request, trusted: readonly string[]): RequestInfo {
+  seen(info: Caller, request: Request, trusted: readonly string[]): Caller {
     // The Fetch standard has no TRACE: the first look at its headers would throw.
     if (trusted.length === 0 || request.method === 'TRACE') return info;
     if (this.#trusted !== trusted) {
@@ -27,7 +27,7 @@ export class ClientAddresses {
     if (!inNetworks(peerAddress, this.#networks)) return info;
     const remoteAddress = this.#nearestStranger(peerAddress, request.headers);
     const untold = inNetworks(remoteAddress, this.#networks);
-    return { remoteAddress, peerAddress, ...(untold ? { callerUntold: true } : {}) };
+    return { ...info, remoteAddress, peerAddress, ...(untold ? { callerUntold: true } : {}) };
   }
 
   /** The nearest address that is no proxy's; where there is none, or nothing readable, that of the last proxy that is known. */

@@ -32,7 +32,7 @@ export interface HttpDeps {
   config(): Config;
   /** The lasting identity of a definition; undefined where the store was not told of it. */
   definitions(kind: 'job' | 'trigger', name: string): DefinitionRow | undefined;
-  readonly hooks: HookHandler;
+  readonly hooks: HookHandler & BodyReceiver;
   /** The same, by the name of a connection, for what an object store notifies of. */
   readonly notifications: HookHandler;
   /** The next `count` times at or after `from` (epoch ms); empty where the trigger has no schedule. */
@@ -60,6 +60,14 @@ export type HttpStore = QueryStore &
 interface HookHandler {
   /** undefined where no trigger (or connection) of this name takes requests. */
   handle(name: string, request: Request, info: RequestInfo): Promise<Response | undefined>;
+}
+
+interface BodyReceiver {
+  /**
+   * Answers a call whose body the trigger takes as a file. undefined, at once or later: it does not, and nothing of the
+   * body was read. Absent = no trigger does.
+   */
+  receive?(name: string, request: Request, info: RequestInfo): Promise<Response | undefined> | undefined;
 }
 
 export interface FireParams {

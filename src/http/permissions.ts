@@ -5,6 +5,7 @@ import { TappetError } from '../core/errors.ts';
 import type { Permission } from '../core/permissions.ts';
 import type { RequestInfo } from '../core/source.ts';
 import type { HttpDeps } from './deps.ts';
+import type { Transfer } from './slow-bodies.ts';
 import { pagePrincipal, problemPage, signInPage } from './page/door.ts';
 import { API_HEADERS, errorResponse, methodNotAllowed, problemResponse, unauthenticated } from './problem.ts';
 
@@ -24,7 +25,11 @@ export interface DeclaredRoute {
   readonly page?: readonly Permission[];
 }
 
-export type AppContext = Context<{ Bindings: RequestInfo }>;
+/** Who calls, and how long his body may take; absent where no connection stands behind the request. */
+export interface Caller extends RequestInfo {
+  readonly transfer?: Transfer;
+}
+export type AppContext = Context<{ Bindings: Caller }>;
 export type Handler = (c: AppContext, principal: Principal) => Promise<Response> | Response;
 export type OpenHandler = (c: AppContext) => Promise<Response> | Response;
 
@@ -35,7 +40,7 @@ export type OpenHandler = (c: AppContext) => Promise<Response> | Response;
  * hono fall back to its slow router, for hooks too.
  */
 export class Routes {
-  readonly hono = new Hono<{ Bindings: RequestInfo }>();
+  readonly hono = new Hono<{ Bindings: Caller }>();
   readonly declared: DeclaredRoute[] = [];
   readonly deps: HttpDeps;
 

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { RequestListener, Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
@@ -9,11 +9,11 @@ import type { Clock } from '../core/clock.ts';
 import type { App } from './app.ts';
 import { problemResponse } from './problem.ts';
 import { refusalTime } from './refusal-time.ts';
+import { SlowBodies } from './slow-bodies.ts';
 
-/** Against senders that hold a connection by being slow; node's own defaults are 60 s and 300 s. */
+/** Against senders that hold a connection by being slow; node's own default is 60 s. Of bodies: `slow-bodies.ts`. */
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-/** How often node looks for those; with its default of 30 s the limits above would mean 40 s and 60 s. */
+/** How often node looks for those; with its default of 30 s the limit above would mean 40 s. */
 const CHECK_INTERVAL_MS = 2_000;
 /**
  * Longer than senders keep an idle connection (Go's programs, MinIO among them: 90 s), so that they end it. Where we did,
@@ -54,24 +54,29 @@ export interface RunningServer {
 export async function listen(params: ListenParams): Promise<RunningServer> {
   const { app, host } = params;
   let closing = false;
+  const bodies = new SlowBodies(params.clock);
+  const listener = requestListener(app, bodies, params.clock, () => closing);
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: 0,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
-    requestListener(app, params.clock, () => closing),
+    listener,
   );
+  // Node itself would answer at once: the sender is not to begin with a body that nobody has asked for.
+  server.on('checkContinue', (incoming, outgoing) => {
+    continueWhenRead(incoming, outgoing);
+    listener(incoming, outgoing);
+  });
   server.maxHeadersCount = MAX_HEADERS;
   server.maxConnections = MAX_CONNECTIONS;
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+  server.on('connection', (socket: Socket) => bodies.add(socket));
+  server.on('close', () => bodies.stop());
   await bind(server, host, params.port);
+  bodies.start();
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : params.port;
   let closed: Promise<void> | undefined;
@@ -79,16 +84,23 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
     close: () =>
-      (closed ??= close({ server, app, clock: params.clock, sockets, onLast: () => (closing = true) })),
+      (closed ??= close({ server, app, clock: params.clock, bodies, onLast: () => (closing = true) })),
   };
 }
 
-function requestListener(app: App, clock: Clock, closing: () => boolean): RequestListener {
+function requestListener(
+  app: App,
+  bodies: SlowBodies,
+  clock: Clock,
+  closing: () => boolean,
+): RequestListener {
   const listener = getRequestListener(
     async (request, env) => {
       const { incoming } = env as HttpBindings;
-      const info = { remoteAddress: incoming.socket.remoteAddress ?? '' };
+      const transfer = bodies.of(incoming.socket);
+      const remoteAddress = incoming.socket.remoteAddress ?? '';
       const refusal = refusalTime(incoming, clock);
+      const info = transfer === undefined ? { remoteAddress } : { remoteAddress, transfer };
       const response = await app.fetch(request, info);
       if (response.status === 401) await refusal.reached();
       refusal.cancel();
@@ -102,9 +114,17 @@ function requestListener(app: App, clock: Clock, closing: () => boolean): Reques
   );
   // Settles after the answer; whatever goes wrong has become one.
   return (incoming, outgoing) => {
+    bodies.of(incoming.socket)?.begin(incoming, outgoing);
     if (closing()) outgoing.setHeader('connection', 'close');
     void listener(incoming, outgoing);
   };
+}
+
+/** Says `100 Continue` with the first look at the body, unless the answer was given before. */
+function continueWhenRead(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  incoming.once('resume', () => {
+    if (!outgoing.headersSent) outgoing.writeContinue();
+  });
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {
@@ -132,7 +152,7 @@ interface Closing {
   readonly app: App;
   readonly clock: Clock;
   /** Every connection there is. */
-  readonly sockets: ReadonlySet<Socket>;
+  readonly bodies: Pick<SlowBodies, 'sockets'>;
   /** From now on each answer is the last of its connection. */
   readonly onLast: () => void;
 }
@@ -142,7 +162,7 @@ interface Closing {
  * connections closed, as they become idle → closed. Nothing that a caller has sent meets a closed door: neither in a
  * connection that waits to be accepted, nor in one that is kept open.
  */
-async function close({ server, app, clock, sockets, onLast }: Closing): Promise<void> {
+async function close({ server, app, clock, bodies, onLast }: Closing): Promise<void> {
   const end = clock.now() + CLOSE_GRACE_MS;
   app.close();
   await allAccepted(server, clock);
@@ -164,7 +184,7 @@ async function close({ server, app, clock, sockets, onLast }: Closing): Promise<
       setImmediate(() => {
         server.closeIdleConnections();
         // Node counts as busy who has not said a word yet.
-        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+        for (const socket of bodies.sockets) if (socket.bytesRead === 0) socket.destroy();
       });
       cancelTick = clock.setTimer(CLOSE_POLL_MS, tick);
     };

@@ -63,10 +63,10 @@ export class Inbox {
       const message = `${events.length} events at once; at most ${MAX_EVENTS} are taken.`;
       throw new TappetError('INVALID_ARGUMENT', message, { path: 'events' });
     }
-    return events.map(({ event, claims, verdict, rememberMs, digest, identity, bounded }) => {
+    return events.map(({ uid, event, claims, verdict, rememberMs, digest, identity, bounded }) => {
       validateEvent(event, bounded === true ? Infinity : (this.#deps.maxDataBytes?.() ?? MAX_DATA_BYTES));
       return {
-        uid: this.#deps.ids.uid(),
+        uid: uid ?? this.#deps.ids.uid(),
         trigger,
         event,
         claims: claims ?? null,

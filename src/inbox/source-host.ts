@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Verify } from '../core/auth.ts';
+import type { Bodies } from '../core/bodies.ts';
 import type { Clock } from '../core/clock.ts';
 import { TappetError, errorText } from '../core/errors.ts';
 import type { Origin } from '../core/event.ts';
@@ -45,6 +46,8 @@ export interface SourceHostDeps {
   readonly store: Pick<InboxStore, 'readState' | 'scanState'>;
   /** Of callers that wait for results; absent = there are none. */
   readonly waits?: ResultWaits;
+  /** Absent = no source takes bodies as files. */
+  readonly bodies?: Bodies;
   /** Routing's `waitDecided`. */
   waitDecided(uid: string, withinMs: number): Promise<EventOutcome | undefined>;
   readonly clock: Clock;
@@ -129,6 +132,14 @@ export class SourceHost {
    */
   handle(origin: Origin, request: Request, info: RequestInfo): Promise<Response> | undefined {
     return this.#hosted.get(origin)?.handle(request, info);
+  }
+
+  /**
+   * Lets it answer a request whose body it takes as a file, see `Source.receive`; undefined, at once or later: it does not.
+   * Errors: STORE_UNAVAILABLE with `retryAfter` while it is not running, for callers that it would let in.
+   */
+  receive(origin: Origin, request: Request, info: RequestInfo): Promise<Response | undefined> | undefined {
+    return this.#hosted.get(origin)?.receive(request, info);
   }
 
   /** The next `count` times (epoch ms) from `from` on; undefined where the source has none of its own. */
@@ -232,22 +243,42 @@ class Hosted {
     return this.#state === 'running' ? this.#answer(request, info) : this.#whenReady(request, info);
   }
 
+  receive(request: Request, info: RequestInfo): Promise<Response | undefined> | undefined {
+    const { source } = this.spec;
+    if (source.receive === undefined) return undefined;
+    return this.#state === 'running' ? source.receive(request, info) : this.#receiveWhenReady(request, info);
+  }
+
+  async #receiveWhenReady(request: Request, info: RequestInfo): Promise<Response | undefined> {
+    if (!(await this.#knows(request, info))) return undefined;
+    if (this.#state === 'starting') await this.#starting;
+    if (this.#state !== 'running') throw this.#notReady();
+    return this.spec.source.receive?.(request, info);
+  }
+
   /** That a source does not run is nothing for a stranger to know. */
   async #whenReady(request: Request, info: RequestInfo): Promise<Response> {
-    const { source, verify } = this.#spec;
-    if (source.knowsCallersByHeaders === true) {
-      const caller = await verify?.({ headers: request.headers, body: new Uint8Array(0) });
-      if (caller?.ok !== true) return new Response(null, { status: 401 });
-    }
+    const byHeaders = this.#spec.source.knowsCallersByHeaders === true;
+    if (byHeaders && !(await this.#knows(request, info))) return new Response(null, { status: 401 });
     if (this.#state === 'starting') await this.#starting;
     return this.#answer(request, info);
+  }
+
+  /** By the headers alone. */
+  async #knows({ headers }: Request, info: RequestInfo): Promise<boolean> {
+    const caller = await this.#spec.verify?.({ headers, body: new Uint8Array(0), ...info });
+    return caller?.ok === true;
   }
 
   async #answer(request: Request, info: RequestInfo): Promise<Response> {
     const { source } = this.#spec;
     if (this.#state === 'running' && source.handle !== undefined) return source.handle(request, info);
+    throw this.#notReady();
+  }
+
+  #notReady(): TappetError {
     const retryAfter = Math.ceil(this.#pause / 1000);
-    throw new TappetError('STORE_UNAVAILABLE', 'This endpoint is not ready yet.', { retryAfter });
+    return new TappetError('STORE_UNAVAILABLE', 'This endpoint is not ready yet.', { retryAfter });
   }
 
   health(): SourceHealth {
@@ -296,11 +327,13 @@ class HostedContext implements SourceContext {
     if (challenge !== undefined)
       this.verifyChallenge = (request) => (this.#spec.verifyChallenge ?? challenge)(request);
     if (spec.objects !== undefined) this.objects = spec.objects;
+    if (deps.bodies !== undefined) this.bodies = deps.bodies;
   }
 
   readonly verify?: Verify;
   readonly verifyChallenge?: Verify;
   readonly objects?: ObjectStore;
+  readonly bodies?: Bodies;
 
   /** For a source that goes on after a reload. */
   exchange(spec: HostedSource): void {

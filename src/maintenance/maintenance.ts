@@ -6,6 +6,7 @@ import type { NotificationStore } from '../core/notify.ts';
 import type { Runner } from '../core/runner.ts';
 import type { MaintenanceStore, QueryStore } from '../core/store.ts';
 import { pause, Service } from '../lib/service.ts';
+import { BodyRetention, type SweptBodies } from './body-retention.ts';
 import { EventRetention } from './event-retention.ts';
 import { ExecutionRetention } from './execution-retention.ts';
 import { ImagePrune } from './image-prune.ts';
@@ -18,9 +19,10 @@ const FIRST_MS = MINUTE;
 
 export interface MaintenanceOptions {
   readonly store: MaintenanceStore &
-    Pick<QueryStore, 'listAttempts'> &
+    Pick<QueryStore, 'listAttempts' | 'getEvent'> &
     Pick<NotificationStore, 'pruneNotifications'>;
   readonly logs: Pick<LogSink, 'remove'>;
+  readonly bodies: SweptBodies;
   readonly clock: Clock;
   readonly log: Log;
   /** How long decided events are kept, in ms. */
@@ -55,6 +57,7 @@ export class Maintenance extends Service {
     const retentionCounts = () => options.retentionCounts();
     const executions = new ExecutionRetention({ store, logs, log, retentionCounts });
     const events = new EventRetention({ store, retentionMs: () => options.eventRetentionMs() });
+    const bodies = new BodyRetention({ store, bodies: options.bodies });
     const notifications = new NotificationRetention({ store });
     const orphans = new OrphanContainers({ store, clock, log, runner: () => options.runner() });
     const settings = () => options.imagePrune();
@@ -72,6 +75,11 @@ export class Maintenance extends Service {
         runOnce: (signal) => executions.runOnce(signal),
       },
       { what: 'remove old events', everyMs: 10 * MINUTE, runOnce: (signal) => events.runOnce(signal) },
+      {
+        what: 'remove bodies of calls without an event',
+        everyMs: 5 * MINUTE,
+        runOnce: (signal) => bodies.runOnce(signal),
+      },
       {
         what: 'remove old notifications',
         everyMs: 60 * MINUTE,

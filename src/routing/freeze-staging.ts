@@ -1,3 +1,4 @@
+import type { PinnedBody } from '../core/bodies.ts';
 import type { JobDefinition, TriggerDefinition } from '../core/config.ts';
 import { connectionOrigin } from '../core/event.ts';
 import type { StoredEvent } from '../core/event.ts';
@@ -7,6 +8,7 @@ import type { Json, JsonObject } from '../core/json.ts';
 import type { FileIdentity } from '../core/local-files.ts';
 import {
   addressTextProblem,
+  EVENT_BODY,
   EVENT_FILE,
   EVENT_OBJECT,
   inputAddress,
@@ -60,10 +62,11 @@ function freezeInput(job: JobDefinition, input: InputSpec, path: string, run: St
   const { from } = input;
   if (isAddress(from))
     return { ...input, from: freezeAddress(job, { text: from, path, parse: inputAddress }, run) };
-  if (from !== EVENT_OBJECT && from !== EVENT_FILE) return input;
+  if (from !== EVENT_OBJECT && from !== EVENT_FILE && from !== EVENT_BODY) return input;
   if (run.cause === null) throw new StagingError(path, withoutEvent(`is ${from}`), from);
   const { event, trigger } = run.cause;
   if (from === EVENT_OBJECT) return { ...input, object: pinObject(event, trigger, path) };
+  if (from === EVENT_BODY) return { ...input, body: pinBody(event, trigger, path) };
   return { ...input, file: pinFile(event, trigger, path) };
 }
 
@@ -137,6 +140,20 @@ function pinFile({ event, origin }: StoredEvent, trigger: TriggerDefinition, pat
   if (origin !== trigger.origin && (!below || file.split('/').some((part) => part === '.' || part === '..')))
     throw refuse(`is ${EVENT_FILE}, but the trigger does not watch ${JSON.stringify(file)}`);
   return { path: file, ino, size, mtime };
+}
+
+/** A body is found by the event's own uid, which nobody chooses: no event can have that of another. */
+function pinBody({ uid, event, origin }: StoredEvent, trigger: TriggerDefinition, path: string): PinnedBody {
+  const { source } = trigger;
+  const refuse = (why: string): StagingError =>
+    new StagingError(path, `is ${EVENT_BODY}, but ${why}`, EVENT_BODY);
+  if (source.kind !== 'webhook') throw refuse(`the event of a ${source.kind} trigger came with no body`);
+  if (origin !== trigger.origin)
+    throw refuse('an event that is fired by hand comes with no body: call the hook');
+  const { size } = fields(fields(event.data)['body']);
+  if (source.bodyFile === undefined || typeof size !== 'number')
+    throw refuse('the body of this event is no file: that takes "body: file" in the source of its trigger');
+  return { event: uid, size };
 }
 
 const fields = (data: Json | undefined): JsonObject =>

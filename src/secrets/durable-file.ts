@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { hasCode, syncFolder } from '../lib/sync-folder.ts';
 
 /** Whom new files are given to; undefined = whoever writes them. */
 export interface Owner {
@@ -61,17 +62,6 @@ export async function replaceDurably(
   await syncFolder(dirname(path));
 }
 
-/** Makes the names in a folder survive a power cut. Windows has no such call, and needs none for NTFS's journal. */
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
 /**
  * Root writes for the owner of the folder: `sudo tappet secrets set` must not leave behind what the gateway's own
  * user cannot read.
@@ -113,8 +103,4 @@ async function sweepDrafts(drafts: string, before: number): Promise<void> {
       if (!hasCode(error, 'ENOENT')) throw error;
     }
   }
-}
-
-export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -230,6 +230,20 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
     expect(text).toContain('gcloud auth print-identity-token --audiences=https://hooks.example.com');
   });
 
+  it('a body that becomes a file is sent as it lies on the disk', async () => {
+    const source = { kind: 'webhook', auth: { bearer: { token: from } }, body: 'file' };
+    const text = curlText({ trigger: 'deploy', url: base, source });
+    writeFileSync(join(folder, 'video.mp4'), Buffer.from([0, 255, 10, 13]));
+    calls.length = 0;
+    const env = { PATH: String(process.env['PATH']), HOOK_SECRET: WORD };
+    await run('/bin/sh', ['-c', text], { env, cwd: folder });
+    expect(calls).toHaveLength(1);
+    expect(calls[0]).toMatchObject({ method: 'POST', url: '/hooks/deploy' });
+    expect(calls[0]?.body).toEqual(Buffer.from([0, 255, 10, 13]));
+    expect(calls[0]?.headers.get('authorization')).toBe(`Bearer ${WORD}`);
+    expect(calls[0]?.headers.get('content-type')).toBe('application/octet-stream');
+  });
+
   it('a schedule is not called', () => {
     expect(() => curlText({ trigger: 'nightly', url: base, source: { kind: 'cron' } })).toThrow(
       'nightly is not called: its source is no webhook.',

@@ -77,3 +77,68 @@ describe('how long an id is remembered, and how long a signed call counts', () =
     expect(await refused(auth, rememberFor)).toEqual([]);
   });
 });
+
+describe('a body that is a file', () => {
+  const secret = { file: './secret' };
+  const token = { token: secret };
+  const problems = (source: object) => {
+    folder.write('secret', 'x'.repeat(32));
+    const trigger = { source: { kind: 'webhook', ...source }, run: { job: 'a' } };
+    return folder.problemsOf({ jobs: { a: JOB }, triggers: { t: trigger } });
+  };
+
+  it.each([
+    [{ maxBody: '5Gi' }, 5 * 1024 ** 3],
+    [{}, 1024 ** 3],
+    [{ maxBody: 10 }, 10],
+  ])('has its own limit: %j', async (more, maxBytes) => {
+    folder.write('secret', 'x'.repeat(32));
+    const source = { kind: 'webhook', auth: { bearer: token }, body: 'file', ...more };
+    const config = await folder.load({ jobs: { a: JOB }, triggers: { t: { source, run: { job: 'a' } } } });
+    const compiled = config.triggers.get('t')?.source;
+    expect(compiled).toMatchObject({ bodyFile: { maxBytes } });
+    expect(compiled).not.toHaveProperty('maxBody');
+  });
+
+  it.each([
+    ['bearer', { bearer: token }],
+    ['basic', { basic: { user: 'u', password: secret } }],
+    ['gitlab', { gitlab: token }],
+    ['addresses', { addresses: ['10.0.0.0/8'] }],
+    ['a certificate', { clientCertificate: { header: 'x-cert', proxies: ['10.0.0.1'], subjects: ['CN=a'] } }],
+    ['several', { anyOf: [{ bearer: token }, { addresses: ['10.0.0.0/8'] }], addresses: ['::/0'] }],
+  ])('is taken where callers are known by their headers: %s', async (_name, auth) => {
+    expect(await problems({ auth, body: 'file' })).toEqual([]);
+  });
+
+  it.each([
+    ['none', 'none', /"auth: none", as any stranger could fill the disk: use oidc, bearer/],
+    ['hmac', { hmac: { secret } }, /the signature is over a body that nobody has before/],
+    [
+      'standard webhooks',
+      { hmac: { scheme: 'standard-webhooks', secret: { file: './key' } } },
+      /the signature is over a body/,
+    ],
+    ['one of several', { anyOf: [{ bearer: token }, { hmac: { scheme: 'github', secret } }] }, /"hmac"/],
+  ])('is refused where they are not: %s', async (_name, auth, words) => {
+    folder.write('key', `whsec_${Buffer.alloc(32, 'k').toString('base64')}`);
+    const [problem = '', ...others] = await problems({ auth, body: 'file' });
+    expect(problem).toContain('triggers.t.source.body');
+    expect(problem).toMatch(words);
+    expect(others).toEqual([]);
+  });
+
+  it('stands alone: nothing else may read what is in it', async () => {
+    const auth = { bearer: token };
+    expect(await problems({ auth, body: 'file', format: 'pubsub', challenge: 'microsoft' })).toEqual([
+      expect.stringMatching(/source\.format.*cannot stand beside "body: file"/),
+      expect.stringMatching(/source\.challenge.*cannot stand beside "body: file"/),
+    ]);
+  });
+
+  it('is what a limit of its own is for', async () => {
+    expect(await problems({ auth: { bearer: token }, maxBody: '5Gi' })).toEqual([
+      expect.stringMatching(/source\.maxBody.*add "body: file", or raise server\.maxBody/),
+    ]);
+  });
+});

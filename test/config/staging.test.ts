@@ -88,7 +88,7 @@ describe('an input is refused', () => {
     found(config({ inputs: [{ from: 'event.object', to: '/in', ...fields }] }));
 
   it.each([
-    [{ from: '/data/file' }, 'from: must be "event.object", "event.file", an address s3://'],
+    [{ from: '/data/file' }, 'from: must be "event.object", "event.file", "event.body", an address s3://'],
     [{ from: 'event.objct' }, 'did you mean "event.object"?'],
     [{ from: '${{ event.file }}' }, 'from: is written without ${{ }}: "event.file"'],
     [{ from: 's3://store/bucket' }, 'from: must be an address, s3://<connection>/<bucket>/<key>'],
@@ -239,10 +239,20 @@ describe('what a job takes of an event', () => {
     ]);
   });
 
+  it('a body comes from webhook triggers that keep it as a file', async () => {
+    const kept = { kind: 'webhook', body: 'file', auth: { addresses: ['10.0.0.0/8'] } };
+    expect(await found(triggers(wants('event.body'), { cron, hook, kept }))).toEqual([
+      expect.stringContaining(
+        'triggers.cron.run.job: job "a" takes event.body (its inputs[1]), but events of a cron trigger tell of no body that is a file: run it from a webhook trigger',
+      ),
+      'triggers.hook.run.job: job "a" takes event.body (its inputs[1]), which is not kept as a file here: add "body: file" to the source of this trigger',
+    ]);
+  });
+
   it('both never come, which is told once', async () => {
     const inputs = ['event.object', 'event.file'].map((from, i) => ({ from, to: `/in/${i}` }));
     expect(await found(triggers({ inputs }, { cron, storage, files }))).toEqual([
-      'jobs.a.inputs[1].from: no event tells of both an object and a file: make two jobs of it',
+      'jobs.a.inputs[1].from: no event tells of several of these, an object, a file and a body: make a job of each',
     ]);
   });
 });

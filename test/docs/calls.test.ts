@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ReloadRig } from '../support/reload-rig.ts';
 
-/** The first configuration of a page. */
-function configurationOf(page: string): string {
+/** A configuration of a page, by its place. */
+function configurationOf(page: string, index = 0): string {
   const text = readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), 'utf8');
-  return /^```yaml\n(.*?)^```$/ms.exec(text)?.[1] ?? '';
+  return [...text.matchAll(/^```yaml\n(.*?)^```$/gms)][index]?.[1] ?? '';
 }
 
 async function call(rig: ReloadRig, trigger: string, headers: Record<string, string>, body: unknown) {
@@ -42,6 +42,38 @@ test('docs/calls.md: the trigger there, called as it says', async () => {
   expect(again).toMatchObject({ status: 202, body: { duplicate: true, event: first.body['event'] } });
   const retried = await call(rig, 'orders', { ...headers, ...event }, { order: 7, attempt: 2 });
   expect(retried.body).toEqual(again.body);
+});
+
+test('docs/calls.md: a body that is a file, sent as it says', async () => {
+  const token = 'f'.repeat(32);
+  const rig = await ReloadRig.start({ 'tappet.yaml': configurationOf('calls', 1) }, { FILM_TOKEN: token });
+  const send = async (headers: Record<string, string>) => {
+    const init = { method: 'POST', headers: { authorization: `Bearer ${token}`, ...headers }, body: 'film' };
+    const request = new Request('https://tappet.example.com/hooks/film', init);
+    const response = await rig.sources.receive('trigger/film', request, { remoteAddress: '192.0.2.1' });
+    return { status: response?.status, body: (await response?.json()) as Record<string, unknown> };
+  };
+  const headers = {
+    'content-type': 'video/mp4',
+    'content-disposition': 'attachment; filename="film.mp4"',
+    'idempotency-key': 'film-7',
+  };
+  const first = await send(headers);
+  expect(first).toMatchObject({ status: 202, body: { duplicate: false } });
+  const event = String(first.body['event']);
+  expect((await rig.store.getEvent(event))?.event.data).toEqual({
+    body: {
+      name: 'film.mp4',
+      type: 'video/mp4',
+      size: 4,
+      sha256: 'd0607f7ad2628b2af9158dfba06ce87166e66b15bf68f8f358f9aa27ccb7c321',
+    },
+  });
+  const [name = ''] = first.body['executions'] as string[];
+  expect((await rig.store.getExecution(name))?.spec.inputs).toEqual([
+    { from: 'event.body', to: '/in/film', body: { event, size: 4 } },
+  ]);
+  expect(await send(headers)).toMatchObject({ status: 202, body: { duplicate: true, event } });
 });
 
 test('docs/webhooks/pubsub.md: a push of the subscription there starts the job', async () => {

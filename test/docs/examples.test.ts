@@ -29,7 +29,7 @@ describe('configurations in the docs', () => {
   const dir = mkdtempSync(join(tmpdir(), 'tappet-docs-'));
   const inbox = mkdtempSync(join(tmpdir(), 'tappet-inbox-'));
   beforeAll(async () => {
-    for (const name of ['S3_KEY', 'NOTIFY_TOKEN', 'ORDERS_TOKEN']) process.env[name] = SECRET;
+    for (const name of ['S3_KEY', 'NOTIFY_TOKEN', 'ORDERS_TOKEN', 'FILM_TOKEN']) process.env[name] = SECRET;
     for (const name of ['s3.secret', 'signing.key']) writeFileSync(join(dir, name), SECRET, { mode: 0o600 });
     const secrets = new SecretStore({ dataDir: join(dir, '.tappet'), env: {} });
     for (const name of ['api-key', 'notify-token', 'ffmpeg-license', 'registry-token'])

@@ -27,6 +27,7 @@ describe('inputs', () => {
     const etag = rig.objects.store.seed('b/a b+%.mp4', 'film');
     rig.objects.store.seed('b/parts/0', 'zero');
     rig.localFiles.files.set(FILE.path, 'a,b');
+    rig.bodies.files.set('e-1', 'body');
     rig.secrets.values.set('key', 's3cret');
     await rig.started();
     const name = await rig.create({
@@ -35,6 +36,7 @@ describe('inputs', () => {
         { from: 's3://store/b/parts/${{ task.index }}', to: '/in/part', mode: 0o755 },
         { from: 'event.file', to: '/in/a.csv', file: FILE },
         { from: { secret: 'key' }, to: '/run/secrets/key' },
+        { from: 'event.body', to: '/in/body', body: { event: 'e-1', size: 4 } },
       ],
     });
     expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
@@ -44,9 +46,10 @@ describe('inputs', () => {
       ['/in/part', 0o755, 'zero'],
       ['/in/a.csv', 0o644, 'a,b'],
       ['/run/secrets/key', 0o444, 's3cret'],
+      ['/in/body', 0o644, 'body'],
     ]);
     expect(await rig.attempt(name)).toMatchObject({
-      rendered: { inputs: [null, 's3://store/b/parts/0', null, null] },
+      rendered: { inputs: [null, 's3://store/b/parts/0', null, null, null] },
     });
   });
 
@@ -131,11 +134,24 @@ describe('inputs', () => {
       'INPUT_UNAVAILABLE',
       /\/no is gone/,
     ],
+    [
+      'a body that is gone',
+      [{ from: 'event.body', to: '/x', body: { event: 'e-0', size: 4 } }],
+      'INPUT_UNAVAILABLE',
+      /the body of event e-0 is gone: it is kept as long as the event/,
+    ],
+    [
+      'a body that was cut',
+      [{ from: 'event.body', to: '/x', body: { event: 'e-1', size: 4 } }],
+      'INPUT_UNAVAILABLE',
+      /the body of event e-1 is not as large any more/,
+    ],
     ['a missing secret', [{ from: { secret: 'none' }, to: '/x' }], 'SECRET_UNREADABLE', /none is not set/],
     ['a key that leads out', [{ from: 's3://store/b/../c/k', to: '/x' }], 'RENDER_FAILED', /"\.\."/],
   ])('fail the task at once, its retries untouched: %s', async (_, inputs, reason, message) => {
     rig.objects.store.seed('b/a b+%.mp4', 'film');
     rig.localFiles.files.set(FILE.path, null);
+    rig.bodies.files.set('e-1', null);
     await rig.started();
     const name = await rig.create({ inputs: inputs ?? [] });
     expect(await rig.ended(name)).toMatchObject({

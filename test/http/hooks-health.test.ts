@@ -85,19 +85,25 @@ test('an unknown trigger answers no sooner than a known one: after the body', as
 
 test('all bodies together are bounded: 503 with Retry-After beyond, and room again after', async () => {
   const end = deferred<void>();
+  let taken = 0;
   const { server, ...rest } = testConfig();
   const { app } = createTestApp({
     hooks: {
       handle: async () => {
+        taken += 1;
         await end.promise;
         return new Response();
       },
     },
     config: () => ({ server: { ...server, maxBodyBytes: 1024 * 1024 }, ...rest }),
   });
+  const come = { body: Buffer.alloc(1024 * 1024) };
+  const held = Array.from({ length: 64 }, () => hook(app, 'call', come));
+  // These have a little room of their own, until that is used up too.
   const announced = { headers: { 'content-length': '65536' } };
-  const held = Array.from({ length: 1024 }, () => hook(app, 'call', announced));
-  for (const init of [{ body: 'x' }, { headers: { 'content-length': '1' } }]) {
+  held.push(...Array.from({ length: 256 }, () => hook(app, 'call', announced)));
+  await expect.poll(() => taken, { timeout: 10_000 }).toBe(64 + 256);
+  for (const init of [{ body: 'x' }, { body: 'x', headers: { 'content-length': '1' } }]) {
     const full = await hook(app, 'call', init);
     expect(full.status).toBe(503);
     expect(full.headers.get('retry-after')).toBe('1');

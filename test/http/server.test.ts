@@ -72,21 +72,24 @@ test.each([
 
 test('where no room is left for a chunked body, its sender hears so', async () => {
   const end = deferred<void>();
+  let taken = 0;
   const { server: settings, ...rest } = testConfig();
   const t = createTestApp({
     hooks: {
       handle: async () => {
+        taken += 1;
         await end.promise;
         return new Response();
       },
     },
-    config: () => ({ server: { ...settings, maxBodyBytes: 64 * 1024 }, ...rest }),
+    config: () => ({ server: { ...settings, maxBodyBytes: 1024 * 1024 }, ...rest }),
   });
   const { port } = await start(t);
-  const init = { method: 'POST', headers: { 'content-length': '65536' } };
-  const held = Array.from({ length: 1024 }, () =>
+  const init = { method: 'POST', body: Buffer.alloc(1024 * 1024) };
+  const held = Array.from({ length: 64 }, () =>
     t.app.fetch(new Request('http://gateway.test/hooks/call', init), { remoteAddress: '' }),
   );
+  await expect.poll(() => taken, { timeout: 10_000 }).toBe(64);
   const chunked = 'POST /hooks/call HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n';
   expect(await raw(port, chunked)).toMatch(/^HTTP\/1.1 503 [^]*retry-after: 1\r\n/i);
   end.resolve();

@@ -40,6 +40,11 @@ class FakeEndpoint extends FakeSource {
 class FakeNotified extends FakeEndpoint {
   readonly knowsCallersByHeaders = true;
 }
+class FakeReceiver extends FakeEndpoint {
+  async receive(_request: Request, info: RequestInfo): Promise<Response> {
+    return new Response(`a file from ${info.remoteAddress}`);
+  }
+}
 class FakeSchedule extends FakeSource {
   preview(from: number, count: number): readonly number[] {
     return Array.from({ length: count }, (_, i) => from + i);
@@ -249,6 +254,24 @@ describe('requests and previews', () => {
       go();
       expect(await (await answer)?.text()).toBe('POST from ::1');
       await starting;
+    });
+
+    it('a body that becomes a file is for callers it knows, also while it does not run', async () => {
+      const sources = host({ hook: new FakeReceiver(1), plain: new FakeEndpoint() }, { verify });
+      const receive = (token: string, name = 'hook') => {
+        const headers = { authorization: `Bearer ${token}` };
+        const body = new Request('http://localhost/hooks/x', { method: 'POST', headers });
+        return sources.receive(`trigger/${name}`, body, { remoteAddress: '::1' });
+      };
+      expect(receive('good', 'plain')).toBeUndefined();
+      expect(receive('good', 'nothing')).toBeUndefined();
+      for (const start of [async () => undefined, () => sources.start()]) {
+        await start();
+        expect(await receive('bad')).toBeUndefined();
+        await expect(receive('good')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+      }
+      await clock.advance(1_000);
+      expect(await (await receive('good'))?.text()).toBe('a file from ::1');
     });
 
     it('are 401 for everybody where nobody can be let in', async () => {

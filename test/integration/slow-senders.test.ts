@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { BodyFiles } from '../../src/bodies/body-files.ts';
 import { listen } from '../../src/http/server.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
 import { createTestApp } from '../support/http-fakes.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 import { Context } from '../support/webhook-context.ts';
 
 /** Sends `begin`, then `drip` once a second; in how many seconds it is cut off, and what it was told. */
@@ -25,12 +28,19 @@ async function slowly(
   return { seconds: (performance.now() - start) / 1000, answer };
 }
 
-test('who does not come to an end of headers is cut off after 10 s, of a body after 30 s; others are answered meanwhile', async () => {
+test('who does not come to an end of headers is cut off after 10 s, of a body after 30 s, of one that becomes a file when it stands still for 30 s; others are answered meanwhile', async () => {
   const context = new Context();
-  const source = createWebhookSource({ name: 'call', spec: { kind: 'webhook', auth: 'none' } });
+  context.bodies = new BodyFiles({ dir: join(tempFolder(), 'bodies'), clock: new SystemClock() });
+  const spec = { kind: 'webhook', auth: 'none' } as const;
+  const source = createWebhookSource({ name: 'call', spec });
+  const filing = createWebhookSource({ name: 'file', spec: { ...spec, bodyFile: { maxBytes: 1e6 } } });
   await source.start(context);
+  await filing.start(context);
   const { app } = createTestApp({
-    hooks: { handle: async (_name, call, info) => source.handle?.(call, info) },
+    hooks: {
+      handle: async (_name, call, info) => source.handle?.(call, info),
+      receive: (name, call, info) => (name === 'file' ? filing.receive?.(call, info) : undefined),
+    },
   });
   const server = await listen({ app, host: '127.0.0.1', port: 0, clock: new SystemClock() });
   const { port } = server;
@@ -41,9 +51,17 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
     slowly(port, `${head}Content-Length: 1000\r\n\r\n`, 'x'),
     slowly(port, `${head}Transfer-Encoding: chunked\r\n\r\n`, '1\r\nx\r\n'),
   ];
+  const file = head.replace('/call', '/file');
+  const moving = slowly(
+    port,
+    `${file}Connection: close\r\nContent-Length: ${36 * 2048}\r\n\r\n`,
+    'x'.repeat(2048),
+  );
+  const stuck = slowly(port, `${file}Content-Length: 1000\r\n\r\nx`, 'x');
   const quick = await fetch(`${server.url}/hooks/call`, { method: 'POST', body: 'x' });
   expect(quick.status).toBe(202);
   const [headers, line, body, chunked] = await Promise.all(slow);
+  const [moved, stood] = await Promise.all([moving, stuck]);
   await server.close();
   for (const one of [headers, line]) {
     expect(one?.seconds).toBeGreaterThan(9);
@@ -55,5 +73,10 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
     expect(one?.seconds).toBeLessThan(34);
     expect(one?.answer).toMatch(/^HTTP\/1.1 408 /);
   }
-  expect(context.events).toHaveLength(1);
+  expect(moved.seconds).toBeGreaterThan(34);
+  expect(moved.answer).toMatch(/^HTTP\/1.1 202 /);
+  expect(stood.seconds).toBeGreaterThan(29);
+  expect(stood.seconds).toBeLessThan(35);
+  expect(stood.answer).toMatch(/^HTTP\/1.1 408 /);
+  expect(context.events).toHaveLength(2);
 }, 60_000);

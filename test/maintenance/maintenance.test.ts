@@ -185,6 +185,7 @@ describe('maintenance', () => {
     const maintenance = new Maintenance({
       store: rig.store,
       logs: rig.logs,
+      bodies: { sweep: async () => 0 },
       clock: rig.clock,
       runner,
       retentionCounts: () => new Map<string, number>(),

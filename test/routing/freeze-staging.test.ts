@@ -68,6 +68,13 @@ const FILE = {
 };
 const object = staged({ inputs: [{ from: 'event.object', to: '/in/video' }] });
 const file = staged({ inputs: [{ from: 'event.file', to: '/in/x' }] });
+const body = staged({ inputs: [{ from: 'event.body', to: '/in/film' }] });
+const BODY = { size: 4, sha256: 'x', type: 'video/mp4' };
+const KEEPING: TriggerDefinition['source'] = {
+  kind: 'webhook',
+  auth: { addresses: ['10.0.0.0/8'] },
+  bodyFile: { maxBytes: 10 },
+};
 
 describe('what the event tells of', () => {
   it.each<[string, object, object]>([
@@ -93,6 +100,14 @@ describe('what the event tells of', () => {
     ]);
   });
 
+  it('pins the body by the event that it came with, whatever else the data say', () => {
+    const event = storedEvent({ origin: 'trigger/call', data: { body: { ...BODY, event: 'another' } } });
+    const { execution } = decide(body, KEEPING, event);
+    expect(execution?.spec.inputs).toEqual([
+      { from: 'event.body', to: '/in/film', body: { event: event.uid, size: 4 } },
+    ]);
+  });
+
   const webhook: TriggerDefinition['source'] = { kind: 'webhook', auth: 'none' };
   it.each<[string, RoutedJob, TriggerDefinition['source'], StoredEvent, RegExp]>([
     [
@@ -108,6 +123,28 @@ describe('what the event tells of', () => {
       webhook,
       storedEvent({ data: FILE }),
       /the event of a webhook trigger tells of no file/,
+    ],
+    ['no call', body, STORAGE, fromStore({ body: BODY }), /the event of a storage trigger came with no body/],
+    [
+      'a call whose body was read',
+      body,
+      webhook,
+      storedEvent({ origin: 'trigger/call', data: { body: BODY } }),
+      /the body of this event is no file: that takes "body: file"/,
+    ],
+    [
+      'a call from before its trigger kept bodies',
+      body,
+      KEEPING,
+      storedEvent({ origin: 'trigger/call', data: { body: 'text' } }),
+      /the body of this event is no file/,
+    ],
+    [
+      'fired by hand, with the data of a body',
+      body,
+      KEEPING,
+      storedEvent({ origin: 'api/joe', data: { body: BODY } }),
+      /fired by hand comes with no body: call the hook/,
     ],
     [
       'a removal',

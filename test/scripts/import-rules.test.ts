@@ -13,6 +13,7 @@ const PLANTED: Record<string, readonly [file: string, imported: string][]> = {
   'room-src-core': [['src/core/a.ts', '../http/app.ts']],
   'room-src-lib': [['src/lib/a.ts', '../core/job.ts']],
   'room-src-auth': [['src/auth/a.ts', '../expr/b.ts']],
+  'room-src-bodies': [['src/bodies/a.ts', '../inbox/b.ts']],
   'room-src-expr': [['src/expr/a.ts', '../auth/b.ts']],
   'room-src-logs': [['src/logs/a.ts', '../stores/sqlite/b.ts']],
   'room-src-notify': [['src/notify/a.ts', '../http/app.ts']],

@@ -20,7 +20,7 @@ import { ManualClock, settle } from './manual-clock.ts';
 import { MemoryLogSink } from './memory-log-sink.ts';
 import { HeldSecrets } from './object-stores.ts';
 import { SeededIds } from './seeded-ids.ts';
-import { FakeLocalFiles, StagingObjects } from './staging-fakes.ts';
+import { FakeBodies, FakeLocalFiles, StagingObjects } from './staging-fakes.ts';
 import { connectMigrated } from './migrated.ts';
 
 export interface Ports {
@@ -47,6 +47,7 @@ export class Rig {
   readonly objects = new StagingObjects();
   readonly secrets = new HeldSecrets();
   readonly localFiles = new FakeLocalFiles();
+  readonly bodies = new FakeBodies();
   readonly logLines: string[] = [];
   /** What the random port draws. */
   random = 0.5;
@@ -81,7 +82,7 @@ export class Rig {
 
   /** An executor that the test ends itself, or lets die. */
   mortal(ports: Partial<Ports> = {}, settings: Partial<ExecutorSettings> = {}): Executor {
-    const { store, runner, logs, objects, secrets, localFiles, clock, ids } = this;
+    const { store, runner, logs, objects, secrets, localFiles, bodies, clock, ids } = this;
     const expressions = createExpressions();
     return new Executor({
       store,
@@ -90,6 +91,7 @@ export class Rig {
       objects,
       secrets,
       localFiles,
+      bodies,
       clock,
       random: { next: () => this.random },
       ids,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { CurrentConfig, syncDefinitions } from '../../src/applied-config.ts';
+import { BodyFiles } from '../../src/bodies/body-files.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { ServerSettings } from '../../src/core/config.ts';
 import type { Fetch } from '../../src/core/fetch.ts';
@@ -129,6 +130,7 @@ export class ReloadRig {
       current,
       objects,
       secrets,
+      bodies: new BodyFiles({ dir: join(dataDir, 'bodies'), clock }),
       expressions: createExpressions(),
       fetch: this.#options.fetch ?? noNetwork,
       fetchAnywhere: this.#options.fetch ?? noNetwork,

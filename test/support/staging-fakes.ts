@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { TappetError } from '../../src/core/errors.ts';
+import type { BodyReader, PinnedBody } from '../../src/core/bodies.ts';
 import type { FileIdentity, LocalFile, LocalFiles } from '../../src/core/local-files.ts';
 import type {
   ObjectAddress,
@@ -134,6 +135,19 @@ export class StagingObjects implements Objects {
 
   connection(name: string): StagingStore | undefined {
     return name === this.store.name ? this.store : undefined;
+  }
+}
+
+/** Bodies by the uid of their event: what `openBody` finds there; null = of another size than was pinned. */
+export class FakeBodies implements BodyReader {
+  readonly files = new Map<string, string | null>();
+
+  async openBody({ event }: PinnedBody): Promise<LocalFile | 'gone' | 'changed'> {
+    const content = this.files.get(event);
+    if (content === undefined) return 'gone';
+    if (content === null) return 'changed';
+    const bytes = Buffer.from(content);
+    return { size: bytes.length, body: once(bytes) };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Verify, VerifyResult } from '../../src/core/auth.ts';
+import type { Bodies } from '../../src/core/bodies.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import type { NewEvent } from '../../src/core/event.ts';
 import type { ExecutionResult, SourceAccept, SourceContext } from '../../src/core/source.ts';
@@ -13,6 +14,7 @@ export class Context implements SourceContext {
   readonly alarms = new HeapAlarms(this.clock);
   readonly log = new FakeLog();
   readonly verify: Verify;
+  bodies?: Bodies;
   /** By identity, the uid. */
   readonly #stored = new Map<string, string>();
   readonly events: NewEvent[] = [];
@@ -38,7 +40,7 @@ export class Context implements SourceContext {
     this.digests.push(event.digest);
     const identity = `${event.event.source} ${event.event.id}`;
     const before = this.#stored.get(identity);
-    const uid = `uid-${this.#stored.size}`;
+    const uid = event.uid ?? `uid-${this.#stored.size}`;
     if (before !== undefined) return { uid: `${uid}-again`, duplicateOf: before };
     this.#stored.set(identity, uid);
     this.events.push(event);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { rateLimitField } from '../../src/lib/rate-limit-field.ts';
-import { duration } from '../../src/lib/unit-fields.ts';
+import { duration, size } from '../../src/lib/unit-fields.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
+const TIB = 1024 ** 4;
 
 /** Fields of a webhook's `source` about the calls themselves. */
 export const callFields = {
@@ -25,6 +26,15 @@ export const callFields = {
     .describe(
       'pubsub: the body is what Pub/Sub pushes; the message is unwrapped. Absent: a CloudEvent in any mode, or whatever else is sent.',
     ),
+  body: z
+    .literal('file')
+    .optional()
+    .describe(
+      'file: the body of each call becomes a file, whatever it is, for a job with an input "event.body". Only where "auth" knows callers by their headers. Absent: the body is the event\'s data.',
+    ),
+  maxBody: size({ min: 1, max: 16 * TIB })
+    .optional()
+    .describe('With "body": "file": the largest body, in place of server.maxBody; 1Gi unless set.'),
   rateLimit: rateLimitField
     .optional()
     .describe('Verified calls of this trigger; more are answered 429. Absent = any number.'),

@@ -33,6 +33,8 @@ export interface RawCall {
   readonly body: Uint8Array;
   /** What a multipart body holds. */
   readonly form?: JsonObject;
+  /** What is said of a body that is a file, in its place. */
+  readonly file?: JsonObject;
   readonly now: number;
   newId(): string;
 }
@@ -56,6 +58,7 @@ export function callToEvents(call: RawCall): Result<CallEvents> {
     return reject(415, 'Compressed bodies are not accepted: send the body without content-encoding.');
   }
   const type = mediaType(call.headers.get('content-type') ?? '');
+  if (call.file !== undefined) return binary(call, type);
   if (call.format === 'pubsub') return pubsub(call, type);
   if (type.essence === 'application/cloudevents+json') return structured(call, type);
   if (type.essence === 'application/cloudevents-batch+json') return batch(call, type);
@@ -149,7 +152,8 @@ function binary(call: RawCall, type: MediaType): Result<CallEvents> {
 }
 
 /** A CloudEvent may carry data of any type; of other calls, what is not known is probably a mistake. */
-function bodyData({ body, form }: RawCall, type: MediaType, declared: boolean): Result<Json> {
+function bodyData({ body, form, file }: RawCall, type: MediaType, declared: boolean): Result<Json> {
+  if (file !== undefined) return { ok: true, value: file };
   return form === undefined ? decode(body, type, declared) : { ok: true, value: form };
 }
 

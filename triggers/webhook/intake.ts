@@ -2,13 +2,15 @@ import type { VerifyResult } from '../../src/core/auth.ts';
 import type { WebhookSourceSpec } from '../../src/core/config.ts';
 import { flattenEvent, type CloudEvent, type NewEvent } from '../../src/core/event.ts';
 import type { Template } from '../../src/core/expression.ts';
+import type { JsonObject } from '../../src/core/json.ts';
 import type { SourceContext } from '../../src/core/source.ts';
 import { dataDigest } from '../../src/lib/data-digest.ts';
 import { MAX_ID_LENGTH } from './attributes.ts';
 import { callToEvents, sourceOf, type RawCall } from './event.ts';
 import { decodeMultipart } from './form.ts';
 import { mediaType } from './media-type.ts';
-import { reject, type Result } from './problem.ts';
+import { fileProblem } from './body-file.ts';
+import { reject, type Rejection, type Result } from './problem.ts';
 
 /** What retries within a day mean the same by; a trigger may say more. */
 const REMEMBER_MS = 24 * 60 * 60_000;
@@ -16,7 +18,10 @@ const REMEMBER_MS = 24 * 60 * 60_000;
 export type Sender = Extract<VerifyResult, { ok: true }>;
 interface VerifiedCall {
   readonly headers: Headers;
+  /** Empty where the body is a file. */
   readonly body: Uint8Array;
+  /** What is said of that. */
+  readonly file?: JsonObject;
   readonly sender: Sender;
   readonly context: Pick<SourceContext, 'clock' | 'newId'>;
 }
@@ -40,17 +45,29 @@ export class Intake {
     this.#identify = identify;
   }
 
-  async read({ headers, body, sender, context }: VerifiedCall): Promise<Result<CallIntake>> {
-    const base = {
+  /** Why no event can be made of a call whose body is a file, before any of that is read; undefined = nothing speaks against it. */
+  problem(call: VerifiedCall): Rejection | undefined {
+    const given = fileProblem(call.headers) ?? callToEvents(this.#raw(call));
+    return given.ok ? undefined : given;
+  }
+
+  #raw({ headers, body, file, sender, context }: VerifiedCall): RawCall {
+    return {
       trigger: this.#trigger,
       headers,
       attributesInHeaders: sender.covers !== 'body',
       ...(sender.id === undefined ? undefined : { signedId: sender.id }),
       ...(this.#spec.format === undefined ? undefined : { format: this.#spec.format }),
       body,
+      ...(file === undefined ? undefined : { file }),
       now: context.clock.now(),
       newId: () => context.newId(),
     };
+  }
+
+  async read(verified: VerifiedCall): Promise<Result<CallIntake>> {
+    const { headers, sender } = verified;
+    const base = this.#raw(verified);
     const call = isForm(base) ? await withForm(base) : ({ ok: true, value: base } as const);
     if (!call.ok) return call;
     const given = callToEvents(call.value);

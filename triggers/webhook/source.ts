@@ -1,17 +1,20 @@
 import type { Verify, VerifyResult } from '../../src/core/auth.ts';
+import type { ReceivedBody } from '../../src/core/bodies.ts';
 import type { AnswerTemplates, WebhookSourceSpec } from '../../src/core/config.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import { errorText, isTappetError, type ErrorCode } from '../../src/core/errors.ts';
+import type { NewEvent } from '../../src/core/event.ts';
 import type { Template } from '../../src/core/expression.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import type { ManualEvent, RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
-import type { AcceptedEvent, EventOutcome } from '../../src/core/store.ts';
+import type { AcceptedEvent, AcceptResult, EventOutcome } from '../../src/core/store.ts';
 import { TokenBuckets } from '../../src/lib/token-buckets.ts';
 import { Answering } from './answering.ts';
+import { fileData, NO_FILE } from './body-file.ts';
 import { answerChallenge, answerSlack } from './challenge.ts';
 import { EVENT_TYPE } from './event.ts';
 import { answerHandshake } from './handshake.ts';
-import { Intake } from './intake.ts';
+import { Intake, type Sender } from './intake.ts';
 import { problemResponse, reject, type Result } from './problem.ts';
 
 /** The caller waits this long for the decision; it is normally committed with the event. */
@@ -19,9 +22,31 @@ const DECISION_WAIT_MS = 5_000;
 /** Wrong calls are free to make: one line of log a second, with the number of the others. */
 const REFUSAL_LOG_MS = 1_000;
 
+/** In the place of a body that is a file, or not read yet. */
+const NOTHING = new Uint8Array(0);
+
 interface Running {
   readonly context: SourceContext;
   readonly verify: Verify;
+}
+
+interface Receiving extends Running {
+  readonly maxBytes: number;
+}
+interface ReceivedCall {
+  /** Of the event, and so of the file. */
+  readonly uid: string;
+  readonly file: ReceivedBody;
+  readonly headers: Headers;
+  readonly sender: Sender;
+  readonly context: SourceContext;
+}
+interface Told {
+  readonly accepted: AcceptResult;
+  readonly events: readonly NewEvent[];
+  readonly batch: boolean;
+  readonly context: SourceContext;
+  readonly bytes: number;
 }
 
 /** What became of one event, as its sender hears it. */
@@ -67,6 +92,8 @@ class WebhookSource implements Source {
   readonly #calls = new TokenBuckets(1);
   /** Anyone may call, so nobody hears what stands in the trigger. */
   readonly #open: boolean;
+  /** Only where bodies become files: the host looks whether it is there. */
+  readonly receive?: NonNullable<Source['receive']>;
   #running: Running | undefined;
   #refusals = 0;
   #refusalLogTime = -Infinity;
@@ -77,6 +104,9 @@ class WebhookSource implements Source {
     this.#intake = new Intake(name, spec, identify);
     this.#answering = new Answering(name, spec, answer);
     this.#open = spec.auth === 'none';
+    const { bodyFile } = spec;
+    if (bodyFile !== undefined)
+      this.receive = (request, info) => this.#receive(request, info, bodyFile.maxBytes);
   }
 
   manual(_time: number, data: Json | undefined): ManualEvent {
@@ -87,6 +117,8 @@ class WebhookSource implements Source {
     const { verify } = context;
     // Never "no check configured, so let everyone in": `auth: none` has a verifier too.
     if (verify === undefined) throw new TypeError(`the webhook trigger ${this.#name} has no verifier`);
+    if (this.receive !== undefined && context.bodies === undefined)
+      throw new TypeError(`the webhook trigger ${this.#name} has no place for bodies`);
     this.#answering.start();
     this.#running = { context, verify };
   }
@@ -126,6 +158,9 @@ class WebhookSource implements Source {
     if (request.method !== 'POST') {
       return problemResponse(reject(405, 'Send the event with POST.'), { allow: 'POST' });
     }
+    // Let in now and not a moment ago, when the body could still have become a file: it is none for the data of an event.
+    if (this.receive !== undefined)
+      return unavailable('The body could not be kept as a file. Send it again.', 1);
     const wait = this.#waitForTurn(context);
     if (wait > 0) return tooMany('This trigger is called more often than its rateLimit says.', wait);
     const call = await this.#intake.read({
@@ -135,20 +170,75 @@ class WebhookSource implements Source {
       context,
     });
     if (!call.ok) return problemResponse(call);
-    const { events } = call.value;
+    const { events, batch } = call.value;
     const accepted = await context.accept({ events });
+    return this.#told({ accepted, events, batch, context, bytes: body.value.length });
+  }
+
+  async #told({ accepted, events, ...call }: Told): Promise<Response> {
     if (accepted.outcome === 'conflict')
       return unavailable('The event could not be stored. Send it again.', 1);
     const open = this.#open;
-    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context, open)));
-    return this.#answering.respond({
-      events,
-      answers,
-      batch: call.value.batch,
-      context,
-      bytes: body.value.length,
-      open,
-    });
+    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, call.context, open)));
+    return this.#answering.respond({ ...call, events, answers, open });
+  }
+
+  async #receive(request: Request, info: RequestInfo, maxBytes: number): Promise<Response | undefined> {
+    const running = this.#running;
+    // Whoever it is goes the usual way, which says so.
+    if (running === undefined) return undefined;
+    try {
+      return await this.#answerFile(request, info, { ...running, maxBytes });
+    } catch (error) {
+      return failure(error, running.context, this.#name);
+    }
+  }
+
+  /** What can be said of a call without its body is said before that is read. */
+  async #answerFile(request: Request, info: RequestInfo, running: Receiving): Promise<Response | undefined> {
+    const { context, verify, maxBytes } = running;
+    const { headers, method } = request;
+    // Whatever else a sender may ask, it has no body to keep.
+    if (method !== 'POST' || context.bodies === undefined) return undefined;
+    const sender = await verify({ headers, body: NOTHING, ...info });
+    // The usual way refuses him, as one whom no trigger knows.
+    if (sender.ok === false) return undefined;
+    if (sender.ok !== true) return this.#refuse(sender, info, context);
+    const wait = this.#waitForTurn(context);
+    if (wait > 0) return tooMany('This trigger is called more often than its rateLimit says.', wait);
+    const refusal = this.#intake.problem({ headers, body: NOTHING, file: NO_FILE, sender, context });
+    if (refusal !== undefined) return problemResponse(refusal);
+    const uid = context.newId();
+    const length = headers.get('content-length');
+    const announcedBytes = length === null ? undefined : Number(length);
+    const file = await context.bodies.receive(uid, request, { maxBytes, announcedBytes });
+    const problem = this.#goneMeanwhile(request, context);
+    if (problem === undefined) return this.#acceptFile({ uid, file, headers, sender, context });
+    await file.drop();
+    return problem;
+  }
+
+  /** What happened while a body came in that took hours; undefined = nothing. */
+  #goneMeanwhile({ signal }: Request, context: SourceContext): Response | undefined {
+    // What came without a length is whole only as far as its sender stayed to the end.
+    if (signal.aborted) return problemResponse(reject(400, 'The body broke off before its end.'));
+    if (this.#running?.context === context) return undefined;
+    return unavailable('The trigger was changed or stopped while the body came in. Send it again.', 1);
+  }
+
+  async #acceptFile({ uid, file, headers, sender, context }: ReceivedCall): Promise<Response> {
+    const data = fileData(headers, file);
+    const read = this.#intake.read({ headers, body: NOTHING, file: data, sender, context });
+    const call = await orDropped(file, read);
+    if (!call.ok) {
+      await file.drop();
+      return problemResponse(call);
+    }
+    const events = call.value.events.map((event) => ({ ...event, uid }));
+    const accepted = await orDropped(file, context.accept({ events }));
+    if (accepted.outcome === 'stored' && accepted.events[0]?.duplicateOf === undefined) file.keep();
+    else await file.drop();
+    return this.#told({ accepted, events, batch: false, context, bytes: 0 });
   }
 
   /** 0, or in how many ms this call would be in time. */
@@ -189,6 +279,17 @@ async function readBody(request: Request): Promise<Result<Uint8Array>> {
   } catch (error) {
     if (isTappetError(error, 'PAYLOAD_TOO_LARGE')) return reject(413, error.message);
     return reject(400, 'The body could not be read to its end.');
+  }
+}
+
+/** Where `work` fails, nothing has the file; unless that is not known, and it stays as long as nobody knows better. */
+async function orDropped<T>(file: ReceivedBody, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isTappetError(error) && error.fields.maybeStored !== true) await file.drop();
+    else file.keep();
+    throw error;
   }
 }
 

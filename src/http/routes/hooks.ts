@@ -5,11 +5,11 @@ import { announcedLength, readBody } from '../body.ts';
 import { BodyBudget } from '../body-budget.ts';
 import type { BodyShare } from '../body-budget.ts';
 import { hookRefused } from '../permissions.ts';
-import type { Routes } from '../permissions.ts';
+import type { Caller, Routes } from '../permissions.ts';
 import { problemResponse } from '../problem.ts';
 
 const PREFIX = '/hooks/';
-/** A body that announces no more counts as announced; a larger one as it comes in, so that announcing takes no room. */
+/** A body that announces no more is left to the source to read, where there is room for what is announced. */
 const SMALL_BODY = 64 * 1024;
 
 /**
@@ -28,47 +28,67 @@ export function hookRoutes(routes: Routes): void {
       const wait = calls.take(addressBlock(c.env.remoteAddress), deps.clock.now(), rateLimit);
       if (wait > 0) return tooMany(wait);
     }
+    const name = c.req.path.slice(PREFIX.length);
+    const receiving = deps.hooks.receive?.(name, c.req.raw, c.env);
+    const received = receiving === undefined ? undefined : await taken(receiving, c.env);
+    if (received !== undefined) return received;
     const share = budget.share(limit);
     try {
       const request = await bounded(c.req.raw, limit, share);
-      const response = await deps.hooks.handle(c.req.path.slice(PREFIX.length), request, c.env);
+      const response = await deps.hooks.handle(name, request, c.env);
       if (response !== undefined) return response.status === 401 ? hookRefused() : response;
       // A source reads the body before it answers, in this way; sooner or later would tell that there is none.
       await request.arrayBuffer().catch(() => undefined);
       return hookRefused();
     } catch (error) {
       if (!share.refused || !isTappetError(error)) throw error;
-      const full = problemResponse(error);
-      // The rest of the body is not read.
-      full.headers.set('connection', 'close');
-      return full;
+      return unread(problemResponse(error));
     } finally {
       share.free();
     }
   });
 }
 
-/** Before anything is read or checked: so it tells nothing about the trigger, and costs next to nothing. */
-function tooMany(waitMs: number): Response {
-  const message = 'This address calls more often than server.rateLimit of the gateway allows.';
-  const retryAfter = Math.ceil(waitMs / 1000);
-  const response = problemResponse(new TappetError('TOO_MANY_REQUESTS', message, { retryAfter }));
+/**
+ * A body that becomes a file takes its time, as long as it moves. Where that is refused, the connection is not closed
+ * with the answer: its sender, who is still at it, would hear of a broken connection in place of the reason. What he
+ * sends goes nowhere, for as long as the server below us allows.
+ */
+async function taken(
+  receiving: Promise<Response | undefined>,
+  { transfer }: Caller,
+): Promise<Response | undefined> {
+  const end = transfer?.lengthen();
+  try {
+    return await receiving;
+  } finally {
+    end?.();
+  }
+}
+
+/** The rest of the body is not read. */
+function unread(response: Response): Response {
   response.headers.set('connection', 'close');
   return response;
 }
 
+/** Before anything is read or checked: so it tells nothing about the trigger, and costs next to nothing. */
+function tooMany(waitMs: number): Response {
+  const message = 'This address calls more often than server.rateLimit of the gateway allows.';
+  const retryAfter = Math.ceil(waitMs / 1000);
+  return unread(problemResponse(new TappetError('TOO_MANY_REQUESTS', message, { retryAfter })));
+}
+
 /**
- * A small body with an announced length cannot be longer (the parser ends it there), so it stays unread; any other is
- * read here and counted.
+ * A small body with an announced length cannot be longer (the parser ends it there), so it stays unread, as long as
+ * all that is announced so has room; any other is read here and counted as it comes in. So whoever only announces
+ * takes nothing from anybody but this short cut.
  */
 async function bounded(request: Request, limit: number, share: BodyShare): Promise<Request> {
   const { method, url, headers } = request;
   if (method === 'GET' || method === 'HEAD') return request;
   const length = announcedLength(headers, limit);
-  if (length !== undefined && length <= SMALL_BODY) {
-    share.grow(length);
-    return request;
-  }
+  if (length !== undefined && length <= SMALL_BODY && share.announce(length)) return request;
   const body = await readBody(request, limit, (bytes) => share.grow(bytes));
   return new Request(url, { method, headers, body });
 }

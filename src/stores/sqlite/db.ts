@@ -128,7 +128,7 @@ export function unavailable(error: unknown): TappetError {
 /** The disk failed after the commit: it may come back with it, or without. */
 export function unsure(error: unknown): TappetError {
   const words = `The disk that holds the database failed: ${errorText(error)}. Whether this call was stored is not known.`;
-  return new TappetError('STORE_UNAVAILABLE', words, { retryAfter: RETRY_AFTER_S }, error);
+  return new TappetError('STORE_UNAVAILABLE', words, { retryAfter: RETRY_AFTER_S, maybeStored: true }, error);
 }
 
 /** What a caller gets for an error of its own operation. */

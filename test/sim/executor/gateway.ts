@@ -17,7 +17,7 @@ import { Router } from '../../../src/routing/router.ts';
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
 import { FakeLog } from '../../support/fake-log.ts';
 import { HeldSecrets } from '../../support/object-stores.ts';
-import { FakeLocalFiles, StagingObjects } from '../../support/staging-fakes.ts';
+import { FakeBodies, FakeLocalFiles, StagingObjects } from '../../support/staging-fakes.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { VirtualDisk } from '../virtual-disk.ts';
 import type { VirtualTime } from '../virtual-time.ts';
@@ -48,7 +48,12 @@ export interface GatewayParams {
 
 const NEVER = new Promise<never>(() => undefined);
 const expressions = createExpressions();
-const none = { objects: new StagingObjects(), secrets: new HeldSecrets(), localFiles: new FakeLocalFiles() };
+const none = {
+  objects: new StagingObjects(),
+  secrets: new HeldSecrets(),
+  localFiles: new FakeLocalFiles(),
+  bodies: new FakeBodies(),
+};
 
 /**
  * One life of the gateway's process: production inbox, routing, executor and store over virtual time, disk and engine.

@@ -1,0 +1,112 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '../core/clock.ts';
+
+const CHECK_MS = 2_000;
+/** A body is cut off where it was not there as a whole at so many looks: after 30 to 32 s. */
+const LOOKS = 15;
+/** So much of a body that may take hours has to come in that time: else one known sender could keep a place for ever. */
+const LEAST_BYTES = 30 * 1024;
+const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
+
+/**
+ * One connection, and how the body of the request in it comes on. By looks and not by the clock, so that a call costs
+ * no look at the time, and one that was suspended with the machine has the time that it was promised.
+ */
+export class Transfer {
+  #incoming: IncomingMessage | undefined;
+  #outgoing: ServerResponse | undefined;
+  #seen: IncomingMessage | undefined;
+  #looks = 0;
+  /** Read from the connection when `#looks` was 0. */
+  #bytes = 0;
+  #long: IncomingMessage | undefined;
+  #cutting = false;
+
+  /** Its next request. */
+  begin(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+  }
+
+  /** The request of now may go on as long as it moves, until the function is called that this gives. */
+  lengthen(): () => void {
+    const incoming = this.#incoming;
+    this.#long = incoming;
+    return () => {
+      // In one connection the next may have begun.
+      if (this.#long === incoming) this.#long = undefined;
+    };
+  }
+
+  /** Cuts off a body that takes too long. */
+  look(socket: Socket): void {
+    // Told a look ago, and still there.
+    if (this.#cutting) {
+      socket.destroy();
+      return;
+    }
+    const incoming = this.#incoming;
+    if (incoming === undefined || incoming.complete) {
+      this.#incoming = undefined;
+      this.#outgoing = undefined;
+      this.#seen = undefined;
+      return;
+    }
+    if (incoming !== this.#seen || (incoming === this.#long && this.#moves(incoming, socket))) {
+      this.#seen = incoming;
+      this.#looks = 0;
+      this.#bytes = socket.bytesRead;
+      return;
+    }
+    this.#looks += 1;
+    if (this.#looks >= LOOKS) this.#cut(socket);
+  }
+
+  /** What waits to be read is ours: it is our disk that is slow. */
+  #moves({ readableLength }: IncomingMessage, { bytesRead }: Socket): boolean {
+    return readableLength > 0 || bytesRead - this.#bytes >= LEAST_BYTES;
+  }
+
+  #cut(socket: Socket): void {
+    this.#cutting = true;
+    if (this.#outgoing?.headersSent === false && socket.writable) socket.write(TIMED_OUT);
+    socket.destroySoon();
+  }
+}
+
+/** All connections of a server. Node's own limit for a whole request would be one for bodies that take hours, too. */
+export class SlowBodies {
+  readonly #clock: Clock;
+  readonly #transfers = new Map<Socket, Transfer>();
+  #cancel: () => void = () => undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get sockets(): Iterable<Socket> {
+    return this.#transfers.keys();
+  }
+
+  add(socket: Socket): void {
+    this.#transfers.set(socket, new Transfer());
+    socket.once('close', () => this.#transfers.delete(socket));
+  }
+
+  of(socket: Socket): Transfer | undefined {
+    return this.#transfers.get(socket);
+  }
+
+  /** Looks every two seconds, until `stop`. */
+  start(): void {
+    this.#cancel = this.#clock.setTimer(CHECK_MS, () => {
+      for (const [socket, transfer] of this.#transfers) transfer.look(socket);
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+}

@@ -1,0 +1,93 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { SlowBodies } from '../../src/http/slow-bodies.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+const KIB = 1024;
+
+/** A connection with a request in it, whose body is on its way; looked at as long as the clock moves. */
+function rig() {
+  const clock = new ManualClock();
+  const bodies = new SlowBodies(clock);
+  const socket = new Socket();
+  onTestFinished(() => void socket.destroy());
+  let bytesRead = 0;
+  let cuts = 0;
+  socket.write = () => true;
+  socket.destroySoon = () => void (cuts += 1);
+  Object.defineProperty(socket, 'bytesRead', { get: () => bytesRead });
+  bodies.add(socket);
+  bodies.start();
+  const transfer = bodies.of(socket);
+  if (transfer === undefined) throw new Error('the connection is not known');
+  const begin = (): IncomingMessage => {
+    const incoming = new IncomingMessage(socket);
+    transfer.begin(incoming, new ServerResponse(incoming));
+    return incoming;
+  };
+  /** `bytes` come in each second. */
+  const pass = async (seconds: number, bytes: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      bytesRead += bytes;
+      await clock.advance(1_000);
+    }
+  };
+  return { socket, transfer, begin, pass, cuts: () => cuts };
+}
+
+test('a body that may take long goes on as long as 30 KiB of it come in 30 s, and no longer', async () => {
+  const { transfer, begin, pass, cuts } = rig();
+  begin();
+  transfer.lengthen();
+  await pass(600, 2 * KIB);
+  expect(cuts()).toBe(0);
+  // One byte at a time, with which a known sender could hold a place for ever.
+  await pass(14, 1);
+  expect(cuts()).toBe(0);
+  await pass(30, 1);
+  expect(cuts()).toBe(1);
+});
+
+test('any other body has 30 s, however fast it comes', async () => {
+  const { begin, pass, cuts } = rig();
+  begin();
+  await pass(32, 2 * KIB);
+  expect(cuts()).toBe(1);
+});
+
+test('a sender that waits for our disk is not cut off: what it sent has not been read yet', async () => {
+  const { transfer, begin, pass, cuts } = rig();
+  const incoming = begin();
+  transfer.lengthen();
+  incoming.push('x');
+  await pass(120, 0);
+  expect(cuts()).toBe(0);
+  incoming.read();
+  await pass(32, 0);
+  expect(cuts()).toBe(1);
+});
+
+test('the end of one request takes no time from the next in the same connection', async () => {
+  const { transfer, begin, pass, cuts } = rig();
+  begin();
+  const end = transfer.lengthen();
+  begin();
+  const endNext = transfer.lengthen();
+  end();
+  await pass(60, 2 * KIB);
+  expect(cuts()).toBe(0);
+  endNext();
+  await pass(32, 2 * KIB);
+  expect(cuts()).toBe(1);
+});
+
+test('a connection whose other end does not read that it was cut off is gone two seconds later', async () => {
+  const { socket, transfer, begin, pass, cuts } = rig();
+  begin();
+  transfer.lengthen();
+  await pass(32, 0);
+  expect([cuts(), socket.destroyed]).toEqual([1, false]);
+  await pass(2, 0);
+  expect([cuts(), socket.destroyed]).toEqual([1, true]);
+});
