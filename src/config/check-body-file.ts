@@ -1,10 +1,11 @@
-import type { AuthSpec } from '../core/auth.ts';
+import type { AuthSpec, CallerSpec } from '../core/auth.ts';
 import type { WebhookSourceSpec } from '../core/config.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PathSegment } from './positions.ts';
 import type { Report } from './problems.ts';
 
-const INSTEAD = 'use oidc, bearer, basic, gitlab, clientCertificate or addresses';
+const INSTEAD =
+  'use oidc for some callers, bearer, basic, gitlab, clientCertificate or addresses of your own';
 
 /**
  * A body becomes a file only for callers who are known before a byte of it is read: else any stranger could fill the
@@ -34,6 +35,22 @@ export function checkBodyFile(
 function authProblem(auth: AuthSpec): string | undefined {
   if (auth === 'none') return 'cannot be a file with "auth: none", as any stranger could fill the disk';
   const callers = 'anyOf' in auth ? auth.anyOf : [auth];
-  if (!callers.some((caller) => 'hmac' in caller)) return undefined;
-  return 'cannot be a file with "hmac", as the signature is over a body that nobody has before it is on the disk';
+  if (callers.some((caller) => 'hmac' in caller))
+    return 'cannot be a file with "hmac", as the signature is over a body that nobody has before it is on the disk';
+  // What stands beside "anyOf" must hold for each of them.
+  const everyone = isNarrow(auth.addresses) ? undefined : callers.map(letsInAnyone).find(Boolean);
+  return everyone === undefined ? undefined : `cannot be a file with ${everyone}, as that lets in anyone`;
+}
+
+/** By which words a caller may be anyone at all. */
+function letsInAnyone(caller: CallerSpec): string | undefined {
+  if (isNarrow(caller.addresses)) return undefined;
+  if ('oidc' in caller) return caller.oidc.anyone === true ? '"anyone: true"' : undefined;
+  const alone = Object.keys(caller).every((key) => key === 'addresses');
+  return alone ? `"addresses: [${(caller.addresses ?? []).join(', ')}]"` : undefined;
+}
+
+/** Whether they are fewer than all there are. */
+function isNarrow(addresses: readonly string[] | undefined): boolean {
+  return addresses !== undefined && !addresses.some((network) => network.endsWith('/0'));
 }

@@ -78,13 +78,16 @@ describe('how long an id is remembered, and how long a signed call counts', () =
   });
 });
 
+const ANYONE = { issuer: 'google', audience: 'a', anyone: true };
+
 describe('a body that is a file', () => {
   const secret = { file: './secret' };
   const token = { token: secret };
   const problems = (source: object) => {
     folder.write('secret', 'x'.repeat(32));
     const trigger = { source: { kind: 'webhook', ...source }, run: { job: 'a' } };
-    return folder.problemsOf({ jobs: { a: JOB }, triggers: { t: trigger } });
+    const issuers = { google: { preset: 'google' } };
+    return folder.problemsOf({ issuers, jobs: { a: JOB }, triggers: { t: trigger } });
   };
 
   it.each([
@@ -107,12 +110,18 @@ describe('a body that is a file', () => {
     ['addresses', { addresses: ['10.0.0.0/8'] }],
     ['a certificate', { clientCertificate: { header: 'x-cert', proxies: ['10.0.0.1'], subjects: ['CN=a'] } }],
     ['several', { anyOf: [{ bearer: token }, { addresses: ['10.0.0.0/8'] }], addresses: ['::/0'] }],
+    ['anyone of a network', { oidc: ANYONE, addresses: ['10.0.0.0/8'] }],
+    [
+      'any of several, of a network',
+      { anyOf: [{ bearer: token }, { oidc: ANYONE }], addresses: ['10.0.0.0/8'] },
+    ],
+    ['some with a token', { oidc: { issuer: 'google', audience: 'a', emails: ['a@example.com'] } }],
   ])('is taken where callers are known by their headers: %s', async (_name, auth) => {
     expect(await problems({ auth, body: 'file' })).toEqual([]);
   });
 
   it.each([
-    ['none', 'none', /"auth: none", as any stranger could fill the disk: use oidc, bearer/],
+    ['none', 'none', /"auth: none", as any stranger could fill the disk: use oidc for some callers, bearer/],
     ['hmac', { hmac: { secret } }, /the signature is over a body that nobody has before/],
     [
       'standard webhooks',
@@ -120,6 +129,12 @@ describe('a body that is a file', () => {
       /the signature is over a body/,
     ],
     ['one of several', { anyOf: [{ bearer: token }, { hmac: { scheme: 'github', secret } }] }, /"hmac"/],
+    ['anyone with a token', { oidc: ANYONE }, /"anyone: true", as that lets in anyone: use oidc for some/],
+    ['every address', { addresses: ['10.0.0.0/8', '0.0.0.0/0'] }, /"addresses: \[10.0.0.0\/8, 0.0.0.0\/0\]"/],
+    ['every address of IPv6', { addresses: ['::/0'] }, /"addresses: \[::\/0\]"/],
+    ['anyone as one of several', { anyOf: [{ bearer: token }, { oidc: ANYONE }] }, /"anyone: true"/],
+    ['every address as one of several', { anyOf: [{ bearer: token }, { addresses: ['::/0'] }] }, /::\/0/],
+    ['anyone, from anywhere', { oidc: ANYONE, addresses: ['0.0.0.0/0'] }, /"anyone: true"/],
   ])('is refused where they are not: %s', async (_name, auth, words) => {
     folder.write('key', `whsec_${Buffer.alloc(32, 'k').toString('base64')}`);
     const [problem = '', ...others] = await problems({ auth, body: 'file' });

@@ -178,6 +178,7 @@ test('who is refused while he sends reads why, and not that the connection broke
       await new Promise((resolve) => one.socket.write(Buffer.alloc(4 * MIB), resolve)),
       'goes on until its sender has seen the answer',
     ).toBeFalsy();
+  one.socket.destroy();
 });
 
 test('who asks before he sends is told to go on only where the body is wanted', async () => {

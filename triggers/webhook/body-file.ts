@@ -1,7 +1,8 @@
 import type { ReceivedBody } from '../../src/core/bodies.ts';
+import { TappetError } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { mediaType } from './media-type.ts';
-import { reject, type Rejection } from './problem.ts';
+import { problemResponse, reject, type Rejection } from './problem.ts';
 
 const MAX_NAME_LENGTH = 255;
 // oxlint-disable-next-line no-control-regex
@@ -37,6 +38,22 @@ export function fileProblem(headers: Headers): Rejection | undefined {
     `${what}: send the file itself as the body (curl -X POST -T <file>), not ${essence}.`,
     'content-type',
   );
+}
+
+export const tooManyBodies = (count: number): TappetError =>
+  new TappetError(
+    'STORE_UNAVAILABLE',
+    `${count} bodies of this trigger are being written to files. Send the same again later.`,
+    { retryAfter: 5 },
+  );
+
+/** Its sender is known, and so hears what is wrong and what to do: not as where anyone may call. */
+export function refusedFile(error: TappetError): Response {
+  const { fix, retryAfter = 1 } = error.fields;
+  const words = fix === undefined ? {} : { fix };
+  if (error.code === 'PAYLOAD_TOO_LARGE') return problemResponse({ ...reject(413, error.message), ...words });
+  if (error.code === 'INVALID_ARGUMENT') return problemResponse({ ...reject(400, error.message), ...words });
+  return problemResponse({ ...reject(503, error.message), ...words }, { 'retry-after': String(retryAfter) });
 }
 
 /** Of RFC 6266 what senders write most: `attachment; filename="a.mp4"`. Never a path. */

@@ -15,6 +15,9 @@ import { reject, type Rejection, type Result } from './problem.ts';
 /** What retries within a day mean the same by; a trigger may say more. */
 const REMEMBER_MS = 24 * 60 * 60_000;
 
+/** An id in which none of this stands is known before the body. */
+const MAY_READ_DATA = /\bdata\b|\bevent\b(?!\s*\.)/;
+
 export type Sender = Extract<VerifyResult, { ok: true }>;
 interface VerifiedCall {
   readonly headers: Headers;
@@ -48,7 +51,12 @@ export class Intake {
   /** Why no event can be made of a call whose body is a file, before any of that is read; undefined = nothing speaks against it. */
   problem(call: VerifiedCall): Rejection | undefined {
     const given = fileProblem(call.headers) ?? callToEvents(this.#raw(call));
-    return given.ok ? undefined : given;
+    if (!given.ok) return given;
+    const [event] = given.value.events;
+    if (event === undefined || this.#identify === undefined || MAY_READ_DATA.test(this.#identify.text))
+      return undefined;
+    const named = this.#named(event, call.headers, call.sender);
+    return named.ok ? undefined : named;
   }
 
   #raw({ headers, body, file, sender, context }: VerifiedCall): RawCall {

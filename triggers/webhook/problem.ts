@@ -8,6 +8,8 @@ export interface Rejection {
   readonly detail: string;
   /** The attribute or header that is wrong. */
   readonly path?: string;
+  /** What its sender should do about it. */
+  readonly fix?: string;
   /** Where the usual code of the status would mislead. */
   readonly code?: ErrorCode;
 }
@@ -39,7 +41,7 @@ export function problemResponse(
   rejection: Rejection,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
-  const { status, detail, path } = rejection;
+  const { status, detail, path, fix } = rejection;
   const { title, code: usual } = KINDS[status];
   const code = rejection.code ?? usual;
   const body: ProblemResource = {
@@ -48,6 +50,7 @@ export function problemResponse(
     status,
     code,
     detail,
+    ...(fix === undefined ? {} : { fix }),
     ...(path === undefined ? {} : { errors: [{ path, message: detail }] }),
   };
   return new Response(JSON.stringify(body), { status, headers: { ...headers, ...HEADERS } });

@@ -1,26 +1,28 @@
 import type { Verify, VerifyResult } from '../../src/core/auth.ts';
-import type { ReceivedBody } from '../../src/core/bodies.ts';
+import type { Bodies, ReceivedBody } from '../../src/core/bodies.ts';
 import type { AnswerTemplates, WebhookSourceSpec } from '../../src/core/config.ts';
-import type { Decision } from '../../src/core/decision.ts';
-import { errorText, isTappetError, type ErrorCode } from '../../src/core/errors.ts';
+import { errorText, isTappetError, type ErrorCode, type TappetError } from '../../src/core/errors.ts';
 import type { NewEvent } from '../../src/core/event.ts';
 import type { Template } from '../../src/core/expression.ts';
-import type { Json, JsonObject } from '../../src/core/json.ts';
+import type { Json } from '../../src/core/json.ts';
 import type { ManualEvent, RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
-import type { AcceptedEvent, AcceptResult, EventOutcome } from '../../src/core/store.ts';
+import type { AcceptResult } from '../../src/core/store.ts';
 import { TokenBuckets } from '../../src/lib/token-buckets.ts';
 import { Answering } from './answering.ts';
-import { fileData, NO_FILE } from './body-file.ts';
+import { fileData, NO_FILE, refusedFile, tooManyBodies } from './body-file.ts';
 import { answerChallenge, answerSlack } from './challenge.ts';
 import { EVENT_TYPE } from './event.ts';
 import { answerHandshake } from './handshake.ts';
 import { Intake, type Sender } from './intake.ts';
+import { answerFor } from './event-answer.ts';
 import { problemResponse, reject, type Result } from './problem.ts';
 
-/** The caller waits this long for the decision; it is normally committed with the event. */
-const DECISION_WAIT_MS = 5_000;
 /** Wrong calls are free to make: one line of log a second, with the number of the others. */
 const REFUSAL_LOG_MS = 1_000;
+/** Bodies that come in at a time and become files: one known sender, or many of one trigger, leave places to others. */
+const MAX_RECEIVING = 16;
+/** They have no body to keep. */
+const WITHOUT_BODY = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** In the place of a body that is a file, or not read yet. */
 const NOTHING = new Uint8Array(0);
@@ -47,24 +49,6 @@ interface Told {
   readonly batch: boolean;
   readonly context: SourceContext;
   readonly bytes: number;
-}
-
-/** What became of one event, as its sender hears it. */
-interface EventAnswer {
-  readonly event: string;
-  readonly duplicate: boolean;
-  /** false: stored, and the decision will follow. */
-  readonly decided: boolean;
-  readonly decisions: readonly DecisionAnswer[];
-  readonly executions: readonly string[];
-}
-interface DecisionAnswer {
-  readonly trigger: string;
-  readonly outcome: string;
-  readonly reason?: string;
-  readonly clause?: string;
-  readonly values?: JsonObject;
-  readonly execution?: string;
 }
 
 export interface WebhookSourceParams {
@@ -95,6 +79,7 @@ class WebhookSource implements Source {
   /** Only where bodies become files: the host looks whether it is there. */
   readonly receive?: NonNullable<Source['receive']>;
   #running: Running | undefined;
+  #receiving = 0;
   #refusals = 0;
   #refusalLogTime = -Infinity;
 
@@ -198,24 +183,53 @@ class WebhookSource implements Source {
   async #answerFile(request: Request, info: RequestInfo, running: Receiving): Promise<Response | undefined> {
     const { context, verify, maxBytes } = running;
     const { headers, method } = request;
-    // Whatever else a sender may ask, it has no body to keep.
-    if (method !== 'POST' || context.bodies === undefined) return undefined;
+    const { bodies } = context;
+    if (WITHOUT_BODY.has(method) || bodies === undefined) return undefined;
     const sender = await verify({ headers, body: NOTHING, ...info });
     // The usual way refuses him, as one whom no trigger knows.
     if (sender.ok === false) return undefined;
     if (sender.ok !== true) return this.#refuse(sender, info, context);
+    // `curl -T <file>` alone is a PUT.
+    if (method !== 'POST')
+      return problemResponse(reject(405, 'Send the file with POST: curl -X POST -T <file>.'), {
+        allow: 'POST',
+      });
     const wait = this.#waitForTurn(context);
     if (wait > 0) return tooMany('This trigger is called more often than its rateLimit says.', wait);
     const refusal = this.#intake.problem({ headers, body: NOTHING, file: NO_FILE, sender, context });
     if (refusal !== undefined) return problemResponse(refusal);
     const uid = context.newId();
-    const length = headers.get('content-length');
-    const announcedBytes = length === null ? undefined : Number(length);
-    const file = await context.bodies.receive(uid, request, { maxBytes, announcedBytes });
+    const kept = await this.#keep(uid, request, bodies, maxBytes);
+    if (isTappetError(kept)) {
+      // A full disk is in the log once already; this says whom it meets.
+      if (kept.code === 'STORE_UNAVAILABLE') this.#logRefusal(kept.message, info, context);
+      return refusedFile(kept);
+    }
     const problem = this.#goneMeanwhile(request, context);
-    if (problem === undefined) return this.#acceptFile({ uid, file, headers, sender, context });
-    await file.drop();
+    if (problem === undefined) return this.#acceptFile({ uid, file: kept, headers, sender, context });
+    await kept.drop();
     return problem;
+  }
+
+  /** Or why not. */
+  async #keep(
+    uid: string,
+    request: Request,
+    bodies: Bodies,
+    maxBytes: number,
+  ): Promise<ReceivedBody | TappetError> {
+    if (this.#receiving >= MAX_RECEIVING) return tooManyBodies(MAX_RECEIVING);
+    const length = request.headers.get('content-length');
+    const announcedBytes = length === null ? undefined : Number(length);
+    this.#receiving += 1;
+    try {
+      return await bodies.receive(uid, request, { maxBytes, announcedBytes });
+    } catch (error) {
+      if (isTappetError(error)) return error;
+      throw error;
+    } finally {
+      this.#receiving -= 1;
+    }
   }
 
   /** What happened while a body came in that took hours; undefined = nothing. */
@@ -291,60 +305,6 @@ async function orDropped<T>(file: ReceivedBody, work: Promise<T>): Promise<T> {
     else file.keep();
     throw error;
   }
-}
-
-/** The event is durable by now, so whatever goes wrong here, the answer says that it was taken. */
-async function answerFor(
-  accepted: AcceptedEvent,
-  context: SourceContext,
-  open: boolean,
-): Promise<EventAnswer> {
-  const uid = accepted.duplicateOf ?? accepted.uid;
-  const duplicate = accepted.duplicateOf !== undefined;
-  const outcome = await waitDecided(uid, context);
-  return {
-    event: uid,
-    duplicate,
-    decided: outcome?.decided ?? false,
-    decisions: (outcome?.decisions ?? []).map((decision) => decisionAnswer(decision, duplicate, open)),
-    // Those of the first answer: what was run again since, or is no longer kept, changes nothing of it.
-    executions: (outcome?.decisions ?? []).flatMap(({ execution }) => execution ?? []),
-  };
-}
-
-async function waitDecided(uid: string, context: SourceContext): Promise<EventOutcome | undefined> {
-  try {
-    return await context.outcome(uid, { until: 'decided', withinMs: DECISION_WAIT_MS });
-  } catch (error) {
-    context.log.warn('the decision on an event could not be read', { event: uid, error: errorText(error) });
-    return undefined;
-  }
-}
-
-/** `open`: to whoever calls without credentials; the event of the API has the rest. */
-function decisionAnswer(decision: Decision, duplicate: boolean, open: boolean): DecisionAnswer {
-  const { trigger, outcome, reason, clause } = decision;
-  const execution = decision.execution === null ? {} : { execution: decision.execution };
-  if (open) return { trigger, outcome, ...execution };
-  const values = sendersOwn(decision.values, duplicate);
-  return {
-    trigger,
-    outcome,
-    reason,
-    ...(clause === null ? {} : { clause }),
-    ...(values === undefined ? {} : { values }),
-    ...execution,
-  };
-}
-
-/**
- * Only what this very sender sent goes back: not the trigger's labels, and nothing for a duplicate, whose first
- * sender may have been someone else who is allowed to call the same trigger.
- */
-function sendersOwn(values: JsonObject | null, duplicate: boolean): JsonObject | undefined {
-  if (values === null || duplicate) return undefined;
-  const own = Object.entries(values).filter(([path]) => /^(?:event|claims)(?:[.[]|$)/.test(path));
-  return own.length === 0 ? undefined : Object.fromEntries(own);
 }
 
 function unavailable(detail: string, retryAfter: number, code: ErrorCode = 'STORE_UNAVAILABLE'): Response {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BodyFiles } from '../../../src/bodies/body-files.ts';
 import type { Verify } from '../../../src/core/auth.ts';
+import type { Bodies } from '../../../src/core/bodies.ts';
 import type { WebhookSourceSpec } from '../../../src/core/config.ts';
 import { TappetError } from '../../../src/core/errors.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
@@ -46,7 +47,7 @@ async function rig(spec: Partial<WebhookSourceSpec> = {}, verify: Verify = TOKEN
     const request = new Request('http://127.0.0.1/hooks/call', {
       method,
       headers: { authorization: 'Bearer t', ...headers },
-      ...(method === 'POST' ? { body } : {}),
+      ...(method === 'GET' ? {} : { body }),
       ...(typeof body === 'string' ? {} : { duplex: 'half' }),
     });
     asked.push(request);
@@ -223,7 +224,7 @@ describe('what comes to no event', () => {
 
   test.each([
     ['too long without a length', { body: new Blob(['x'.repeat(1001)]).stream() }, 413],
-    ['broken off', { body: broken() }, 422],
+    ['broken off', { body: broken() }, 400],
   ])('%s: nothing of it stays', async (_name, sent: Sent, status) => {
     const { context, send, files } = await rig();
     expect(await send(sent)).toMatchObject({ status });
@@ -281,6 +282,87 @@ test.each([
   });
   expect(context.events).toEqual([]);
   expect(files()).toEqual([]);
+});
+
+describe('a refusal of a known sender', () => {
+  const failing = (error: Error): Bodies => ({
+    receive: async () => {
+      throw error;
+    },
+  });
+
+  test('says what is wrong with the disk and what to do, and the log whom it met', async () => {
+    const { context, send } = await rig();
+    const fields = { retryAfter: 30, fix: 'Free some space.' };
+    context.bodies = failing(new TappetError('STORE_UNAVAILABLE', 'The disk is full.', fields));
+    const answer = await send();
+    expect(answer).toMatchObject({
+      status: 503,
+      body: { detail: 'The disk is full.', fix: 'Free some space.' },
+    });
+    expect(answer?.headers.get('retry-after')).toBe('30');
+    await send();
+    expect(context.log.lines).toMatchObject([{ fields: { reason: 'The disk is full.' } }]);
+  });
+
+  test('says how to have a larger body taken', async () => {
+    const { send } = await rig();
+    expect(await send({ headers: { 'content-length': '1001' } })).toMatchObject({
+      body: { fix: expect.stringContaining('raise maxBody') as unknown },
+    });
+  });
+
+  test('says nothing of an error that is ours', async () => {
+    const { context, send } = await rig();
+    context.bodies = failing(new TypeError('secret'));
+    expect(JSON.stringify(await send())).not.toContain('secret');
+  });
+
+  test('of a method that has a body says which to use, whatever its length', async () => {
+    const { send, asked, files } = await rig();
+    const answer = await send({ method: 'PUT', headers: { 'content-length': '5000000000' } });
+    expect(answer).toMatchObject({
+      status: 405,
+      body: { detail: expect.stringContaining('-X POST') as unknown },
+    });
+    expect(answer?.headers.get('allow')).toBe('POST');
+    expect(asked[0]?.bodyUsed).toBe(false);
+    expect(files()).toEqual([]);
+    expect(await send({ method: 'PUT', headers: { authorization: 'Bearer x' } })).toBeUndefined();
+  });
+
+  test('one trigger has 16 bodies on their way at most, and then others again', async () => {
+    const { context, send } = await rig();
+    const ended = deferred<void>();
+    const taken = context.bodies;
+    context.bodies = {
+      receive: async (...args) => {
+        await ended.promise;
+        return taken?.receive(...args) ?? Promise.reject(new Error('no bodies'));
+      },
+    };
+    const sixteen = Array.from({ length: 16 }, () => send());
+    const answer = await send();
+    expect(answer).toMatchObject({
+      status: 503,
+      body: { detail: expect.stringContaining('16 bodies') as unknown },
+    });
+    expect(answer?.headers.get('retry-after')).toBe('5');
+    ended.resolve();
+    expect((await Promise.all(sixteen)).map((one) => one?.status)).toEqual(Array(16).fill(202));
+    expect(await send()).toMatchObject({ status: 202 });
+  });
+
+  test.each([
+    ["${{ headers['x-request-id'] }}", false],
+    ['${{ event.subject }}', false],
+    ['${{ event.data.body.name }}', true],
+    ["${{ event['data'].body.name }}", true],
+  ])('comes before its body where the id %s cannot be made; read: %s', async (id, read) => {
+    const { send, asked } = await rig({ id });
+    expect(await send()).toMatchObject({ status: 422 });
+    expect(asked[0]?.bodyUsed).toBe(read);
+  });
 });
 
 test('a body that was read meanwhile is never the data of an event: its sender is to send it again', async () => {
