@@ -52,7 +52,11 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
     slowly(port, `${head}Transfer-Encoding: chunked\r\n\r\n`, '1\r\nx\r\n'),
   ];
   const file = head.replace('/call', '/file');
-  const moving = slowly(port, `${file}Connection: close\r\nContent-Length: ${36 * 2048}\r\n\r\n`, 'x'.repeat(2048));
+  const moving = slowly(
+    port,
+    `${file}Connection: close\r\nContent-Length: ${36 * 2048}\r\n\r\n`,
+    'x'.repeat(2048),
+  );
   const stuck = slowly(port, `${file}Content-Length: 1000\r\n\r\nx`, 'x');
   const quick = await fetch(`${server.url}/hooks/call`, { method: 'POST', body: 'x' });
   expect(quick.status).toBe(202);
