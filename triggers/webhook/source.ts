@@ -233,9 +233,10 @@ class WebhookSource implements Source {
   }
 
   /** What happened while a body came in that took hours; undefined = nothing. */
-  #goneMeanwhile({ signal }: Request, context: SourceContext): Response | undefined {
+  #goneMeanwhile({ headers, signal }: Request, context: SourceContext): Response | undefined {
     // What came without a length is whole only as far as its sender stayed to the end.
-    if (signal.aborted) return problemResponse(reject(400, 'The body broke off before its end.'));
+    if (!headers.has('content-length') && signal.aborted)
+      return problemResponse(reject(400, 'The body broke off before its end.'));
     if (this.#running?.context === context) return undefined;
     return unavailable('The trigger was changed or stopped while the body came in. Send it again.', 1);
   }
