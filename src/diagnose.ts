@@ -7,6 +7,7 @@ import { createObjects } from './objects/objects.ts';
 import { createSecrets } from './secrets/secret-reader.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { describeEndpoint, findEngine } from './runners/docker/find-engine.ts';
+import { hasCode } from './lib/has-code.ts';
 
 export interface Diagnosis {
   readonly name: string;
@@ -83,7 +84,7 @@ async function checkDataDir(dataDir: string): Promise<Diagnosis> {
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
     return { name, ok: true, detail: `${path} can be written` };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    if (hasCode(error, 'ENOENT')) {
       return { name, ok: true, detail: `${path} does not exist yet; the first start makes it` };
     }
     return {

@@ -5,6 +5,7 @@ import type { Auth, Principal } from '../core/auth.ts';
 import { errorText, TappetError } from '../core/errors.ts';
 import { PERMISSIONS } from '../core/permissions.ts';
 import { SecretValue } from '../core/secrets.ts';
+import { hasCode } from '../lib/has-code.ts';
 import { secretComparer } from './comparisons.ts';
 import { bearerCredentials, isSendable } from './shared-secret.ts';
 
@@ -65,7 +66,7 @@ async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (hasCode(error, 'ENOENT')) return false;
     throw error;
   }
 }

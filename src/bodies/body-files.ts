@@ -9,7 +9,8 @@ import type { WriteWatch } from '../core/write-watch.ts';
 import { SystemFiles } from '../lib/local-files.ts';
 import { formatNanos } from '../lib/nanos.ts';
 import { Semaphore } from '../lib/semaphore.ts';
-import { hasCode, syncFolder } from '../lib/sync-folder.ts';
+import { hasCode } from '../lib/has-code.ts';
+import { syncFolder } from '../lib/sync-folder.ts';
 import { bodyUnavailable, brokenOff, busy, doesNotFit, noRoom, tooLarge } from './body-errors.ts';
 import { PART, writeBody } from './write-body.ts';
 

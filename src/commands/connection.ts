@@ -4,6 +4,7 @@ import { createClient } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import { errorText, TappetError } from '../client/api.ts';
 import { addressPath, isAlive, parseAddress } from '../lib/gateway-address.ts';
+import { hasCode } from '../lib/has-code.ts';
 import { configuredDataDir } from './configured-data-dir.ts';
 import type { CliIo } from './io.ts';
 
@@ -74,7 +75,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
     throw new TappetError(
       'GATEWAY_UNREACHABLE',
       `Cannot read ${path}: ${errorText(error)}.`,

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { errorText } from '../client/api.ts';
 import type { FireResource, Json, TriggerResource } from '../client/api.ts';
+import { hasCode } from '../lib/has-code.ts';
 import { apiCommand, clientOf, countingNumber, pageOptions, pageQuery, tellMore } from './api-command.ts';
 import type { ApiOptions, PageOptions } from './api-command.ts';
 import { EXIT } from './exit-codes.ts';
@@ -115,7 +116,7 @@ async function textFrom(io: CliIo, data: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const missing = hasCode(error, 'ENOENT');
     io.err(
       `error: --data names the file ${path}, ${missing ? 'which does not exist' : `which cannot be read: ${errorText(error)}`}`,
     );

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { processStart } from './process-start.ts';
-import { hasCode } from './sync-folder.ts';
+import { hasCode } from './has-code.ts';
 
 /** What a gateway writes about itself into `server.json` in its data folder: where the command line looks. */
 export interface GatewayAddress {

@@ -10,8 +10,3 @@ export async function syncFolder(path: string): Promise<void> {
     await folder.close();
   }
 }
-
-/** Whether it is the system's error of this code (`ENOENT`). */
-export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
-}

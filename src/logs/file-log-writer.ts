@@ -7,6 +7,7 @@ import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
 import type { WriteWatch } from '../core/write-watch.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
+import { syncFolder } from '../lib/sync-folder.ts';
 import {
   CHECKPOINT,
   encodeCheckpoint,
@@ -278,12 +279,5 @@ async function writeRest(file: FileHandle, buffer: Buffer, done: number, positio
 
 /** A new file's name is durable only when its folders are: the attempt's, the execution's, and the one of all. */
 async function syncDirs(dir: string): Promise<void> {
-  for (const path of [dir, dirname(dir), dirname(dirname(dir))]) {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  }
+  for (const path of [dir, dirname(dir), dirname(dirname(dir))]) await syncFolder(path);
 }

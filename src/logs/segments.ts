@@ -4,6 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TappetError } from '../core/errors.ts';
 import type { AttemptKey } from '../core/execution.ts';
+import { hasCode } from '../lib/has-code.ts';
 import { CHECKPOINT, decodeCheckpoint, decodeFrame, END, streamOf } from './frame.ts';
 import type { Frame } from './frame.ts';
 import { StreamTail } from './stream-tail.ts';
@@ -73,7 +74,7 @@ export async function listSegments(dir: string): Promise<Segment[]> {
 const byFirst = (a: Segment, b: Segment): number => a.first - b.first;
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return hasCode(error, 'ENOENT');
 }
 
 /** A frame and where it stands in the file that it came from. */

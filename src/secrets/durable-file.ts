@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { hasCode, syncFolder } from '../lib/sync-folder.ts';
+import { hasCode } from '../lib/has-code.ts';
+import { syncFolder } from '../lib/sync-folder.ts';
 
 /** Whom new files are given to; undefined = whoever writes them. */
 export interface Owner {

@@ -1,7 +1,7 @@
 import { createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { TappetError } from '../core/errors.ts';
-import { hasCode } from '../lib/sync-folder.ts';
+import { hasCode } from '../lib/has-code.ts';
 
 export const KEY_VARIABLE = 'TAPPET_SECRETS_KEY';
 const KEY_BYTES = 32;

@@ -5,7 +5,8 @@ import { SecretValue } from '../core/secrets.ts';
 import { suggest } from '../lib/nearest.ts';
 import { quoted } from '../lib/shell-word.ts';
 import { SECRET_NAME_PATTERN, SECRET_NAME_RULE } from '../lib/secret-name.ts';
-import { hasCode, syncFolder } from '../lib/sync-folder.ts';
+import { hasCode } from '../lib/has-code.ts';
+import { syncFolder } from '../lib/sync-folder.ts';
 import { createDurably, makeFolder, ownerOf, replaceDurably, type Owner } from './durable-file.ts';
 import { findKey, KEY_VARIABLE, newKeyText, type SecretKey } from './key.ts';
 import {

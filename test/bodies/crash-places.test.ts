@@ -8,11 +8,11 @@ import { Inbox } from '../../src/inbox/inbox.ts';
 import { SourceHost } from '../../src/inbox/source-host.ts';
 import { BodyRetention } from '../../src/maintenance/body-retention.ts';
 import { EventRetention } from '../../src/maintenance/event-retention.ts';
-import { SqliteStore } from '../../src/stores/sqlite/store.ts';
+import type { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { connectMigrated } from '../support/migrated.ts';
+import { memoryStore } from '../support/migrated.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -30,12 +30,7 @@ class Machine {
   readonly dir = join(tempFolder(), 'bodies');
   readonly clock = new ManualClock(Date.now());
   readonly ids = new SeededIds();
-  readonly store = new SqliteStore({
-    path: ':memory:',
-    clock: this.clock,
-    ids: this.ids,
-    connect: connectMigrated,
-  });
+  readonly store = memoryStore(this.clock, this.ids);
   /** Events that a sender was told of. */
   readonly acknowledged = new Set<string>();
 
@@ -133,6 +128,15 @@ const accepting = (
   scanState: (...args) => store.scanState(...args),
 });
 
+/** Its gateway has taken a film, and told so. */
+async function taken(): Promise<Machine> {
+  const machine = new Machine();
+  await machine.store.open();
+  const { host } = await machine.boot();
+  await machine.send(host);
+  return machine;
+}
+
 describe('the process ends, and the sender sends again', () => {
   it.each<[string, Ports, 'film' | 'half', RegExp[]]>([
     ['before the file is made', { bodies: () => ({ receive: () => dead() }) }, 'film', []],
@@ -164,10 +168,7 @@ describe('the process ends, and the sender sends again', () => {
   });
 
   it('where a duplicate was found, before its file is removed', async () => {
-    const machine = new Machine();
-    await machine.store.open();
-    const { host } = await machine.boot();
-    await machine.send(host);
+    const machine = await taken();
     const kept: Ports['bodies'] = (bodies) => ({
       receive: async (...args) => ({ ...(await bodies.receive(...args)), drop: () => dead() }),
     });
@@ -181,10 +182,7 @@ describe('the process ends, and the sender sends again', () => {
   });
 
   it('where the event was removed with its retention, before its file is', async () => {
-    const machine = new Machine();
-    await machine.store.open();
-    const { host } = await machine.boot();
-    await machine.send(host);
+    const machine = await taken();
     expect(await machine.broken()).toEqual([]);
     expect(machine.names()).toHaveLength(1);
     const retention = new EventRetention({ store: machine.store, retentionMs: () => 60_000 });

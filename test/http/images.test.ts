@@ -2,11 +2,11 @@ import { beforeEach, expect, it } from 'vitest';
 import { createClient } from '../../src/client/client.ts';
 import type { Client } from '../../src/client/client.ts';
 import type { Config } from '../../src/core/config.ts';
-import { SqliteStore } from '../../src/stores/sqlite/store.ts';
+import type { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { createTestApp, jobDefinition, ROOT_TOKEN, testConfig } from '../support/http-fakes.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
-import { connectMigrated } from '../support/migrated.ts';
+import { memoryStore } from '../support/migrated.ts';
 
 /** The API over the store that the product runs with; job "etl" runs `team/etl:1`. */
 let store: SqliteStore;
@@ -15,7 +15,7 @@ let config: Config;
 
 beforeEach(async () => {
   const [clock, ids] = [new ManualClock(), new SeededIds()];
-  store = new SqliteStore({ path: ':memory:', clock, ids, connect: connectMigrated });
+  store = memoryStore(clock, ids);
   await store.open();
   const jobs = new Map([['etl', jobDefinition('etl', { image: 'team/etl:1', pullPolicy: 'Always' })]]);
   config = { ...testConfig(), jobs };

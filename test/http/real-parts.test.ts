@@ -5,12 +5,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createClient } from '../../src/client/client.ts';
 import type { Client } from '../../src/client/client.ts';
 import { FileLogSink } from '../../src/logs/file-log-sink.ts';
-import { SqliteStore } from '../../src/stores/sqlite/store.ts';
+import type { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
 import { ManualClock, settle } from '../support/manual-clock.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
-import { connectMigrated } from '../support/migrated.ts';
+import { memoryStore } from '../support/migrated.ts';
 
 /** The API over the store and the log sink that the product runs with. */
 let folder: string;
@@ -25,7 +25,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tappet-http-'));
   clock = new ManualClock();
   const ids = new SeededIds();
-  store = new SqliteStore({ path: ':memory:', clock, ids, connect: connectMigrated });
+  store = memoryStore(clock, ids);
   await store.open();
   logs = new FileLogSink({ dir: folder, clock });
   t = createTestApp({ store, logs, clock, ids });

@@ -2,12 +2,12 @@ import { beforeEach, expect, test } from 'vitest';
 import { createClient } from '../../src/client/client.ts';
 import type { Client } from '../../src/client/client.ts';
 import type { AttemptResult } from '../../src/core/execution.ts';
-import { SqliteStore } from '../../src/stores/sqlite/store.ts';
+import type { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { createTestApp, jobDefinition, ROOT_TOKEN, testConfig } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
-import { connectMigrated } from '../support/migrated.ts';
+import { memoryStore } from '../support/migrated.ts';
 
 /** The API over the store that the product runs with; job "etl" has three tasks and says what becomes of failures. */
 let t: TestApp;
@@ -18,7 +18,7 @@ const RETRY = { backoff: 'constant', initialMs: 5000, factor: 2, maxMs: 60_000, 
 beforeEach(async () => {
   const clock = new ManualClock();
   const ids = new SeededIds();
-  store = new SqliteStore({ path: ':memory:', clock, ids, connect: connectMigrated });
+  store = memoryStore(clock, ids);
   await store.open();
   const spec = { taskCount: 3, maxRetries: 0, retry: RETRY, maxFailedTasks: 2, deadlineMs: 3_600_000 };
   const config = { ...testConfig(), jobs: new Map([['etl', jobDefinition('etl', spec)]]) };

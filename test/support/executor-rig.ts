@@ -14,14 +14,13 @@ import { Executor } from '../../src/executor/executor.ts';
 import type { ExecutorSettings } from '../../src/executor/executor.ts';
 import type { AdmissionView } from '../../src/executor/waiting.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
-import { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { FakeRunner } from './fake-runner.ts';
 import { ManualClock, settle } from './manual-clock.ts';
 import { MemoryLogSink } from './memory-log-sink.ts';
 import { HeldSecrets } from './object-stores.ts';
 import { SeededIds } from './seeded-ids.ts';
 import { FakeBodies, FakeLocalFiles, StagingObjects } from './staging-fakes.ts';
-import { connectMigrated } from './migrated.ts';
+import { memoryStore } from './migrated.ts';
 
 export interface Ports {
   readonly store: ExecutorStore & EngineStore;
@@ -36,12 +35,7 @@ export interface Ports {
 export class Rig {
   readonly clock = new ManualClock();
   readonly ids = new SeededIds();
-  readonly store = new SqliteStore({
-    path: ':memory:',
-    clock: this.clock,
-    ids: this.ids,
-    connect: connectMigrated,
-  });
+  readonly store = memoryStore(this.clock, this.ids);
   readonly runner = new FakeRunner(this.clock);
   readonly logs = new MemoryLogSink();
   readonly objects = new StagingObjects();

@@ -3,6 +3,9 @@ import { Db } from '../../src/stores/sqlite/db.ts';
 import { connectionOf, openConnection } from '../../src/stores/sqlite/driver.ts';
 import type { OpenConnection } from '../../src/stores/sqlite/driver.ts';
 import { migrate } from '../../src/stores/sqlite/migrations.ts';
+import { SqliteStore } from '../../src/stores/sqlite/store.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import type { Ids } from '../../src/core/ids.ts';
 
 let bytes: Buffer | undefined;
 
@@ -25,3 +28,7 @@ export const connectMigrated: OpenConnection = (path, mustExist) =>
   path === ':memory:'
     ? connectionOf(new Sqlite(migratedBytes(), { timeout: 0 }))
     : openConnection(path, mustExist);
+
+/** The product's store over such a database, not opened yet. */
+export const memoryStore = (clock: Clock, ids: Ids): SqliteStore =>
+  new SqliteStore({ path: ':memory:', clock, ids, connect: connectMigrated });

@@ -3,11 +3,10 @@ import type { Notification, NotifySpec, ReceiverSpec } from '../../src/core/noti
 import { SecretValue } from '../../src/core/secrets.ts';
 import { NotificationSender } from '../../src/notify/sender.ts';
 import type { SenderOptions } from '../../src/notify/sender.ts';
-import { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { FakeLog } from './fake-log.ts';
 import { JOB_DEFAULTS } from '../../src/core/job.ts';
 import { ManualClock, settle } from './manual-clock.ts';
-import { connectMigrated } from './migrated.ts';
+import { memoryStore } from './migrated.ts';
 import { SeededIds } from './seeded-ids.ts';
 
 export const SECRET = `whsec_${Buffer.alloc(32, 'k').toString('base64')}`;
@@ -32,12 +31,7 @@ export class NotifyRig {
   readonly clock = new ManualClock();
   readonly ids = new SeededIds();
   readonly log = new FakeLog();
-  readonly store = new SqliteStore({
-    path: ':memory:',
-    clock: this.clock,
-    ids: this.ids,
-    connect: connectMigrated,
-  });
+  readonly store = memoryStore(this.clock, this.ids);
   readonly receivers = new Map<string, ReceiverSpec>();
   readonly secrets = new Map<string, string>([['S', SECRET]]);
   readonly sent: Sent[] = [];

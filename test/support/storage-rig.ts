@@ -8,7 +8,7 @@ import type { Store } from '../../src/core/store.ts';
 import { Inbox } from '../../src/inbox/inbox.ts';
 import { SourceHost } from '../../src/inbox/source-host.ts';
 import { Router } from '../../src/routing/router.ts';
-import { SqliteStore } from '../../src/stores/sqlite/store.ts';
+import type { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { createConnectionSource } from '../../triggers/index.ts';
 import { concerns } from '../../triggers/storage/config.ts';
 import { byName, job, trigger } from './definitions.ts';
@@ -16,7 +16,7 @@ import { FakeLog } from './fake-log.ts';
 import { FakeObjects } from './fake-objects.ts';
 import { ManualClock, settle } from './manual-clock.ts';
 import { SeededIds } from './seeded-ids.ts';
-import { connectMigrated } from './migrated.ts';
+import { memoryStore } from './migrated.ts';
 
 export const TOKEN = 'token-one';
 export const ORIGIN = connectionOrigin('store');
@@ -43,7 +43,7 @@ export class StorageGateway<C extends Clock, O extends ObjectStore> {
   constructor(clock: C, objects: O) {
     this.clock = clock;
     this.objects = objects;
-    this.store = new SqliteStore({ path: ':memory:', clock, ids: this.ids, connect: connectMigrated });
+    this.store = memoryStore(clock, this.ids);
   }
 
   async open(): Promise<this> {
