@@ -87,9 +87,9 @@ export class FakeRunner implements Runner {
   }
   /** Calls of `method` wait until the returned function is called. */
   hold(method: Method): () => void {
-    const { promise, resolve } = deferred<void>();
-    this.#holds.set(method, promise);
-    return () => void (this.#holds.delete(method) && resolve());
+    const gate = deferred<void>();
+    this.#holds.set(method, gate.promise);
+    return () => void (this.#holds.delete(method) && gate.resolve());
   }
   emit(name: string, stream: LogStream, text: string): void {
     this.#output(this.#get(name), stream, Buffer.from(text));
