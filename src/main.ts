@@ -98,6 +98,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
 }
 
+/** What is open to all is judged by where the gateway really listens. */
+const hostOf = ({ host }: GatewayOptions): { readonly host?: string } => (host === undefined ? {} : { host });
+
 /** What every part is made of: configuration, store, clock. */
 interface Base {
   readonly options: GatewayOptions;
@@ -124,7 +127,10 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
   const { configPath, env } = options;
   // With the folder of the flag: what jobs may bind is judged by where the data really is.
-  const named = options.dataDir === undefined ? {} : { dataDir: options.dataDir };
+  const named = {
+    ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+    ...hostOf(options),
+  };
   const seen = await configSignature(configPath);
   const config = await loadConfig(configPath, { env, ...named });
   for (const warning of config.warnings) log.warn(warning);
@@ -202,7 +208,7 @@ function reloadOf(base: Base, engine: EngineLink, { issuers, sources, verifier }
   const { configPath, env } = options;
   return new Reload({
     // The data stay where they are until a restart, so what jobs may bind is judged by that.
-    load: () => loadConfig(configPath, { env, dataDir }),
+    load: () => loadConfig(configPath, { env, dataDir, ...hostOf(options) }),
     current,
     store,
     objects,
