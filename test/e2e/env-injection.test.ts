@@ -20,7 +20,7 @@ const NAMES =
 const casings = (name: string): string[] => [
   name,
   name.toLowerCase(),
-  [...name].map((c, i) => (i % 2 === 0 ? c.toUpperCase() : c.toLowerCase())).join(''),
+  name.toLowerCase().replaceAll(/(.)(.)/g, (_, a: string, b: string) => `${a.toUpperCase()}${b}`),
 ];
 
 /** What a shell, a template, a terminal, a parser or a C string would take for more than text. */
