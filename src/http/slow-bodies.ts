@@ -14,6 +14,8 @@ const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
  * no look at the time, and one that was suspended with the machine has the time that it was promised.
  */
 export class Transfer {
+  /** Ends the connection at once. By a reset: its end would wait behind what the other side does not read. */
+  readonly cut: () => void;
   #incoming: IncomingMessage | undefined;
   #outgoing: ServerResponse | undefined;
   #seen: IncomingMessage | undefined;
@@ -22,6 +24,10 @@ export class Transfer {
   #bytes = 0;
   #long: IncomingMessage | undefined;
   #cutting = false;
+
+  constructor(socket: Socket) {
+    this.cut = () => void socket.resetAndDestroy();
+  }
 
   /** Its next request. */
   begin(incoming: IncomingMessage, outgoing: ServerResponse): void {
@@ -90,7 +96,7 @@ export class SlowBodies {
   }
 
   add(socket: Socket): void {
-    this.#transfers.set(socket, new Transfer());
+    this.#transfers.set(socket, new Transfer(socket));
     socket.once('close', () => this.#transfers.delete(socket));
   }
 
