@@ -150,18 +150,17 @@ async function underAttack({ short }, attack) {
     const warm = await during(WARM_UP_MS);
     const before = await during(quietMs);
     const beforeMb = residentMb(pid);
-    const watch = watchProcess(pid, Number(new URL(gateway.url).port));
+    const watch = watchProcess({ pid, port: Number(new URL(gateway.url).port), dir });
     const probe = startProbe(subject);
     const { text, checks } = await attack({ url: gateway.url, dir, token });
-    const watched = watch.stop();
+    const watched = await watch.stop();
     const probed = await probe.stop();
     const after = await during(quietMs);
     await gateway.stop();
     const all = [warm, before, probed, after];
     const stored = countEvents(join(gateway.dataDir, 'tappet.db'));
-    const busy = `the gateway worked ${percent(watched.busy)} of the time and waited ${percent(watched.waited)} of it for a core`;
     return {
-      text: `${text}; ${busy}`,
+      text: `${text}; ${machineOf(watched)}`,
       checks: [
         ...checks(watched),
         lateness(probed.times, [...before.times, ...after.times]),
@@ -173,6 +172,15 @@ async function underAttack({ short }, attack) {
     await gateway.stop();
     remove();
   }
+}
+
+/**
+ * What of the lateness may be the machine's.
+ * @param {Watched} watched
+ */
+function machineOf({ busy, waited, diskP99Ms, ownP99Ms }) {
+  const gateway = `the gateway worked ${percent(busy)} of the time and waited ${percent(waited)} of it for a core`;
+  return `${gateway}, a bare write to disk took ${diskP99Ms.toFixed(1)} ms (p99), the probe itself was ${ownP99Ms.toFixed(1)} ms late (p99)`;
 }
 
 /**

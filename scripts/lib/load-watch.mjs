@@ -2,10 +2,15 @@
 // What a gateway is to others and to the machine while it is under load: how late an honest caller is answered, how
 // much memory it takes, how many connections it has. `npm run test:load` uses it.
 import { existsSync, readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const PROBE_EVERY_MS = 20;
 const SAMPLE_EVERY_MS = 250;
+const WRITE_EVERY_MS = 50;
 const ESTABLISHED = '01';
 
 /**
@@ -16,6 +21,8 @@ const ESTABLISHED = '01';
  * @property {readonly number[]} connections at each look
  * @property {number} busy share of the time that the gateway's main thread ran
  * @property {number} waited share of the time that it could have run, and had no core
+ * @property {number} diskP99Ms what a write beside it took until it was on disk
+ * @property {number} ownP99Ms how late this program itself was, which takes the times
  */
 
 /**
@@ -118,11 +125,10 @@ function threadTimes(pid) {
 }
 
 /**
- * Looks at a process that listens on `port`, until `stop`.
- * @param {number} pid
- * @param {number} port
+ * Looks at a process that listens on `port`, and at what it depends on, until `stop`.
+ * @param {{ pid: number, port: number, dir: string }} params `dir`: on the disk that it writes to
  */
-export function watchProcess(pid, port) {
+export function watchProcess({ pid, port, dir }) {
   const start = performance.now();
   const before = threadTimes(pid);
   let mb = 0;
@@ -133,15 +139,54 @@ export function watchProcess(pid, port) {
     connections.push(acceptedNow(port));
   };
   const timer = setInterval(look, SAMPLE_EVERY_MS);
+  const own = monitorEventLoopDelay({ resolution: 1 });
+  own.enable();
+  const stopDisk = writeBeside(join(dir, 'beside'));
   return {
-    /** @returns {Watched} */
-    stop: () => {
+    /** @returns {Promise<Watched>} */
+    stop: async () => {
       clearInterval(timer);
+      own.disable();
       look();
       const after = threadTimes(pid);
       const all = performance.now() - start;
-      const busy = (after.ran - before.ran) / all;
-      return { mb, connections, busy, waited: (after.waited - before.waited) / all };
+      return {
+        mb,
+        connections,
+        busy: (after.ran - before.ran) / all,
+        waited: (after.waited - before.waited) / all,
+        diskP99Ms: quantile(await stopDisk(), 0.99),
+        ownP99Ms: own.percentile(99) / 1e6,
+      };
     },
+  };
+}
+
+/**
+ * A kilobyte to the disk, again and again.
+ * @param {string} path
+ * @returns {() => Promise<number[]>} ends it, and says what each took in ms
+ */
+function writeBeside(path) {
+  /** @type {number[]} */
+  const times = [];
+  let ended = false;
+  const piece = Buffer.alloc(1024, 'x');
+  const work = async () => {
+    const file = await open(path, 'w');
+    while (!ended) {
+      const start = performance.now();
+      await file.write(piece);
+      await file.datasync();
+      times.push(performance.now() - start);
+      await sleep(WRITE_EVERY_MS);
+    }
+    await file.close();
+    return times;
+  };
+  const done = work();
+  return () => {
+    ended = true;
+    return done;
   };
 }

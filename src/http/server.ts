@@ -23,6 +23,11 @@ const KEEP_ALIVE_MS = 95_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 100;
 const MAX_CONNECTIONS = 10_000;
+/**
+ * So many connections may wait to be accepted; the kernel may allow fewer. Where more come, it says nothing to them, and
+ * they try again after 1, 3 and 7 s: with node's 511 a burst of slow senders made honest callers wait for that.
+ */
+const BACKLOG = 4_096;
 /** How long `close` waits for answers in flight; the whole process has 5 s to end. */
 const CLOSE_GRACE_MS = 3_000;
 const CLOSE_POLL_MS = 25;
@@ -130,7 +135,7 @@ function continueWhenRead(incoming: IncomingMessage, outgoing: ServerResponse): 
 function bind(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(bindError(error, host, port)));
-    server.listen(port, host, resolve);
+    server.listen({ port, host, backlog: BACKLOG }, resolve);
   });
 }
 

@@ -1,6 +1,6 @@
 /** With each piece that waits to be taken, an answer holds the block of the log that it came from. */
 const BLOCK_BYTES = 256 * 1024;
-const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_BYTES = 12 * 1024 * 1024;
 
 interface Waiting {
   /** What it holds. */
@@ -10,7 +10,7 @@ interface Waiting {
 }
 
 /**
- * Bounds what long answers hold in memory while nobody reads them: about sixty at a time. Beyond that the one that
+ * Bounds what long answers hold in memory while nobody reads them: about forty at a time. Beyond that the one that
  * has waited longest is cut off. Whoever reads has always just been waited for, however slow his line is; and whoever
  * has stopped reading for a while is left alone, as long as not many do.
  */

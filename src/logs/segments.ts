@@ -35,7 +35,7 @@ export interface Recovered {
 /** Read at once; a multiple of a page, several frames of a busy stream. */
 const BLOCK_BYTES = 256 * 1024;
 /** The first block: many who ask for a log take little of it. Each next one is twice as large, up to the one above. */
-const FIRST_BLOCK_BYTES = 64 * 1024;
+const FIRST_BLOCK_BYTES = 32 * 1024;
 /** 15 digits hold 10^15 bytes and sort as text. */
 const POSITION_DIGITS = 15;
 /** One path component: no slash, no leading dot, at most what file systems take. */
