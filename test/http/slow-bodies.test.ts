@@ -91,3 +91,29 @@ test('a connection whose other end does not read that it was cut off is gone two
   await pass(2, 0);
   expect([cuts(), socket.destroyed]).toEqual([1, true]);
 });
+
+test('where thousands are cut off at a time, others get their turn in between', async () => {
+  const clock = new ManualClock();
+  const bodies = new SlowBodies(clock);
+  let cuts = 0;
+  for (let i = 0; i < 250; i++) {
+    const socket = new Socket();
+    onTestFinished(() => void socket.destroy());
+    socket.write = () => true;
+    socket.destroySoon = () => void (cuts += 1);
+    bodies.add(socket);
+    const incoming = new IncomingMessage(socket);
+    bodies.of(socket)?.begin(incoming, new ServerResponse(incoming));
+  }
+  bodies.start();
+  onTestFinished(() => bodies.stop());
+  const seen = new Set<number>();
+  const turn = (): void => {
+    seen.add(cuts);
+    if (cuts < 250) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await clock.advance(32_000);
+  await expect.poll(() => cuts).toBe(250);
+  expect([...seen]).toEqual(expect.arrayContaining([100, 200]));
+});
