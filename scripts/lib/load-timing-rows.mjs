@@ -142,7 +142,7 @@ function checksOf(kinds, { times, smallest }, lateMs) {
     if (first === undefined || other === undefined) throw new TypeError('kinds of calls are compared');
     const { t, difference, kept } = welch(other, first);
     const seen = Math.abs(t) >= LIMIT;
-    const figure = `|t| = ${Math.abs(t).toFixed(2)}: ${difference.toFixed(4)} ms later (fastest ${kept * 100} %)`;
+    const figure = `|t| = ${Math.abs(t).toFixed(2)}: ${Math.abs(difference).toFixed(4)} ms ${difference < 0 ? 'sooner' : 'later'} (of the fastest ${kept * 100} %)`;
     return {
       what: name,
       figure,

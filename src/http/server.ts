@@ -122,9 +122,10 @@ function requestListener(
   );
   // Settles after the answer; whatever goes wrong has become one.
   return (incoming, outgoing) => {
-    bodies.of(incoming.socket)?.begin(incoming, outgoing);
+    const transfer = bodies.of(incoming.socket);
+    transfer?.begin(incoming, outgoing);
     if (closing()) outgoing.setHeader('connection', 'close');
-    void listener(incoming, outgoing);
+    void Promise.resolve(listener(incoming, outgoing)).then(() => transfer?.answered(incoming));
   };
 }
 

@@ -37,6 +37,11 @@ export class Transfer {
     this.#outgoing = outgoing;
   }
 
+  /** Where its body has come in too, nothing of it is kept until the next look: its headers may be large. */
+  answered(incoming: IncomingMessage): void {
+    if (this.#incoming === incoming && incoming.complete) this.#forget();
+  }
+
   /** The request of now may go on as long as it moves, until the function is called that this gives. */
   lengthen(): () => void {
     const incoming = this.#incoming;
@@ -52,9 +57,7 @@ export class Transfer {
     if (this.#cutting) return true;
     const incoming = this.#incoming;
     if (incoming === undefined || incoming.complete) {
-      this.#incoming = undefined;
-      this.#outgoing = undefined;
-      this.#seen = undefined;
+      this.#forget();
       return false;
     }
     if (incoming !== this.#seen || (incoming === this.#long && this.#moves(incoming, socket))) {
@@ -79,6 +82,12 @@ export class Transfer {
     this.#cutting = true;
     if (this.#outgoing?.headersSent === false && socket.writable) socket.write(TIMED_OUT);
     socket.destroySoon();
+  }
+
+  #forget(): void {
+    this.#incoming = undefined;
+    this.#outgoing = undefined;
+    this.#seen = undefined;
   }
 
   /** What waits to be read is ours: it is our disk that is slow. */

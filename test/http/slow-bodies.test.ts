@@ -117,3 +117,26 @@ test('where thousands are cut off at a time, others get their turn in between', 
   await expect.poll(() => cuts).toBe(250);
   expect([...seen]).toEqual(expect.arrayContaining([100, 200]));
 });
+
+test('a request that was answered is not kept, unless its body is still on its way', async () => {
+  const { transfer, begin, pass, cuts } = rig();
+  const answered = begin();
+  answered.complete = true;
+  transfer.answered(answered);
+  await pass(60, 0);
+  expect(cuts()).toBe(0);
+  const early = begin();
+  transfer.answered(early);
+  await pass(32, 0);
+  expect(cuts()).toBe(1);
+});
+
+test('the answer to one request says nothing of the next one in the same connection', async () => {
+  const { transfer, begin, pass, cuts } = rig();
+  const first = begin();
+  first.complete = true;
+  begin();
+  transfer.answered(first);
+  await pass(32, 0);
+  expect(cuts()).toBe(1);
+});
