@@ -75,10 +75,16 @@ export class Health {
     return { state: problems.length === 0 ? 'ok' : 'degraded', problems };
   }
 
+  /** What was counted and not told is told: who looks for why it ended must not read of an older state. */
   stop(): void {
     this.#stopped = true;
     for (const { cancelProbe } of this.#problems.values()) cancelProbe();
-    for (const { cancelLine } of this.#damped.values()) cancelLine();
+    for (const [part, damped] of this.#damped) {
+      if (damped.changes === 0) continue;
+      damped.cancelLine();
+      this.#line(part, this.#untold(part, damped));
+    }
+    this.#damped.clear();
   }
 
   #failed(part: Part, error: unknown): void {
@@ -92,7 +98,7 @@ export class Health {
 
   #worked(part: Part): void {
     const problem = this.#problems.get(part);
-    if (problem === undefined) return;
+    if (this.#stopped || problem === undefined) return;
     problem.cancelProbe();
     this.#problems.delete(part);
     this.#tell(part);

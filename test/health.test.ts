@@ -125,11 +125,22 @@ describe('a part that comes and goes', () => {
     expect(parts.lines).toEqual([FAILS, WORKS, FAILS]);
   });
 
-  it('says nothing any more after the stop', async () => {
+  it('is told of by the stop, where a line was being held back, and says nothing any more', async () => {
     const parts = rig(new Set(['database']));
-    await flip(parts, 4);
+    await flip(parts, 3);
+    parts.health.stop();
+    expect(parts.lines).toHaveLength(3);
+    expect(parts.lines[2]).toBe(FAILS);
+    parts.health.watch('database').worked();
     parts.health.stop();
     await parts.clock.advance(120_000);
+    expect(parts.lines).toHaveLength(3);
+  });
+
+  it('is not told of twice by the stop', async () => {
+    const parts = rig(new Set(['database']));
+    await flip(parts, 2);
+    parts.health.stop();
     expect(parts.lines).toEqual([FAILS, WORKS]);
   });
 

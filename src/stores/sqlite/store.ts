@@ -250,6 +250,8 @@ export class SqliteStore implements Store {
     this.#write((tx) => images.imageRemoved(tx, engine, digest));
   readonly pruneEvents: Store['pruneEvents'] = (olderThanMs, limit) =>
     this.#write((tx) => maintenance.pruneEvents(tx, olderThanMs, limit));
+  readonly whichEventsExist: Store['whichEventsExist'] = (uids) =>
+    this.#read((tx) => maintenance.whichEventsExist(tx, uids));
 
   #write<T>(operation: (tx: Tx) => T): Promise<T> {
     return this.#queue.write(operation);
