@@ -261,18 +261,17 @@ function nextRetryTime(tx: Tx, execution: number): number | null {
 
 /** Makes claimable what slept until a retry fell due. */
 export function wakeExecutions(tx: Tx): void {
+  if (tx.db.get('SELECT seq FROM executions WHERE wake_time <= ? LIMIT 1', tx.now) === undefined) return;
   tx.db.run('UPDATE executions SET claimable = 1, wake_time = NULL WHERE wake_time <= ?', tx.now);
 }
 
 /**
  * Nothing starts past its deadline: what is overdue leaves the line, so that no claim walks it until it is halted.
- * Returns how many, at most `limit`.
+ * Returns how many, at most `limit`. (Both look first: an update that finds nothing takes ten times as long, as it opens
+ * every index that it might change.)
  */
 export function retireOverdue(tx: Tx, limit: number): number {
-  return tx.db.run(
-    `UPDATE executions SET claimable = 0 WHERE seq IN
-     (SELECT seq FROM executions WHERE claimable = 1 AND deadline <= ? LIMIT ?+0)`,
-    tx.now,
-    limit,
-  );
+  const overdue = 'SELECT seq FROM executions WHERE claimable = 1 AND deadline <= ? LIMIT ?+0';
+  if (tx.db.get(overdue, tx.now, 1) === undefined) return 0;
+  return tx.db.run(`UPDATE executions SET claimable = 0 WHERE seq IN (${overdue})`, tx.now, limit);
 }
