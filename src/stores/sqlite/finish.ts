@@ -23,7 +23,7 @@ export function finishAttempt(tx: Tx, params: FinishParams): FinishResult {
   let turnPassedOn = repeated;
   if (!repeated) {
     attempt = endAttempt(tx, row, params);
-    addUsage(tx, execution, attempt);
+    addUsage(execution, attempt);
     const { maxRetries, retry } = specOf(execution);
     const step = nextStep({
       result: params.result,

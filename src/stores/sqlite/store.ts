@@ -5,7 +5,7 @@ import type { EngineLease, Store } from '../../core/store.ts';
 import type { WriteWatch } from '../../core/write-watch.ts';
 import * as claims from './claims.ts';
 import { CommitQueue } from './commit-queue.ts';
-import { isBusy, isStoreFailure, operationError, unavailable } from './db.ts';
+import { isBusy, isStoreFailure, Memo, operationError, unavailable } from './db.ts';
 import type { Db, Tx } from './db.ts';
 import * as definitions from './definitions.ts';
 import { openConnection, openWal } from './driver.ts';
@@ -341,7 +341,7 @@ export class SqliteStore implements Store {
   }
 
   #transaction(db: Db): Tx {
-    return { db, now: this.#clock.now(), ids: this.#ids, instance: this.instance() };
+    return { db, now: this.#clock.now(), ids: this.#ids, instance: this.instance(), memo: new Memo() };
   }
 }
 
