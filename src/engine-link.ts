@@ -5,9 +5,10 @@ import { errorText } from './core/errors.ts';
 import type { JsonObject } from './core/json.ts';
 import type { Log } from './core/log.ts';
 import type { Runner } from './core/runner.ts';
-import type { EngineInUse } from './core/store.ts';
+import type { EngineInUse, EngineStore } from './core/store.ts';
 import type { Executor } from './executor/executor.ts';
 import type { AdmissionView } from './executor/waiting.ts';
+import { forgetEngine } from './forget-engine.ts';
 import { describeEndpoint, findEngine } from './runners/docker/find-engine.ts';
 import type { EngineEndpoint, FoundEngine } from './runners/docker/find-engine.ts';
 
@@ -20,8 +21,8 @@ export interface EngineLinkDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly log: Log;
-  /** Engines with attempts that have not ended, by the names that `engineName` gives. */
-  enginesInUse(): Promise<readonly EngineInUse[]>;
+  /** Engines in it have the names that `engineName` gives. */
+  readonly store: Pick<EngineStore, 'enginesInUse' | 'forgetEngine'>;
   makeRunner(engine: Found): Promise<Runner>;
   makeExecutor(runner: Runner): Executor;
 }
@@ -39,6 +40,7 @@ export class EngineLink {
   #told = false;
   #cancelLook: (() => void) | undefined;
   #looking: Promise<void> = Promise.resolve();
+  #forgetting: Promise<unknown> = Promise.resolve();
   /** No engine is looked for any more. */
   #stopped = false;
 
@@ -94,9 +96,41 @@ export class EngineLink {
     return { ...status, warnings: [...warnings], pulls: pulls.map((pull) => ({ ...pull })) };
   }
 
+  /**
+   * Ends what is open on an engine that is gone for good, and looks for another; gives how many attempts that were. One
+   * at a time. Errors: those of `forgetEngine`.
+   */
+  forget(engine: string, by: string): Promise<number> {
+    const done = this.#forgetting.then(() => this.#forget(engine, by));
+    this.#forgetting = done.catch(() => undefined);
+    return done;
+  }
+
+  async #forget(engine: string, by: string): Promise<number> {
+    const { env, store, log } = this.#deps;
+    try {
+      const ended = await forgetEngine(engine, by, { env, store, leave: () => this.#leave(engine) });
+      log.warn(`The container engine ${engine} was given up for good by ${by}: ${ended} attempts ended.`);
+      return ended;
+    } finally {
+      if (this.#executor === undefined && !this.#stopped) {
+        this.#cancelLook?.();
+        this.#looking = this.#looking.then(() => this.#look());
+      }
+    }
+  }
+
+  async #leave(engine: string): Promise<void> {
+    if (this.#runner?.engine !== engine) return;
+    await this.#executor?.stop();
+    this.#problem = `The container engine ${engine} is given up.`;
+    this.#executor = undefined;
+    this.#runner = undefined;
+  }
+
   async #look(): Promise<void> {
     try {
-      const inUse = await this.#deps.enginesInUse();
+      const inUse = await this.#deps.store.enginesInUse();
       const found = await findEngine({ env: this.#deps.env, refuse: refuseOthers(inUse) });
       if (this.#stopped) return;
       if (found.found) return await this.#take(found, inUse);
@@ -143,7 +177,8 @@ function attemptsText(inUse: readonly EngineInUse[]): string {
 }
 
 function waitingText(inUse: readonly EngineInUse[], tried: FoundEngine['tried']): string {
-  const fix = 'Start that engine, or set DOCKER_HOST to it: on another they would run a second time.';
+  const fix =
+    'Start that engine, or set DOCKER_HOST to it: on another they would run a second time. If it is gone for good: tappet engines forget NAME.';
   return `${attemptsText(inUse)}; waiting for it (${placesText(tried)}). ${fix}`;
 }
 
