@@ -146,7 +146,9 @@ export class EngineLink {
   async #take(found: Found, inUse: readonly EngineInUse[]): Promise<void> {
     const others = inUse.filter(({ engine }) => engine !== engineName(found.endpoint));
     if (others.length > 0)
-      this.#deps.log.warn(`${attemptsText(others)}, and this gateway does not reach it.`);
+      this.#deps.log.warn(
+        `${attemptsText(others)}, and this gateway does not reach it. ${forgetText(others)}`,
+      );
     this.#runner = await this.#deps.makeRunner(found);
     this.#executor = this.#deps.makeExecutor(this.#runner);
     await this.#executor.start();
@@ -177,10 +179,12 @@ function attemptsText(inUse: readonly EngineInUse[]): string {
 }
 
 function waitingText(inUse: readonly EngineInUse[], tried: FoundEngine['tried']): string {
-  const fix =
-    'Start that engine, or set DOCKER_HOST to it: on another they would run a second time. If it is gone for good: tappet engines forget NAME.';
-  return `${attemptsText(inUse)}; waiting for it (${placesText(tried)}). ${fix}`;
+  const fix = 'Start that engine, or set DOCKER_HOST to it: on another they would run a second time.';
+  return `${attemptsText(inUse)}; waiting for it (${placesText(tried)}). ${fix} ${forgetText(inUse)}`;
 }
+
+const forgetText = (inUse: readonly EngineInUse[]): string =>
+  `If it is gone for good: ${inUse.map(({ engine }) => `tappet engines forget ${engine}`).join(', ')}`;
 
 const placesText = (tried: FoundEngine['tried']): string =>
   tried.map(({ place, why }) => `${place}: ${why}`).join('; ');

@@ -196,6 +196,11 @@ describe('addresses', () => {
       ok: false,
       reason: expect.stringContaining('names 192.0.2.8, which is in server.trustedProxies too: narrow those'),
     });
+    // Nothing is known of the connection either.
+    expect(await call({ addresses }, { callerUntold: true })).toMatchObject({
+      ok: false,
+      reason: expect.stringMatching(/^the trusted proxy \(unknown\) did not say who calls: /),
+    });
     const headers = { authorization: 'Bearer t' };
     expect(await letIn({ bearer: { token: { env: 't' } }, addresses }, { headers, ...request })).toBe(false);
     expect(await letIn({ bearer: { token: { env: 't' } } }, { headers, ...request })).toBe(true);
@@ -271,6 +276,19 @@ describe('a secret that is empty lets nobody in', () => {
     ['basic', { basic: { user: 'u', password: ref } }],
     ['anyOf', { anyOf: [{ addresses: ['::1'] }, { bearer: { token: ref } }] }],
   ])('%s', async (_kind, auth) => {
-    await expect(compileVerify(auth, empty)).rejects.toMatchObject({ code: 'SECRET_UNREADABLE' });
+    await expect(compileVerify(auth, empty)).rejects.toMatchObject({
+      code: 'SECRET_UNREADABLE',
+      message: expect.stringMatching(
+        /^(A secret that callers are checked by is empty\.|The secret of a webhook .*)$/,
+      ) as unknown,
+    });
+  });
+  test('nor where it is one of several', async () => {
+    const one = { ...deps, secrets: nameIsValue };
+    const tokens = [{ env: 'a-token-of-some-length' }, { env: '' }];
+    await expect(compileVerify({ bearer: { tokens } }, one)).rejects.toMatchObject({
+      code: 'SECRET_UNREADABLE',
+      message: 'A secret that callers are checked by is empty.',
+    });
   });
 });

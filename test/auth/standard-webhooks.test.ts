@@ -167,6 +167,13 @@ describe('v1a, by Ed25519', () => {
     const list = signature(`v1,${OTHER} ${make(pair.privateKey)} ${make(other.privateKey)}`);
     for (const keys of [[PUBLIC], [next], [next, PUBLIC]]) expect(await check(list, keys)).toBe(true);
   });
+  test('is dear to check, before anything is known of who calls: only the first two signatures are', async () => {
+    const [right, wrong] = [make(pair.privateKey), make(other.privateKey)];
+    expect(await check(signature(`${wrong} ${right}`), [PUBLIC])).toBe(true);
+    expect(await check(signature(`${wrong} ${wrong} ${right}`), [PUBLIC])).toBe(false);
+    // Those of another form or version are none of the two.
+    expect(await check(signature(`v1a,AA== v1,${OTHER} v2,x ${wrong} ${right}`), [PUBLIC])).toBe(true);
+  });
 
   test.each([
     ['whpk_', 'is not an Ed25519 public key'],
