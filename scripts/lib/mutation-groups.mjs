@@ -29,5 +29,8 @@ export const GROUPS = [
     modules: ['secret-forms', 'shared-secret'],
     tests: ['refusals', 'secret-forms', 'shared-secret', 'callers'],
   },
-  { modules: ['client-certificate', 'combined', 'verify'], tests: ['refusals', 'callers', 'shared-secret'] },
+  {
+    modules: ['client-certificate', 'combined', 'verify'],
+    tests: ['refusals', 'callers', 'shared-secret', 'constant-time'],
+  },
 ];

@@ -258,6 +258,11 @@ describe('anyOf', () => {
       reason: 'no; in 9; in 4; in 7',
       retryAfter: 4,
     });
+    expect(await anyOf([later(9), no])(request)).toEqual({
+      ok: 'unavailable',
+      reason: 'in 9; no',
+      retryAfter: 9,
+    });
     expect(await anyOf([later(9), yes])(request)).toEqual({ ok: true, claims: {} });
     expect(await anyOf([no])(request)).toEqual({ ok: false, reason: 'no' });
     expect(await anyOf([])(request)).toMatchObject({ ok: false });
