@@ -124,6 +124,21 @@ describe('what the library lets pass is refused', () => {
   });
 });
 
+test('headers under both names count by the name of the standard alone, as do none at all', async () => {
+  const svix = { 'svix-id': 'msg_2', 'svix-timestamp': String(NOW), 'svix-signature': `v1,${OTHER}` };
+  const verify = await compile(SECRET);
+  const body = Buffer.from(BODY);
+  const both = await verify({ headers: new Headers({ ...GOOD, ...svix }), body });
+  expect(both).toMatchObject({ ok: true, id: ID });
+  const renamed = Object.entries(GOOD).map(([name, value]) => [name.replace('webhook', 'svix'), value]);
+  const moved: Headers_ = { ...Object.fromEntries(renamed), 'webhook-signature': `v1,${OTHER}` };
+  expect(await verify({ headers: new Headers(moved), body })).toMatchObject({ ok: false });
+  expect(await verify({ headers: new Headers(), body })).toEqual({
+    ok: false,
+    reason: 'webhook-id is missing, or holds a full stop, a comma or a space',
+  });
+});
+
 describe('v1a, by Ed25519', () => {
   const pair = generateKeyPairSync('ed25519');
   const raw = (key: KeyObject): Buffer => Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url');
