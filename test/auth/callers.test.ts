@@ -99,7 +99,7 @@ describe('user and password', () => {
     authorization: `${scheme} ${Buffer.from(text as string).toString('base64')}`,
   });
   test('are let in, and the user is a claim', async () => {
-    for (const scheme of ['Basic', 'basic', 'BASIC']) {
+    for (const scheme of ['Basic', 'basic', 'BASIC', 'Basic  ']) {
       expect(await call(auth, { headers: of('Zoë:pass:word', scheme) })).toEqual({
         ok: true,
         claims: { user: 'Zoë' },
@@ -114,6 +114,8 @@ describe('user and password', () => {
     ['no colon', of('Zoëpass:word')],
     ['the user in Latin-1', of(Buffer.from('Zoë:pass:word', 'latin1'))],
     ['the wrong scheme', of('Zoë:pass:word', 'Bearer')],
+    ['a scheme that ends alike', of('Zoë:pass:word', 'xBasic')],
+    ['them behind another header', of('Zoë:pass:word', 'Bearer x, Basic')],
     ['text that is not encoded', { authorization: 'Basic Zoe:pass:word' }],
     ['an unusual spelling of base64', { authorization: `${of('Zoë:pass:word').authorization}=` }],
     ['two headers', { authorization: `${of('Zoë:pass:word').authorization}, ${of('a:b').authorization}` }],
