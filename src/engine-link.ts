@@ -110,7 +110,8 @@ export class EngineLink {
     const { env, store, log } = this.#deps;
     try {
       const ended = await forgetEngine(engine, by, { env, store, leave: () => this.#leave(engine) });
-      log.warn(`The container engine ${engine} was given up for good by ${by}: ${ended} attempts ended.`);
+      const attempts = ended === 1 ? '1 attempt' : `${ended} attempts`;
+      log.warn(`The container engine ${engine} was given up for good by ${by}: ${attempts} ended.`);
       return ended;
     } finally {
       if (this.#executor === undefined && !this.#stopped) {
