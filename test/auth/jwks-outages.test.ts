@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
+import { deferred } from '../../src/lib/deferred.ts';
 import { ISSUER } from '../support/issuer-spec.ts';
 import { DISCOVERY, IssuerSite, JWKS, json } from '../support/issuer-site.ts';
+import { settle } from '../support/manual-clock.ts';
 import { makeKey } from '../support/tokens.ts';
 
 const SECOND = 1000;
@@ -50,6 +52,33 @@ describe('which keys count', () => {
 });
 
 describe('reads', () => {
+  test('start reads before anybody asks', async () => {
+    const site = new IssuerSite([first]);
+    site.cache.start();
+    await settle();
+    expect(site.asked).toEqual([DISCOVERY, JWKS]);
+    expect(site.cache.lookup('first', 'ES256')).toMatchObject({ state: 'found' });
+  });
+
+  test('unknown keys wait for one that is under way, and use up none of the reads that such may cause', async () => {
+    const site = new IssuerSite([first], { url: JWKS });
+    await site.state('first');
+    const page = site.pages.get(JWKS);
+    const gate = deferred<void>();
+    site.pages.set(JWKS, async (init) => {
+      await gate.promise;
+      return page?.(init) ?? new Response();
+    });
+    await site.clock.advance(5 * MINUTE);
+    const waiting = ['a', 'b', 'c'].map((kid) => site.state(kid));
+    await settle();
+    gate.resolve();
+    expect(await Promise.all(waiting)).toEqual(['unknown', 'unknown', 'unknown']);
+    expect(site.reads).toBe(2);
+    site.serve(first, second);
+    expect(await site.state('second')).toBe('found');
+  });
+
   test('start reads nothing where keys are known, or after a stop', async () => {
     const site = new IssuerSite([first]);
     await site.state('first');
