@@ -122,3 +122,12 @@ test('one issuer that cannot be used keeps no other from its keys', async () => 
   expect(asked).toHaveLength(2);
   await issuers.stop();
 });
+
+test.each<Partial<IssuerSpec>>([{}, { skewMs: 1 }, { algorithms: ['ES256'] }])(
+  'a reload may put an issuer to use that nobody has used before: %j',
+  async (change) => {
+    const { issuers } = make({});
+    const next = issuers.prepare(new Map([['main', issuerSpec(change)]]));
+    expect((await next.get('main')).spec).toEqual(issuerSpec(change));
+  },
+);
