@@ -37,8 +37,9 @@ export async function startProgram(args, env = {}) {
     for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', read);
   });
   const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
-    if (child.exitCode === null) await once(child, 'exit');
+    await once(child, 'exit');
   };
   return { url, pid: child.pid, stop, output: () => output };
 }
@@ -46,6 +47,10 @@ export async function startProgram(args, env = {}) {
 /**
  * The gateway as users start it, on a free port and a data folder of its own. `program`: one that calls the product's
  * `startGateway` itself, instead of the command line.
+ * @param {string} dir
+ * @param {object} config
+ * @param {Record<string, string>} [env]
+ * @param {{ program?: string, port?: number }} [options]
  */
 export async function startGateway(dir, config, env = {}, { program: own, port = 0 } = {}) {
   const path = join(dir, 'bench.json');

@@ -3,7 +3,7 @@
 // meanwhile. The floor gets the same calls. Afterwards every 202 must have its event and its execution.
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { Caller } from '../scripts/lib/load-timing.mjs';
+import { Caller } from '../scripts/lib/load-caller.mjs';
 import { interleave, median, scratch } from './lib.mjs';
 import { BODY, checkDelivery, hmacHeaders, startBoth } from './webhook.mjs';
 

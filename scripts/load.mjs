@@ -10,7 +10,7 @@ import { command } from './lib/command.mjs';
 import { LOAD_ROWS, runRow } from './lib/load-rows.mjs';
 import { openFileLimit } from './lib/load-slow.mjs';
 import { ensureComponents } from './lib/packages.mjs';
-import { SetupError, say, seconds } from './lib/say.mjs';
+import { SetupError, explain, say, seconds } from './lib/say.mjs';
 import { setUpTools } from './setup.mjs';
 
 const NAMES = Object.keys(LOAD_ROWS);
@@ -19,6 +19,7 @@ const USAGE = `npm run test:load -- [--short] [--seed S] [--rows ${NAMES.join(',
 const FILES = 2_500;
 /** The load of a machine that does nothing else. */
 const QUIET = 1;
+const mark = (/** @type {boolean} */ ok) => (ok ? 'ok  ' : 'FAIL');
 
 await command(async () => {
   const { names, short, seed } = readOptions();
@@ -31,7 +32,13 @@ await command(async () => {
   }
   await setUpTools();
   await ensureBuilt();
-  await ensureComponents([{ apt: 'slowhttptest', programs: ['slowhttptest'] }], 'to send slowly');
+  await ensureComponents(
+    [
+      { apt: 'slowhttptest', programs: ['slowhttptest'] },
+      { apt: 'python3', programs: ['python3'] },
+    ],
+    'to send slowly',
+  );
   say(`load: begins with seed ${seed}${short ? ', short' : ''}`);
   const [busy = 0] = loadavg();
   if (busy > QUIET)
@@ -39,14 +46,34 @@ await command(async () => {
   let failed = 0;
   for (const name of names) {
     const start = Date.now();
-    const { ok, point, text } = await runRow(name, { short, seed, say });
+    const ok = await told(name, { short, seed });
     if (!ok) failed++;
-    process.stdout.write(`${ok ? 'ok  ' : 'FAIL'} ${point.padEnd(4)}${name.padEnd(18)}${text}\n`);
     say(`load: … ${name} took ${seconds(Date.now() - start)}`);
   }
   process.stdout.write(`load: ${names.length - failed} passed, ${failed} failed\n`);
   return failed === 0 ? 0 : 1;
 });
+
+/**
+ * Runs a row and prints what came of it. A row that breaks off has failed, and the others go on.
+ * @param {string} name
+ * @param {import('./lib/load-rows.mjs').RowOptions} options
+ */
+async function told(name, options) {
+  try {
+    const { point, text, checks } = await runRow(name, options);
+    const ok = checks.every((check) => check.ok);
+    const lines = checks.map(
+      (check) => `       ${mark(check.ok)} ${check.what}: ${check.figure} (goal: ${check.goal})\n`,
+    );
+    process.stdout.write(`${mark(ok)} ${point} ${name}: ${text}\n${lines.join('')}`);
+    return ok;
+  } catch (error) {
+    process.stdout.write(`${mark(false)} ${name}: broke off\n`);
+    explain(error);
+    return false;
+  }
+}
 
 function readOptions() {
   try {

@@ -16,6 +16,9 @@ const WORDS: Readonly<Record<Part, string>> = {
   bodies: 'Bodies of calls can be written to files again.',
 };
 
+/** A few bytes may fit into the last page of a file on a disk that is full: only what the probe writes proves anything. */
+const BY_PROBE: ReadonlySet<Part> = new Set(['logs', 'bodies']);
+
 export interface HealthOptions {
   readonly clock: Clock;
   readonly log: Log;
@@ -42,7 +45,7 @@ interface Problem {
 
 /**
  * What cannot be written now. A part is sound → failing (a write failed; it is said once, and tried each second) → sound
- * (any write worked). What the log hears of that:
+ * (the probe worked; for the database any write). What the log hears of that:
  *
  * | state  | a part fails or recovers                     | a minute after its last line                                 |
  * |--------|----------------------------------------------|--------------------------------------------------------------|
@@ -61,7 +64,8 @@ export class Health {
   }
 
   watch(part: Part): WriteWatch {
-    return { worked: () => this.#worked(part), failed: (error) => this.#failed(part, error) };
+    const worked = BY_PROBE.has(part) ? () => undefined : () => this.#worked(part);
+    return { worked, failed: (error) => this.#failed(part, error) };
   }
 
   /** Whether what comes in can be stored, as far as is known. */
@@ -75,10 +79,16 @@ export class Health {
     return { state: problems.length === 0 ? 'ok' : 'degraded', problems };
   }
 
+  /** What was counted and not told is told: who looks for why it ended must not read of an older state. */
   stop(): void {
     this.#stopped = true;
     for (const { cancelProbe } of this.#problems.values()) cancelProbe();
-    for (const { cancelLine } of this.#damped.values()) cancelLine();
+    for (const [part, damped] of this.#damped) {
+      if (damped.changes === 0) continue;
+      damped.cancelLine();
+      this.#line(part, this.#untold(part, damped));
+    }
+    this.#damped.clear();
   }
 
   #failed(part: Part, error: unknown): void {
@@ -92,7 +102,7 @@ export class Health {
 
   #worked(part: Part): void {
     const problem = this.#problems.get(part);
-    if (problem === undefined) return;
+    if (this.#stopped || problem === undefined) return;
     problem.cancelProbe();
     this.#problems.delete(part);
     this.#tell(part);

@@ -9,7 +9,7 @@ import type { Secrets } from './core/secrets.ts';
 import type { Store } from './core/store.ts';
 import { CurrentConfig, syncDefinitions } from './applied-config.ts';
 import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
-import { loadConfig } from './config/load.ts';
+import { loadConfig, type LoadOptions } from './config/load.ts';
 import { ConfigWatch, configSignature } from './config/watch.ts';
 import { EngineLink, engineName } from './engine-link.ts';
 import { countsNow, sourceSummary } from './gateway-status.ts';
@@ -98,6 +98,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
 }
 
+/** What jobs may bind, and what is open to all, is judged by where the data really are and the gateway really listens. */
+const flagsOf = ({ dataDir, host }: GatewayOptions): LoadOptions => ({
+  ...(dataDir === undefined ? {} : { dataDir }),
+  ...(host === undefined ? {} : { host }),
+});
+
 /** What every part is made of: configuration, store, clock. */
 interface Base {
   readonly options: GatewayOptions;
@@ -123,10 +129,8 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   const ids = new SystemIds();
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
   const { configPath, env } = options;
-  // With the folder of the flag: what jobs may bind is judged by where the data really is.
-  const named = options.dataDir === undefined ? {} : { dataDir: options.dataDir };
   const seen = await configSignature(configPath);
-  const config = await loadConfig(configPath, { env, ...named });
+  const config = await loadConfig(configPath, { env, ...flagsOf(options) });
   for (const warning of config.warnings) log.warn(warning);
   const { dataDir } = config.server;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -201,8 +205,8 @@ function reloadOf(base: Base, engine: EngineLink, { issuers, sources, verifier }
   const { options, current, dataDir, store, objects, clock, log } = base;
   const { configPath, env } = options;
   return new Reload({
-    // The data stay where they are until a restart, so what jobs may bind is judged by that.
-    load: () => loadConfig(configPath, { env, dataDir }),
+    // The data stay where they are until a restart.
+    load: () => loadConfig(configPath, { env, ...flagsOf(options), dataDir }),
     current,
     store,
     objects,

@@ -44,17 +44,32 @@ it('says once what cannot be written and what to do, tries it each second, and s
   expect([probed.length, clock.pending]).toEqual([3, 0]);
 });
 
-it('is as it was as soon as any write works, and begins to try anew after the next failure', async () => {
-  const { health, clock, probed } = rig(new Set(['logs']));
-  const watch = health.watch('logs');
+it('is as it was as soon as the database takes any write, and begins to try anew after the next failure', async () => {
+  const { health, clock, probed } = rig(new Set(['database']));
+  const watch = health.watch('database');
   watch.failed(FULL);
   watch.worked();
   expect(health.status()['state']).toBe('ok');
   expect(clock.pending).toBe(0);
   watch.failed(FULL);
   await clock.advance(1_000);
-  expect(probed).toEqual(['logs']);
+  expect(probed).toEqual(['database']);
   expect(health.status()['state']).toBe('degraded');
+});
+
+it.each(['logs', 'bodies'] as const)('stays degraded while the %s take a few bytes only', async (part) => {
+  const full = new Set<string>([part]);
+  const { health, clock, lines } = rig(full);
+  const watch = health.watch(part);
+  watch.failed(FULL);
+  watch.worked();
+  await clock.advance(5_000);
+  watch.worked();
+  expect(health.status()['state']).toBe('degraded');
+  expect(lines).toHaveLength(1);
+  full.clear();
+  await clock.advance(1_000);
+  expect(health.status()['state']).toBe('ok');
 });
 
 it('can store what comes in while only the logs fail, and cannot while the database does', () => {
@@ -125,11 +140,22 @@ describe('a part that comes and goes', () => {
     expect(parts.lines).toEqual([FAILS, WORKS, FAILS]);
   });
 
-  it('says nothing any more after the stop', async () => {
+  it('is told of by the stop, where a line was being held back, and says nothing any more', async () => {
     const parts = rig(new Set(['database']));
-    await flip(parts, 4);
+    await flip(parts, 3);
+    parts.health.stop();
+    expect(parts.lines).toHaveLength(3);
+    expect(parts.lines[2]).toBe(FAILS);
+    parts.health.watch('database').worked();
     parts.health.stop();
     await parts.clock.advance(120_000);
+    expect(parts.lines).toHaveLength(3);
+  });
+
+  it('is not told of twice by the stop', async () => {
+    const parts = rig(new Set(['database']));
+    await flip(parts, 2);
+    parts.health.stop();
     expect(parts.lines).toEqual([FAILS, WORKS]);
   });
 

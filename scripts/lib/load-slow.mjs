@@ -1,146 +1,71 @@
 // @ts-check
-// Senders that hold connections by being slow, and what a gateway is to others meanwhile: how late an honest caller is
-// answered, and how much memory it takes. `npm run test:load` uses it.
+// Senders that hold connections by being slow. `npm run test:load` uses it.
 import { spawn } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
-import { Agent, request } from 'node:http';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endsWithUs } from './ends-with-us.mjs';
+import { BODY, DIGEST, almost } from './load-gateway.mjs';
+import { root } from './say.mjs';
 
-const PROBE_EVERY_MS = 20;
-const SAMPLE_EVERY_MS = 200;
 /** New connections a second, so that all of them are there long before the first is cut off. */
 const OPENED_PER_SECOND = 1_000;
+/** Those that are cut off at once come again: at the rate above that would be a flood of calls. */
+const LOGS_PER_SECOND = 250;
+/** slowhttptest ends where all that it opened were cut off. */
+const PAUSE_MS = 200;
+/** As many as fit into the headers that the gateway takes. */
+const RANGES = 1_800;
+/** Seconds: what is asked for is to be slow, and no flood of calls. */
+const AGAIN_S = 5;
+/** Calls in one breath, none of whose answers is read. */
+const CALLS_AT_ONCE = 3;
 
-/** slowhttptest's four ways: what each sends, and how. */
-export const SLOW_WAYS = /** @type {const} */ ({
-  'slow-headers': ['-H', '-t', 'POST', '-i', '5', '-x', '24'],
+/**
+ * @typedef {object} Attack
+ * @property {string} url
+ * @property {number} connections that are to be open at a time
+ * @property {number} seconds those that were cut off meanwhile are followed by others
+ * @property {string} dir for what the senders read and write
+ * @property {string} token of the API
+ * @typedef {{ opened: number, told: string }} Attacked `opened`: in all
+ * @typedef {(attack: Attack) => Promise<Attacked>} SlowWay
+ */
+
+const LOG_PATH = '/api/v1/executions/long0/tasks/0/logs';
+
+/**
+ * All hold their connections but the last: the gateway cuts off those who do not read a log, where they are many.
+ * @type {Record<string, SlowWay>}
+ */
+export const SLOW_WAYS = {
+  'slow-headers': slowhttptest(['-H', '-t', 'POST', '-i', '5', '-x', '24']),
   // The largest body of which the gateway takes the sender's word for its size.
-  'slow-body': ['-B', '-t', 'POST', '-i', '5', '-s', '65536', '-x', '10'],
-  'many-ranges': ['-R', '-t', 'GET', '-a', '5', '-b', '3000'],
-  'slow-reading': ['-X', '-w', '256', '-y', '512', '-n', '5', '-z', '16', '-k', '3'],
-});
+  'slow-body': slowhttptest(['-B', '-t', 'POST', '-i', '5', '-s', '65536', '-x', '10']),
+  // slowhttptest's -R and -X hold nothing here: each connection is over with its one small answer.
+  'many-ranges': senders(ranges, ['--read', '--again', String(AGAIN_S)]),
+  'slow-reading': senders(refused, ['--again', String(AGAIN_S)]),
+  'slow-log-reading': senders(logRead, [], LOGS_PER_SECOND),
+};
 
 /**
- * @typedef {keyof typeof SLOW_WAYS} SlowWay
- * @typedef {{ answered: number, failures: string[], p99Ms: number, worstMs: number }} Probed
- * @typedef {{ url: string, pid: number, probe: import('node:http').RequestOptions, body: string }} Subject
+ * @param {readonly string[]} way
+ * @returns {SlowWay}
  */
-
-/**
- * A call each 20 ms, timed from when it was due, until `stop`.
- * @param {Subject} subject
- */
-export function startProbe({ url, probe, body }) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-  /** @type {number[]} */
-  const times = [];
-  /** @type {string[]} */
-  const failures = [];
-  /** @type {Set<Promise<void>>} */
-  const open = new Set();
-  const call = (/** @type {number} */ due) =>
-    new Promise((/** @type {(value: void) => void} */ resolve) => {
-      const failed = (/** @type {string} */ why) => {
-        failures.push(why);
-        resolve();
-      };
-      const sent = request(`${url}/hooks/in`, { method: 'POST', agent, ...probe });
-      sent.on('error', (error) => failed(error.message));
-      sent.on('response', (response) => {
-        response.resume();
-        response.on('end', () => {
-          if (response.statusCode !== 202) return failed(`answered ${response.statusCode}`);
-          times.push(performance.now() - due);
-          resolve();
-        });
-      });
-      sent.end(body);
-    });
-  let due = performance.now();
-  const timer = setInterval(() => {
-    for (; due <= performance.now(); due += PROBE_EVERY_MS) {
-      const one = call(due);
-      open.add(one);
-      void one.then(() => open.delete(one));
+function slowhttptest(way) {
+  return async ({ url, connections, seconds, dir }) => {
+    const end = performance.now() + seconds * 1000;
+    const account = join(dir, 'slowhttptest');
+    let opened = 0;
+    for (let left = seconds; left > 1; left = (end - performance.now()) / 1000) {
+      const many = ['-c', connections, '-r', OPENED_PER_SECOND, '-l', Math.ceil(left)];
+      const args = [...way, ...many, '-p', 5, '-g', '-o', account, '-u', `${url}/hooks/in`];
+      await outputOf('slowhttptest', args.map(String));
+      opened += openedIn(readFileSync(`${account}.csv`, 'utf8'));
+      await sleep(PAUSE_MS);
     }
-  }, 1);
-  return {
-    /** @returns {Promise<Probed>} */
-    stop: async () => {
-      clearInterval(timer);
-      await Promise.all(open);
-      agent.destroy();
-      const sorted = times.toSorted((a, b) => a - b);
-      const p99Ms = sorted[Math.floor(sorted.length * 0.99)] ?? Infinity;
-      return { answered: sorted.length, failures, p99Ms, worstMs: sorted.at(-1) ?? Infinity };
-    },
+    return { opened, told: '' };
   };
-}
-
-/**
- * Resident memory of a process in MB.
- * @param {number} pid
- */
-export function residentMb(pid) {
-  const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kb) / 1024;
-}
-
-/**
- * The most memory, and the most open files, that a process has until `stop`.
- * @param {number} pid
- */
-export function watchProcess(pid) {
-  const most = { mb: 0, files: 0 };
-  const look = () => {
-    most.mb = Math.max(most.mb, residentMb(pid));
-    most.files = Math.max(most.files, readdirSync(`/proc/${pid}/fd`).length);
-  };
-  const timer = setInterval(look, SAMPLE_EVERY_MS);
-  return {
-    stop: () => {
-      clearInterval(timer);
-      look();
-      return most;
-    },
-  };
-}
-
-/**
- * Slow senders for so many seconds: those that were cut off are followed by others. `dir` is for slowhttptest's account.
- * @param {SlowWay} way
- * @param {{ url: string, connections: number, seconds: number, dir: string }} params
- * @returns {Promise<{ opened: number }>}
- */
-export async function slowly(way, { url, connections, seconds, dir }) {
-  const end = performance.now() + seconds * 1000;
-  const account = join(dir, 'slowhttptest');
-  let opened = 0;
-  for (let left = seconds; left > 1; left = (end - performance.now()) / 1000) {
-    const length = Math.ceil(left);
-    const options = [
-      '-c',
-      connections,
-      '-r',
-      OPENED_PER_SECOND,
-      '-l',
-      length,
-      '-p',
-      5,
-      '-g',
-      '-o',
-      account,
-      '-u',
-      url,
-    ];
-    await ended('slowhttptest', [...SLOW_WAYS[way], ...options.map(String)]);
-    opened += openedIn(readFileSync(`${account}.csv`, 'utf8'));
-    // It may end at once, where nobody takes a connection.
-    await sleep(200);
-  }
-  return { opened };
 }
 
 /**
@@ -155,15 +80,63 @@ export function openedIn(csv) {
 }
 
 /**
+ * @param {(attack: Attack) => string} request what each connection sends
+ * @param {readonly string[]} options
+ * @param {number} [perSecond] connections opened
+ * @returns {SlowWay}
+ */
+function senders(request, options, perSecond = OPENED_PER_SECOND) {
+  return async (attack) => {
+    const { url, connections, seconds, dir } = attack;
+    const file = join(dir, 'request');
+    writeFileSync(file, request(attack));
+    const program = join(root, 'test/support/slow-senders.py');
+    const args = [new URL(url).port, connections, perSecond, seconds, file, ...options];
+    const told = JSON.parse(await outputOf('python3', [program, ...args.map(String)]));
+    const mb = (/** @type {number} */ bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+    const text = `${mb(told.sent)} sent, ${mb(told.received)} of the answers read, ${told.cut} cut off by the gateway`;
+    return { opened: told.opened, told: text };
+  };
+}
+
+/**
+ * @param {readonly string[]} head
+ * @param {string} [body]
+ */
+const bytesOf = (head, body = '') => [head[0], 'Host: gateway', ...head.slice(1), '', body].join('\r\n');
+
+function ranges() {
+  const list = Array.from({ length: RANGES }, (_, i) => `5-${i + 5}`);
+  return bytesOf(['GET /hooks/in HTTP/1.1', `Range: bytes=${list.join(',')}`]);
+}
+
+function refused() {
+  const head = ['POST /hooks/in HTTP/1.1', 'Content-Type: application/json'];
+  const signature = `X-Hub-Signature-256: sha256=${almost(DIGEST)}`;
+  return bytesOf([...head, signature, `Content-Length: ${BODY.length}`], BODY).repeat(CALLS_AT_ONCE);
+}
+
+/** @param {Attack} attack */
+function logRead({ token }) {
+  return bytesOf([`GET ${LOG_PATH} HTTP/1.1`, `Authorization: Bearer ${token}`]);
+}
+
+/**
+ * What a program prints, when it has ended. Errors: the program cannot be started.
  * @param {string} program
  * @param {readonly string[]} args
- * @returns {Promise<void>}
+ * @returns {Promise<string>}
  */
-function ended(program, args) {
+function outputOf(program, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(...endsWithUs(program, args), { stdio: 'ignore' });
+    const child = spawn(...endsWithUs(program, args), {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    });
+    let output = '';
+    child.stdout?.setEncoding('utf8').on('data', (/** @type {string} */ text) => (output += text));
     child.on('error', reject);
-    child.on('close', () => resolve());
+    child.on('close', () => resolve(output));
   });
 }
 

@@ -27,6 +27,8 @@ const SYNCS_AT_ONCE = 2;
  * file is not judged by this process alone.
  */
 export const ORPHAN_MS = 10 * 60_000;
+/** The store is asked once for so many files. */
+const SWEPT_AT_ONCE = 500;
 /** Left free for everything else that the data folder is for: of a small disk a twentieth. */
 const RESERVE_BYTES = 256 * 1024 * 1024;
 const RESERVE_PART = 0.05;
@@ -46,9 +48,16 @@ export interface Disk {
 }
 
 export interface SweepParams {
-  /** Whether an event of this uid is stored. */
-  hasEvent(uid: string): Promise<boolean>;
+  /** Those of these uids of which an event is stored; asked for a page of files at a time. */
+  whichEventsExist(uids: readonly string[]): Promise<ReadonlySet<string>>;
   readonly signal?: AbortSignal;
+}
+
+interface OldFile {
+  readonly name: string;
+  readonly uid: string;
+  /** It never became whole. */
+  readonly part: boolean;
 }
 
 /**
@@ -157,21 +166,27 @@ export class BodyFiles implements Bodies, BodyReader {
   }
 
   /**
-   * Removes what no event has, and gives how many files that were. Errors: those of `hasEvent`; the system's own, after
+   * Removes what no event has, and gives how many files that were. Errors: those of `whichEventsExist`; the system's own, after
    * all others were looked at.
    */
   async sweep(params: SweepParams): Promise<number> {
     let removed = 0;
     const failed: unknown[] = [];
-    for (const name of await this.#names()) {
-      if (params.signal?.aborted === true) break;
-      try {
-        if (!(await this.#isOrphan(name, params))) continue;
-        await rm(join(this.#options.dir, name), { force: true });
-        removed += 1;
-      } catch (error) {
-        if (isTappetError(error)) throw error;
-        failed.push(error);
+    const names = await this.#names();
+    const stopped = (): boolean => params.signal?.aborted === true;
+    for (let at = 0; at < names.length && !stopped(); at += SWEPT_AT_ONCE) {
+      const old = await this.#old(names.slice(at, at + SWEPT_AT_ONCE), failed);
+      const whole = old.filter(({ part }) => !part).map(({ uid }) => uid);
+      const kept = whole.length === 0 ? new Set() : await params.whichEventsExist(whole);
+      for (const { name, uid, part } of old) {
+        if (stopped()) break;
+        if (!part && kept.has(uid)) continue;
+        try {
+          await rm(join(this.#options.dir, name), { force: true });
+          removed += 1;
+        } catch (error) {
+          failed.push(error);
+        }
       }
     }
     if (failed.length > 0) throw failed[0];
@@ -191,15 +206,24 @@ export class BodyFiles implements Bodies, BodyReader {
     }
   }
 
-  async #isOrphan(name: string, params: SweepParams): Promise<boolean> {
-    const [, uid, part] = OURS.exec(name) ?? [];
-    // Anything else is somebody's file.
-    if (uid === undefined || this.#held.has(uid)) return false;
-    const stat = await lstat(join(this.#options.dir, name)).catch(passMissing);
-    if (stat?.isFile() !== true) return false;
-    // Below zero: the clock was set back, maybe by years.
-    if (Math.abs(this.#options.clock.now() - stat.mtimeMs) < ORPHAN_MS) return false;
-    return part !== undefined || !(await params.hasEvent(uid));
+  /** Files of bodies that nobody has written to for a while. What cannot be looked at is added to `failed`. */
+  async #old(names: readonly string[], failed: unknown[]): Promise<OldFile[]> {
+    const old: OldFile[] = [];
+    for (const name of names) {
+      const [, uid, part] = OURS.exec(name) ?? [];
+      // Anything else is somebody's file.
+      if (uid === undefined || this.#held.has(uid)) continue;
+      try {
+        const stat = await lstat(join(this.#options.dir, name)).catch(passMissing);
+        if (stat?.isFile() !== true) continue;
+        // Below zero: the clock was set back, maybe by years.
+        if (Math.abs(this.#options.clock.now() - stat.mtimeMs) < ORPHAN_MS) continue;
+        old.push({ name, uid, part: part !== undefined });
+      } catch (error) {
+        failed.push(error);
+      }
+    }
+    return old;
   }
 
   async #names(): Promise<string[]> {

@@ -1,6 +1,7 @@
-import type { AuthSpec, CallerSpec } from '../core/auth.ts';
+import type { AuthSpec } from '../core/auth.ts';
 import type { WebhookSourceSpec } from '../core/config.ts';
 import type { JsonObject } from '../core/json.ts';
+import { letsInAnyone } from './open-doors.ts';
 import type { PathSegment } from './positions.ts';
 import type { Report } from './problems.ts';
 
@@ -37,20 +38,6 @@ function authProblem(auth: AuthSpec): string | undefined {
   const callers = 'anyOf' in auth ? auth.anyOf : [auth];
   if (callers.some((caller) => 'hmac' in caller))
     return 'cannot be a file with "hmac", as the signature is over a body that nobody has before it is on the disk';
-  // What stands beside "anyOf" must hold for each of them.
-  const everyone = isNarrow(auth.addresses) ? undefined : callers.map(letsInAnyone).find(Boolean);
+  const everyone = letsInAnyone(auth);
   return everyone === undefined ? undefined : `cannot be a file with ${everyone}, as that lets in anyone`;
-}
-
-/** By which words a caller may be anyone at all. */
-function letsInAnyone(caller: CallerSpec): string | undefined {
-  if (isNarrow(caller.addresses)) return undefined;
-  if ('oidc' in caller) return caller.oidc.anyone === true ? '"anyone: true"' : undefined;
-  const alone = Object.keys(caller).every((key) => key === 'addresses');
-  return alone ? `"addresses: [${(caller.addresses ?? []).join(', ')}]"` : undefined;
-}
-
-/** Whether they are fewer than all there are. */
-function isNarrow(addresses: readonly string[] | undefined): boolean {
-  return addresses !== undefined && !addresses.some((network) => network.endsWith('/0'));
 }

@@ -24,6 +24,7 @@ import { deepFreeze } from './etag.ts';
 import { NAME_PATTERN } from './fields.ts';
 import { mergeDocuments } from './merge.ts';
 import type { Entry, Merged } from './merge.ts';
+import { changeableByAll, openDoors } from './open-doors.ts';
 import { Problems } from './problems.ts';
 import { isMap, mapOf } from './raw.ts';
 import { SecretReads } from './secret-reads.ts';
@@ -41,6 +42,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Instead of `server.dataDir`: a path that starts at the working folder, as a flag does. */
   readonly dataDir?: string;
+  /** Instead of `server.host`, as a flag names it. */
+  readonly host?: string;
 }
 
 /**
@@ -81,6 +84,9 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
   const parts = await compileParts(merged, context, env);
   if (problems.any) throw problems.toError();
   const writtenDataDir = dataDirOf(merged, folder);
+  const open = openDoors(options.host ?? server.host, parts.triggers.values());
+  if (open !== undefined) warnings.push(open);
+  warnings.push(...(await changeableByAll(new Set([path, ...files.documents.map(({ file }) => file)]))));
   return deepFreeze({ server, ...parts, folder, writtenDataDir, warnings });
 }
 

@@ -355,6 +355,8 @@ export interface MaintenanceStore {
   imageRemoved(engine: string, digest: string): Promise<void>;
   /** Decided events older than `olderThanMs` that no kept execution names; expired identities and state rows. At most `limit` of each. */
   pruneEvents(olderThanMs: number, limit: number): Promise<number>;
+  /** Those of these uids, at most 1,000, of which an event is kept. */
+  whichEventsExist(uids: readonly string[]): Promise<ReadonlySet<string>>;
 }
 export interface UnusedImage {
   readonly digest: string;

@@ -8,6 +8,7 @@ import { JOB_DEFAULTS } from '../core/job.ts';
 import { isTerminal } from '../core/states.ts';
 import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
+import { onAbort } from '../lib/service.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
 import type { ImageHold } from './execution-images.ts';
@@ -63,7 +64,6 @@ export class AttemptLife {
   readonly #bell = new Bell();
   readonly #stopAsked = deferred<void>();
   readonly #stopper: Stopper;
-  readonly #endOfSession: () => void;
   #attempt: Attempt;
   #capture: LogCapture | undefined;
   #gauge: Gauge | undefined;
@@ -85,10 +85,13 @@ export class AttemptLife {
     this.#execution = claim.execution;
     this.#resumed = resumed;
     this.#onFinished = onFinished;
-    this.#endOfSession = () => this.#bell.ring();
+    const { runner, gate, clock, log, session } = context;
     this.#stopper = new Stopper({
-      ...context,
-      signal: context.session.signal,
+      runner,
+      gate,
+      clock,
+      log,
+      signal: session.signal,
       onAct: () => this.#bell.ring(),
     });
   }
@@ -118,14 +121,13 @@ export class AttemptLife {
 
   /** Resolves when the attempt has ended and its container is gone. Errors: SessionOver, and bugs. */
   async run(): Promise<void> {
-    const { signal } = this.#context.session;
-    signal.addEventListener('abort', this.#endOfSession, { once: true });
+    const undo = onAbort(this.#context.session.signal, () => this.#bell.ring());
     const held = this.#context.images.hold(this.#execution.name, this.#resumed);
     try {
       await this.#live(held);
     } finally {
       held.end();
-      signal.removeEventListener('abort', this.#endOfSession);
+      undo();
       this.#stopper.cancel();
       this.#clearTimers();
       this.#gauge?.end();
@@ -297,12 +299,15 @@ export class AttemptLife {
   }
 
   async #openLog(): Promise<LogCapture> {
-    const { logs, session } = this.#context;
+    const { logs, runner, gate, clock, log, session } = this.#context;
     // Waits where the log cannot be opened now (disk full, no file handles left): the container is not to blame.
     const maxBytes = this.#execution.spec.maxLogBytes ?? JOB_DEFAULTS.maxLogBytes;
     const writer = await session.write(() => logs.open(this.#key(), { maxBytes }));
     this.#capture = new LogCapture({
-      ...this.#context,
+      runner,
+      gate,
+      clock,
+      log,
       name: this.name,
       writer,
       signal: session.signal,

@@ -68,7 +68,9 @@ export async function startAttempt(params: StartParams): Promise<Started> {
   const undo = onAbort(session.signal, () => abort.abort(OVER));
   void params.stopAsked.then(() => abort.abort(OVER));
   const { signal } = abort;
-  const inputs = new Inputs({ ...params.context, spec: params.execution.spec, rendered, signal });
+  const { objects, secrets, localFiles, bodies } = params.context;
+  const { spec } = params.execution;
+  const inputs = new Inputs({ objects, secrets, localFiles, bodies, spec, rendered, signal });
   try {
     return await tryToStart(params, { rendered, env: env.values, inputs, signal });
   } finally {

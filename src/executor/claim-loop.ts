@@ -112,7 +112,7 @@ export class ClaimLoop {
         this.#unsure = true;
         const room = this.#room();
         const params = { engine, epoch: session.epoch, limit, maxParallelism };
-        const result = await store.claimAttempts(room === undefined ? params : { ...params, room });
+        const result = await store.claimAttempts(room === undefined ? params : { room, ...params });
         this.#unsure = false;
         // What was claimed too late is found by the next owner.
         if (session.signal.aborted) return;

@@ -7,13 +7,13 @@ export function taskEnvironment(
   key: AttemptKey,
   env: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  return {
-    ...env,
+  const ours = {
     CLOUD_RUN_JOB: execution.job,
     CLOUD_RUN_EXECUTION: execution.name,
     CLOUD_RUN_TASK_INDEX: String(key.index),
     CLOUD_RUN_TASK_ATTEMPT: String(key.attempt),
     CLOUD_RUN_TASK_COUNT: String(execution.spec.taskCount),
-    ...(execution.spec.output === undefined ? {} : { TAPPET_OUTPUT: OUTPUT_PATH }),
   };
+  const output = execution.spec.output === undefined ? {} : { TAPPET_OUTPUT: OUTPUT_PATH };
+  return Object.assign({}, env, ours, output);
 }

@@ -10,8 +10,10 @@ import { SessionOver } from './session.ts';
 
 /** After the exit a stream may be silent for so long before it counts as stuck and the rest is read anew. */
 const STALL_MS = 10_000;
-const SWEEP_TRIES = 3;
-const SWEEP_PAUSE_MS = 1_000;
+/** How long to wait before it is asked again for the rest; then it is given up, half a minute after the first refusal. */
+const AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 15_000] as const;
+/** Before it is asked for more of what it gives, and while the log has no room. */
+const ON_MS = 1_000;
 
 export interface LogCaptureOptions {
   readonly name: string;
@@ -86,7 +88,7 @@ export class LogCapture {
   async complete(): Promise<boolean> {
     if (this.#ended === 'clean') return true;
     if (this.#pump !== undefined && (await this.#untilStalled(this.#pump.done))) return true;
-    for (let tries = 0; tries < SWEEP_TRIES;) {
+    for (let refusals = 0; ;) {
       const before = this.#taken();
       await this.#giveUp();
       const pump = this.#resumed();
@@ -95,11 +97,12 @@ export class LogCapture {
       if (this.#options.signal.aborted) throw new SessionOver();
       if (clean) return true;
       // As long as it comes forward it may go on, however long the log is.
-      if (this.#taken() > before) tries = 0;
-      else if (!pump.sink.refused) tries += 1;
-      await pause(this.#options.clock, SWEEP_PAUSE_MS, this.#options.signal);
+      if (this.#taken() > before) refusals = 0;
+      const engineFails = this.#taken() === before && !pump.sink.refused;
+      const wait = engineFails ? AGAIN_MS[refusals++] : ON_MS;
+      if (wait === undefined) return false;
+      await pause(this.#options.clock, wait, this.#options.signal);
     }
-    return false;
   }
 
   /** Nothing is written after it. Returns the bytes in the log. */

@@ -17,6 +17,7 @@ import { notifyRoutes } from './routes/notify.ts';
 import { statusRoutes } from './routes/status.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { triggerRoutes } from './routes/triggers.ts';
+import { UnreadAnswers } from './unread-answers.ts';
 
 export interface App {
   /** Never rejects: everything that goes wrong is a problem document. */
@@ -34,14 +35,15 @@ export function createApp(deps: HttpDeps): App {
   const closing = new AbortController();
   const routes = new Routes(deps);
   const addresses = new ClientAddresses();
+  const unread = new UnreadAnswers();
   hookRoutes(routes);
   notifyRoutes(routes);
   healthRoutes(routes);
   jobRoutes(routes);
   executionRoutes(routes);
   taskRoutes(routes);
-  executionLogRoutes(routes, closing.signal);
-  logRoutes(routes, closing.signal);
+  executionLogRoutes(routes, closing.signal, unread);
+  logRoutes(routes, closing.signal, unread);
   triggerRoutes(routes);
   eventRoutes(routes);
   notificationRoutes(routes);

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { TappetError } from '../core/errors.ts';
 import { hasInfinity } from '../lib/json-shape.ts';
 
@@ -51,6 +52,53 @@ export async function readBody(
   }
 }
 
+/**
+ * The same, from the connection itself, of a request whose body nobody has begun to read. The way over a web stream
+ * takes twenty kilobytes and half a millisecond more, which many slow senders at a time make felt.
+ */
+export function readIncoming(
+  incoming: IncomingMessage,
+  limit: number,
+  onBytes: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    const over = (): void => {
+      incoming.off('data', onData).off('end', onEnd).off('close', onClose);
+    };
+    const fail = (error: unknown): void => {
+      over();
+      incoming.pause();
+      reject(error);
+    };
+    const onData = (chunk: Uint8Array): void => {
+      size += chunk.byteLength;
+      try {
+        if (size > limit) throw tooLarge(limit);
+        onBytes(chunk.byteLength);
+      } catch (error) {
+        fail(error);
+        return;
+      }
+      chunks.push(chunk);
+    };
+    const onEnd = (): void => {
+      over();
+      resolve(join(chunks, size));
+    };
+    const onClose = (): void => fail(brokenOff());
+    if (incoming.destroyed) {
+      reject(brokenOff());
+      return;
+    }
+    incoming.on('data', onData).on('end', onEnd).on('close', onClose);
+  });
+}
+
+const brokenOff = (cause?: unknown): TappetError =>
+  new TappetError('INVALID_ARGUMENT', 'The body broke off before its end.', {}, cause);
+
 async function readChunk(
   reader: ReadableStreamDefaultReader<Uint8Array>,
 ): Promise<{ done: false; value: Uint8Array } | { done: true; value: undefined }> {
@@ -58,7 +106,7 @@ async function readChunk(
     const { done, value } = await reader.read();
     return done ? { done: true, value: undefined } : { done: false, value };
   } catch (error) {
-    throw new TappetError('INVALID_ARGUMENT', 'The body broke off before its end.', {}, error);
+    throw brokenOff(error);
   }
 }
 

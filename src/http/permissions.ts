@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Hono } from 'hono';
 import type { Context } from 'hono';
 import type { Principal } from '../core/auth.ts';
@@ -25,9 +26,10 @@ export interface DeclaredRoute {
   readonly page?: readonly Permission[];
 }
 
-/** Who calls, and how long his body may take; absent where no connection stands behind the request. */
+/** Who calls, how long his body may take, and where it comes in; absent where no connection stands behind the request. */
 export interface Caller extends RequestInfo {
   readonly transfer?: Transfer;
+  readonly incoming?: IncomingMessage;
 }
 export type AppContext = Context<{ Bindings: Caller }>;
 export type Handler = (c: AppContext, principal: Principal) => Promise<Response> | Response;

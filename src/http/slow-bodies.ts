@@ -7,6 +7,8 @@ const CHECK_MS = 2_000;
 const LOOKS = 15;
 /** So much of a body that may take hours has to come in that time: else one known sender could keep a place for ever. */
 const LEAST_BYTES = 30 * 1024;
+/** Cut off in one turn of the event loop: it takes a tenth of a millisecond each, for which others wait. */
+const CUT_AT_ONCE = 100;
 const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
 
 /**
@@ -14,6 +16,8 @@ const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
  * no look at the time, and one that was suspended with the machine has the time that it was promised.
  */
 export class Transfer {
+  /** Ends the connection at once. By a reset: its end would wait behind what the other side does not read. */
+  readonly cut: () => void;
   #incoming: IncomingMessage | undefined;
   #outgoing: ServerResponse | undefined;
   #seen: IncomingMessage | undefined;
@@ -23,10 +27,19 @@ export class Transfer {
   #long: IncomingMessage | undefined;
   #cutting = false;
 
+  constructor(socket: Socket) {
+    this.cut = () => void socket.resetAndDestroy();
+  }
+
   /** Its next request. */
   begin(incoming: IncomingMessage, outgoing: ServerResponse): void {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
+  }
+
+  /** Where its body has come in too, nothing of it is kept until the next look: its headers may be large. */
+  answered(incoming: IncomingMessage): void {
+    if (this.#incoming === incoming && incoming.complete) this.#forget();
   }
 
   /** The request of now may go on as long as it moves, until the function is called that this gives. */
@@ -39,39 +52,47 @@ export class Transfer {
     };
   }
 
-  /** Cuts off a body that takes too long. */
-  look(socket: Socket): void {
-    // Told a look ago, and still there.
-    if (this.#cutting) {
-      socket.destroy();
-      return;
-    }
+  /** Whether its body takes too long, so that it is to be cut off. */
+  look(socket: Socket): boolean {
+    if (this.#cutting) return true;
     const incoming = this.#incoming;
     if (incoming === undefined || incoming.complete) {
-      this.#incoming = undefined;
-      this.#outgoing = undefined;
-      this.#seen = undefined;
-      return;
+      this.#forget();
+      return false;
     }
     if (incoming !== this.#seen || (incoming === this.#long && this.#moves(incoming, socket))) {
       this.#seen = incoming;
       this.#looks = 0;
       this.#bytes = socket.bytesRead;
-      return;
+      return false;
     }
     this.#looks += 1;
-    if (this.#looks >= LOOKS) this.#cut(socket);
+    return this.#looks >= LOOKS;
+  }
+
+  /** After a look that found it too long: tells its sender, if it still can. */
+  end(socket: Socket): void {
+    // Told a look ago, and still there.
+    if (this.#cutting) {
+      socket.destroy();
+      return;
+    }
+    // It may have come in whole meanwhile, and the next one have begun.
+    if (this.#incoming !== this.#seen || this.#seen?.complete === true) return;
+    this.#cutting = true;
+    if (this.#outgoing?.headersSent === false && socket.writable) socket.write(TIMED_OUT);
+    socket.destroySoon();
+  }
+
+  #forget(): void {
+    this.#incoming = undefined;
+    this.#outgoing = undefined;
+    this.#seen = undefined;
   }
 
   /** What waits to be read is ours: it is our disk that is slow. */
   #moves({ readableLength }: IncomingMessage, { bytesRead }: Socket): boolean {
     return readableLength > 0 || bytesRead - this.#bytes >= LEAST_BYTES;
-  }
-
-  #cut(socket: Socket): void {
-    this.#cutting = true;
-    if (this.#outgoing?.headersSent === false && socket.writable) socket.write(TIMED_OUT);
-    socket.destroySoon();
   }
 }
 
@@ -90,7 +111,7 @@ export class SlowBodies {
   }
 
   add(socket: Socket): void {
-    this.#transfers.set(socket, new Transfer());
+    this.#transfers.set(socket, new Transfer(socket));
     socket.once('close', () => this.#transfers.delete(socket));
   }
 
@@ -101,7 +122,8 @@ export class SlowBodies {
   /** Looks every two seconds, until `stop`. */
   start(): void {
     this.#cancel = this.#clock.setTimer(CHECK_MS, () => {
-      for (const [socket, transfer] of this.#transfers) transfer.look(socket);
+      const late = [...this.#transfers].filter(([socket, transfer]) => transfer.look(socket));
+      endAll(late);
       this.start();
     });
   }
@@ -109,4 +131,10 @@ export class SlowBodies {
   stop(): void {
     this.#cancel();
   }
+}
+
+/** The rest in the turns after this one. */
+function endAll(late: readonly (readonly [Socket, Transfer])[]): void {
+  for (const [socket, transfer] of late.slice(0, CUT_AT_ONCE)) transfer.end(socket);
+  if (late.length > CUT_AT_ONCE) setImmediate(() => endAll(late.slice(CUT_AT_ONCE)));
 }

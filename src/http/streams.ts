@@ -1,22 +1,37 @@
 import type { Clock } from '../core/clock.ts';
+import type { UnreadAnswers } from './unread-answers.ts';
 
 /** Proxies close what is silent for 30 s or 60 s. */
 const KEEP_ALIVE_MS = 15_000;
 const IDLE = Symbol('idle');
 
-/** Bytes as the body of an answer, pulled as the reader takes them. `stop` runs when the reader goes away. */
+export interface Reading {
+  /** Runs when the reader goes away. */
+  readonly stop: () => void;
+  readonly unread: UnreadAnswers;
+  /** Ends the connection that the answer goes to; absent where there is none. */
+  readonly cut: (() => void) | undefined;
+}
+
+/** Bytes as the body of an answer, pulled as the reader takes them. */
 export function byteStream(
   chunks: AsyncGenerator<Uint8Array<ArrayBuffer>>,
-  stop: () => void,
+  { stop, unread, cut }: Reading,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   return new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
       async pull(controller) {
+        unread.go(chunks);
         const { done, value } = await chunks.next();
-        if (done === true) controller.close();
-        else controller.enqueue(value);
+        if (done === true) {
+          controller.close();
+          return;
+        }
+        controller.enqueue(value);
+        if (cut !== undefined) unread.wait(chunks, value.byteLength, cut);
       },
       async cancel() {
+        unread.go(chunks);
         stop();
         // Else what it holds (an open file) would be held until it is collected.
         await chunks.return(undefined);
@@ -28,7 +43,7 @@ export function byteStream(
 }
 
 /** Server-sent events as the body of an answer: the texts as they come, a comment where none came for 15 s. */
-export function eventStream(texts: AsyncGenerator<string>, clock: Clock, stop: () => void): ReadableStream {
+export function eventStream(texts: AsyncGenerator<string>, clock: Clock, reading: Reading): ReadableStream {
   const encoder = new TextEncoder();
   let pending: Promise<IteratorResult<string>> | undefined;
   async function* withComments(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
@@ -48,7 +63,7 @@ export function eventStream(texts: AsyncGenerator<string>, clock: Clock, stop: (
       await texts.return(undefined);
     }
   }
-  return byteStream(withComments(), stop);
+  return byteStream(withComments(), reading);
 }
 
 async function orIdle<T>(promise: Promise<T>, clock: Clock): Promise<T | typeof IDLE> {

@@ -12,22 +12,33 @@ export function pause(timers: Timers, ms: number, signal: AbortSignal): Promise<
   return new Promise((resolve) => {
     const end = (): void => {
       cancel();
-      signal.removeEventListener('abort', end);
+      undo();
       resolve();
     };
     const cancel = timers.setTimer(ms, end);
-    signal.addEventListener('abort', end);
+    const undo = onAbort(signal, end);
   });
 }
 
-/** Calls `fn` when `signal` aborts, also where it has aborted already; returns a function that takes it back. */
+/**
+ * Calls `fn` when `signal` aborts, also where it has aborted already; returns a function that takes it back.
+ *
+ * Taken back, it lets go of `fn`: Node's listeners of one signal are linked, also after they were removed, so that one of
+ * them in the old half of the heap would hold all later ones of a long-lived signal, each with what its `fn` holds, until
+ * the whole heap is collected.
+ */
 export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   if (signal.aborted) {
     fn();
     return () => undefined;
   }
-  signal.addEventListener('abort', fn, { once: true });
-  return () => signal.removeEventListener('abort', fn);
+  let held: (() => void) | undefined = fn;
+  const listener = (): void => held?.();
+  signal.addEventListener('abort', listener, { once: true });
+  return () => {
+    held = undefined;
+    signal.removeEventListener('abort', listener);
+  };
 }
 
 /**

@@ -34,6 +34,8 @@ export interface Recovered {
 
 /** Read at once; a multiple of a page, several frames of a busy stream. */
 const BLOCK_BYTES = 256 * 1024;
+/** The first block: many who ask for a log take little of it. Each next one is twice as large, up to the one above. */
+const FIRST_BLOCK_BYTES = 32 * 1024;
 /** 15 digits hold 10^15 bytes and sort as text. */
 const POSITION_DIGITS = 15;
 /** One path component: no slash, no leading dot, at most what file systems take. */
@@ -95,7 +97,8 @@ export async function* readFrames(
   limit: number,
 ): AsyncGenerator<PlacedFrame[]> {
   let from = at;
-  let size = BLOCK_BYTES;
+  let block = FIRST_BLOCK_BYTES;
+  let size = block;
   for (;;) {
     const length = Math.min(size, limit - from);
     if (length <= 0) return;
@@ -105,7 +108,8 @@ export async function* readFrames(
     // Nothing whole in a block that could not grow: the end, or a frame that a crash cut in two.
     if (used === 0 && (needed <= bytesRead || bytesRead < length || needed > limit - from)) return;
     from += used;
-    size = Math.max(BLOCK_BYTES, needed);
+    block = Math.min(2 * block, BLOCK_BYTES);
+    size = Math.max(block, needed);
   }
 }
 

@@ -1,11 +1,14 @@
-import type { QueryStore } from '../core/store.ts';
+import type { MaintenanceStore } from '../core/store.ts';
 
 export interface SweptBodies {
   /** Removes what no event has, and gives how many files that were. */
-  sweep(params: { hasEvent(uid: string): Promise<boolean>; readonly signal?: AbortSignal }): Promise<number>;
+  sweep(params: {
+    whichEventsExist(uids: readonly string[]): Promise<ReadonlySet<string>>;
+    readonly signal?: AbortSignal;
+  }): Promise<number>;
 }
 export interface BodyRetentionOptions {
-  readonly store: Pick<QueryStore, 'getEvent'>;
+  readonly store: Pick<MaintenanceStore, 'whichEventsExist'>;
   readonly bodies: SweptBodies;
 }
 
@@ -20,7 +23,7 @@ export class BodyRetention {
   /** Gives the number of files removed. Errors: STORE_UNAVAILABLE, and those of the disk. */
   runOnce(signal?: AbortSignal): Promise<number> {
     const { store, bodies } = this.#options;
-    const hasEvent = async (uid: string): Promise<boolean> => (await store.getEvent(uid)) !== undefined;
-    return bodies.sweep({ hasEvent, ...(signal === undefined ? {} : { signal }) });
+    const whichEventsExist = (uids: readonly string[]) => store.whichEventsExist(uids);
+    return bodies.sweep({ whichEventsExist, ...(signal === undefined ? {} : { signal }) });
   }
 }

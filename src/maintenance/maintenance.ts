@@ -19,7 +19,7 @@ const FIRST_MS = MINUTE;
 
 export interface MaintenanceOptions {
   readonly store: MaintenanceStore &
-    Pick<QueryStore, 'listAttempts' | 'getEvent'> &
+    Pick<QueryStore, 'listAttempts'> &
     Pick<NotificationStore, 'pruneNotifications'>;
   readonly logs: Pick<LogSink, 'remove'>;
   readonly bodies: SweptBodies;

@@ -45,7 +45,8 @@ export function mapEvent({ trigger, event, scope, job }: MapParams): Mapped {
   try {
     // First: the trial of a template that names `task` needs the count.
     const taskCount = run.taskCount === null ? undefined : renderCount(run.taskCount, scope);
-    const trial: Scope = { ...scope, task: { index: 0, count: taskCount ?? job.spec.taskCount, attempt: 0 } };
+    const task = { index: 0, count: taskCount ?? job.spec.taskCount, attempt: 0 };
+    const trial: Scope = Object.assign({}, scope, { task });
     const roots = new Set<Root>();
     const text = (path: string, template: Template): string | TaskTemplate =>
       renderOrKeep(path, template, trial, roots);

@@ -62,7 +62,7 @@ function source(...steps: Step[]): { stream: ReadableStream<Uint8Array>; cancell
   return { stream, cancelled: () => cancelled };
 }
 const text = (words: string): Uint8Array => new TextEncoder().encode(words);
-const noEvents = { hasEvent: async () => false };
+const noEvents = { whichEventsExist: async () => new Set<string>() };
 
 describe('a body', () => {
   it('is a file of its owner alone, byte for byte, with its size and digest', async () => {
@@ -263,16 +263,36 @@ describe('a sweep', () => {
     const { bodies, dir, clock, names, next } = rig();
     for (const uid of ['a', 'b']) (await bodies.receive(uid, { body: source(text(uid)).stream }, ANY)).keep();
     writeFileSync(join(dir, 'c.part'), 'half');
-    const hasEvent = async (uid: string) => uid === 'a' || uid === 'c';
-    expect(await next().sweep({ hasEvent })).toBe(0);
+    const whichEventsExist = async () => new Set(['a', 'c']);
+    expect(await next().sweep({ whichEventsExist })).toBe(0);
     await clock.advance(ORPHAN_MS - 60_000);
-    expect(await next().sweep({ hasEvent })).toBe(0);
+    expect(await next().sweep({ whichEventsExist })).toBe(0);
     await clock.advance(120_000);
-    expect(await next().sweep({ hasEvent })).toBe(2);
+    expect(await next().sweep({ whichEventsExist })).toBe(2);
     expect(names()).toEqual(['a']);
     // By years, at the start of a machine whose clock has no battery.
     clock.set(Date.now() - 365 * 24 * 60 * 60_000);
     expect(await next().sweep(noEvents)).toBe(1);
+  });
+
+  it('asks once for five hundred files, and not for what never became whole', async () => {
+    const { bodies, dir, clock, names } = rig();
+    await bodies.probe();
+    const all = Array.from({ length: 1001 }, (_, i) => `e${i}`);
+    for (const name of [...all, 'half.part']) {
+      writeFileSync(join(dir, name), 'x');
+      old(join(dir, name), clock);
+    }
+    const asked: (readonly string[])[] = [];
+    const whichEventsExist = async (uids: readonly string[]) => {
+      asked.push(uids);
+      return new Set(uids.filter((uid) => uid !== 'e7'));
+    };
+    expect(await bodies.sweep({ whichEventsExist })).toBe(2);
+    expect(asked.flat().toSorted()).toEqual(all.toSorted());
+    expect(asked.length).toBeLessThanOrEqual(3);
+    expect(names()).toHaveLength(1000);
+    expect(names()).not.toContain('e7');
   });
 
   it('leaves alone what this process still writes, or has not yet given to its event', async () => {

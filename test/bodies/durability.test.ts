@@ -141,6 +141,6 @@ it('a sweep goes on after a file that it cannot remove, and then says so', async
   disk.fail = (step) => {
     if (step === 'rm b') throw new Error('EPERM: operation not permitted');
   };
-  await expect(bodies.sweep({ hasEvent: async () => false })).rejects.toThrow('EPERM');
+  await expect(bodies.sweep({ whichEventsExist: async () => new Set() })).rejects.toThrow('EPERM');
   expect(existsSync(dir) && readdirSync(dir)).toEqual(['b']);
 });

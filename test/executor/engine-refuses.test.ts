@@ -52,6 +52,21 @@ describe('an engine that refuses', () => {
     expect(rig.runner.countOf('remove')).toBe(1);
   });
 
+  it('to read the log for a quarter of a minute costs nothing of it', async () => {
+    await rig.started();
+    const name = await rig.create();
+    await rig.running(name);
+    const container = rig.container(name);
+    rig.runner.cut(container);
+    rig.runner.emit(container, 'stdout', 'the end');
+    rig.runner.fail('logs', refusal, { times: 5 });
+    rig.runner.exit(container, { exitCode: 0 });
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    const attempt = await rig.attempt(name);
+    expect(attempt.message).toBe('Succeeded.');
+    expect(rig.logs.text(attempt)).toBe('the end');
+  });
+
   it('to read the log costs the end of the output, not the others their engine', async () => {
     const executor = await rig.started();
     const name = await rig.create();

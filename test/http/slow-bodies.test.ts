@@ -91,3 +91,52 @@ test('a connection whose other end does not read that it was cut off is gone two
   await pass(2, 0);
   expect([cuts(), socket.destroyed]).toEqual([1, true]);
 });
+
+test('where thousands are cut off at a time, others get their turn in between', async () => {
+  const clock = new ManualClock();
+  const bodies = new SlowBodies(clock);
+  let cuts = 0;
+  for (let i = 0; i < 250; i++) {
+    const socket = new Socket();
+    onTestFinished(() => void socket.destroy());
+    socket.write = () => true;
+    socket.destroySoon = () => void (cuts += 1);
+    bodies.add(socket);
+    const incoming = new IncomingMessage(socket);
+    bodies.of(socket)?.begin(incoming, new ServerResponse(incoming));
+  }
+  bodies.start();
+  onTestFinished(() => bodies.stop());
+  const seen = new Set<number>();
+  const turn = (): void => {
+    seen.add(cuts);
+    if (cuts < 250) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await clock.advance(32_000);
+  await expect.poll(() => cuts).toBe(250);
+  expect([...seen]).toEqual(expect.arrayContaining([100, 200]));
+});
+
+test('a request that was answered is not kept, unless its body is still on its way', async () => {
+  const { transfer, begin, pass, cuts } = rig();
+  const answered = begin();
+  answered.complete = true;
+  transfer.answered(answered);
+  await pass(60, 0);
+  expect(cuts()).toBe(0);
+  const early = begin();
+  transfer.answered(early);
+  await pass(32, 0);
+  expect(cuts()).toBe(1);
+});
+
+test('the answer to one request says nothing of the next one in the same connection', async () => {
+  const { transfer, begin, pass, cuts } = rig();
+  const first = begin();
+  first.complete = true;
+  begin();
+  transfer.answered(first);
+  await pass(32, 0);
+  expect(cuts()).toBe(1);
+});

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { deferred } from '../../src/lib/deferred.ts';
 import { Semaphore } from '../../src/lib/semaphore.ts';
-import { pause, Service } from '../../src/lib/service.ts';
+import { onAbort, pause, Service } from '../../src/lib/service.ts';
 import { ManualClock, settle } from '../support/manual-clock.ts';
 
 describe('semaphore', () => {
@@ -50,6 +50,21 @@ describe('pause', () => {
     expect(ended).toBe(2);
     expect(clock.pending).toBe(0);
     await pause(clock, 1000, abort.signal);
+  });
+});
+
+describe('onAbort', () => {
+  it('calls once, at once where it is over, and not what was taken back', () => {
+    const abort = new AbortController();
+    const called: string[] = [];
+    onAbort(abort.signal, () => called.push('kept'));
+    const undo = onAbort(abort.signal, () => called.push('taken back'));
+    undo();
+    undo();
+    abort.abort();
+    abort.abort();
+    onAbort(abort.signal, () => called.push('late'));
+    expect(called).toEqual(['kept', 'late']);
   });
 });
 

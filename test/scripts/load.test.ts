@@ -4,28 +4,57 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { LOAD_ROWS } from '../../scripts/lib/load-rows.mjs';
 import { openedIn } from '../../scripts/lib/load-slow.mjs';
-import { LIMIT, compare, seeded, shuffled, welch } from '../../scripts/lib/load-timing.mjs';
+import { LIMIT, seeded, shuffled, smallestSeen, timesOf, welch } from '../../scripts/lib/load-timing.mjs';
+import { acceptedIn, quantile } from '../../scripts/lib/load-watch.mjs';
+
+const sorted = (values: readonly number[]): Float64Array => new Float64Array(values).sort();
+
+/** `count` numbers between 10 and 11, some of them far above, as those of calls are. */
+function calls(count: number, seed: number): Float64Array {
+  const random = seeded(seed);
+  return sorted(Array.from({ length: count }, () => 10 + random() + (random() < 0.02 ? 500 * random() : 0)));
+}
 
 describe('the comparison of times', () => {
-  it('is Welch’s t, without the slowest tenth of both together', () => {
-    const a = [1, 2, 3, 4, 5, 6, 7, 8, 9, 100];
-    const b = [2, 3, 4, 5, 6, 7, 8, 9, 10, 100];
-    const compared = welch(a, b);
-    expect(compared).toMatchObject({
-      a: { count: 9, mean: 5, variance: 7.5 },
-      b: { count: 9, mean: 6, variance: 7.5 },
-      croppedAboveMs: 100,
-    });
-    expect(compared.t).toBeCloseTo(-1 / Math.sqrt(15 / 9), 12);
-    expect(welch([1, 2, 3, 4, 5], [1, 2, 3, 4, 9]).t).toBeCloseTo(0.5 / Math.sqrt(2.5 / 5 + 5 / 3 / 4), 12);
+  it('is Welch’s t, the largest of those without the slowest and of all', () => {
+    // Of all: means 5 and 6.
+    const all = welch(sorted([1, 2, 3, 4, 5, 6, 7, 8, 9]), sorted([2, 3, 4, 5, 6, 7, 8, 9, 10]));
+    const [a, b] = [7.5 / 9, 7.5 / 9];
+    expect(Math.abs(all.t)).toBeGreaterThanOrEqual(1 / Math.sqrt(a + b));
+    // The slowest hide that one kind is later by 1: without them it shows.
+    const fast = Array.from({ length: 100 }, (_, i) => i / 100);
+    const slow = [500, 900, 100, 700];
+    const later = fast.map((value) => value + 1);
+    const compared = welch(sorted([...later, ...slow]), sorted([...fast, ...slow]));
+    expect(compared.kept).toBeLessThan(1);
+    expect(compared.t).toBeGreaterThan(20);
+    expect(compared.difference).toBeGreaterThan(0);
+  });
+
+  it('does not see a difference where there is none, however often it looks', () => {
+    const seen = Array.from({ length: 100 }, (_, i) => welch(calls(500, 2 * i), calls(500, 2 * i + 1)).t);
+    expect(seen.filter((t) => Math.abs(t) >= LIMIT)).toEqual([]);
+  });
+
+  it('says how small a difference it would see: that one is seen nine times of ten, and a third of it is not', () => {
+    const smallest = smallestSeen(calls(2000, 1), calls(2000, 2));
+    expect(smallest).toBeGreaterThan(0.01);
+    expect(smallest).toBeLessThan(0.2);
+    const seenBy = (ms: number): number =>
+      Array.from({ length: 40 }, (_, i) => {
+        const later = calls(2000, 100 + 2 * i).map((value) => value + ms);
+        return Math.abs(welch(later, calls(2000, 101 + 2 * i)).t) >= LIMIT;
+      }).filter(Boolean).length;
+    expect(seenBy(smallest)).toBeGreaterThanOrEqual(28);
+    expect(seenBy(smallest / 3)).toBeLessThanOrEqual(12);
   });
 
   it('has as many calls of each kind, in an order that goes by the seed', () => {
-    const order = shuffled(500, seeded(7));
+    const order = shuffled(2, 500, seeded(7));
     expect(order.filter((kind) => kind === 1)).toHaveLength(500);
     expect(order).toHaveLength(1000);
-    expect(shuffled(500, seeded(7))).toEqual(order);
-    expect(shuffled(500, seeded(8))).not.toEqual(order);
+    expect(shuffled(2, 500, seeded(7))).toEqual(order);
+    expect(shuffled(2, 500, seeded(8))).not.toEqual(order);
     // Not one kind after the other: about half of all neighbours differ.
     const changes = order.filter((kind, i) => i > 0 && kind !== order[i - 1]).length;
     expect(changes).toBeGreaterThan(400);
@@ -44,11 +73,11 @@ describe('the comparison of times', () => {
     const { port } = server.address() as AddressInfo;
     const get = (path: string): Buffer => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
     const base = { port, count: 40, connections: 4, expected: 401, random: seeded(1), warmUp: 5 };
-    const slow = await compare({ ...base, requests: [get('/slow'), get('/')] });
-    expect(slow.t).toBeGreaterThan(LIMIT);
-    // 80, without the slowest tenth.
-    expect(slow.a.count + slow.b.count).toBe(72);
-    const wrong = compare({ ...base, expected: 200, requests: [get('/'), get('/')] });
+    const times = await timesOf({ ...base, requests: [get('/slow'), get('/')] });
+    const [slow = new Float64Array(), fast = new Float64Array()] = times;
+    expect([slow.length, fast.length]).toEqual([40, 40]);
+    expect(welch(slow, fast).t).toBeGreaterThan(LIMIT);
+    const wrong = timesOf({ ...base, expected: 200, requests: [get('/'), get('/')] });
     await expect(wrong).rejects.toThrow('a call was answered 401, not 200');
     await new Promise((resolve) => {
       server.close(resolve);
@@ -63,6 +92,27 @@ describe('the rows', () => {
     expect(openedIn(`${head}0,0,1,0,2000\n1,3,1,1500,2000\n2,800,0,1200,2000\n`)).toBe(2000);
     expect(openedIn(head)).toBe(0);
     expect(openedIn('')).toBe(0);
+  });
+
+  it('of slow senders count what was accepted, by the kernel’s table', () => {
+    const rows = [
+      '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
+      '   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 111 1',
+      '   1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000  1000        0 222 1',
+      // Waits to be accepted; the other end; another port; was closed.
+      '   2: 0100007F:1F90 0100007F:D432 01 00000000:00000000 00:00000000 00000000     0        0 0 1',
+      '   3: 0100007F:D431 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1000        0 333 1',
+      '   4: 0100007F:1F91 0100007F:D433 01 00000000:00000000 00:00000000 00000000  1000        0 444 1',
+      '   5: 0100007F:1F90 0100007F:D434 06 00000000:00000000 00:00000000 00000000     0        0 555 1',
+    ];
+    expect(acceptedIn(rows.join('\n'), 8080)).toBe(1);
+  });
+
+  it('take the 99th of a hundred, and no lateness at all as the worst', () => {
+    const hundred = Array.from({ length: 100 }, (_, i) => 100 - i);
+    expect(quantile(hundred, 0.99)).toBe(100);
+    expect(quantile(hundred, 0.5)).toBe(51);
+    expect(quantile([], 0.99)).toBe(Infinity);
   });
 
   it('are told by docs/calls.md, each with its point', () => {

@@ -27,7 +27,6 @@ import { FakeHints } from './fake-hints.ts';
 import { FakeImages } from './fake-images.ts';
 
 export type Method = Exclude<keyof Runner, 'engine' | 'hints' | 'pulls'>;
-
 export type { Script } from './fake-container.ts';
 
 /**
@@ -37,6 +36,8 @@ export type { Script } from './fake-container.ts';
 export class FakeRunner implements Runner {
   readonly engine = 'fake';
   readonly calls: { method: Method; name: string }[] = [];
+  /** Calls that `fail` let fail. */
+  readonly refused: { method: Method; name: string }[] = [];
   /** How often each container was really started: more than once is a bug of the caller. */
   readonly starts = new Map<string, number>();
   /** The files that each container got, by its name; an `ensure` again replaces them. */
@@ -58,7 +59,7 @@ export class FakeRunner implements Runner {
   readonly #containers = new Map<string, Container>();
   readonly #hints = new FakeHints();
   readonly #faults: { method: Method; error: TappetError; after: boolean; times: number }[] = [];
-  readonly #holds = new Map<Method, Deferred<void>>();
+  readonly #holds = new Map<Method, Promise<void>>();
   #down = false;
   #starting = 0;
   /** Settles when any container has put something out or ended. */
@@ -87,11 +88,8 @@ export class FakeRunner implements Runner {
   /** Calls of `method` wait until the returned function is called. */
   hold(method: Method): () => void {
     const gate = deferred<void>();
-    this.#holds.set(method, gate);
-    return () => {
-      this.#holds.delete(method);
-      gate.resolve();
-    };
+    this.#holds.set(method, gate.promise);
+    return () => void (this.#holds.delete(method) && gate.resolve());
   }
   emit(name: string, stream: LogStream, text: string): void {
     this.#output(this.#get(name), stream, Buffer.from(text));
@@ -238,11 +236,12 @@ export class FakeRunner implements Runner {
 
   async #call<T>(method: Method, name: string, work: () => T | Promise<T>): Promise<T> {
     this.calls.push({ method, name });
-    await this.#holds.get(method)?.promise;
+    await this.#holds.get(method);
     if (this.#down) throw unavailable();
     const fault = this.#faults.find((candidate) => candidate.method === method && candidate.times > 0);
     if (fault === undefined) return work();
     fault.times -= 1;
+    this.refused.push({ method, name });
     if (fault.after) await work();
     throw fault.error;
   }

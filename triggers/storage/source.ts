@@ -137,7 +137,7 @@ class StorageSource implements Source {
     try {
       const raw = await readBody(request);
       const soon = (bucket: string): void => listSoon(running, bucket);
-      await takeNotification({ ...deps, ledger, dialect, listSoon: soon }, raw);
+      await takeNotification({ ledger, dialect, listSoon: soon, ...deps }, raw);
       this.#storeIsBack(running);
       return new Response(null, { status: 204 });
     } catch (error) {

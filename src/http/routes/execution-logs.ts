@@ -10,6 +10,7 @@ import { flag, instant, parseQuery, wholeNumber } from '../params.ts';
 import type { Routes } from '../permissions.ts';
 import { notFound } from '../problem.ts';
 import { byteStream, eventStream, sseText } from '../streams.ts';
+import type { UnreadAnswers } from '../unread-answers.ts';
 
 /** Which lines of a log; shared with the log of a task. */
 export const LINE_QUERY = {
@@ -27,7 +28,7 @@ const QUERY = {
 };
 
 /** What all tasks of an execution wrote, line by line and by time: NDJSON, or server-sent events with `follow=true`. */
-export function executionLogRoutes(routes: Routes, closing: AbortSignal): void {
+export function executionLogRoutes(routes: Routes, closing: AbortSignal, unread: UnreadAnswers): void {
   const { deps } = routes;
   routes.route('GET', '/api/v1/executions/:name{[^/:]+}/logs', 'logging.logEntries.list', async (c) => {
     const { follow, ...query } = parseQuery(c, QUERY);
@@ -37,13 +38,13 @@ export function executionLogRoutes(routes: Routes, closing: AbortSignal): void {
     const { store, logs, clock } = deps;
     const signal = AbortSignal.any([closing, stopped.signal]);
     const params = { ...query, store, logs, clock, execution, signal };
-    const stop = (): void => stopped.abort();
+    const reading = { stop: () => stopped.abort(), unread, cut: c.env.transfer?.cut };
     if (follow === true) {
       const headers = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
-      return new Response(eventStream(followed(params), clock, stop), { headers });
+      return new Response(eventStream(followed(params), clock, reading), { headers });
     }
     const headers = { 'content-type': 'application/x-ndjson; charset=utf-8' };
-    return new Response(byteStream(jsonLines(readLines(params)), stop), { headers });
+    return new Response(byteStream(jsonLines(readLines(params)), reading), { headers });
   });
 }
 

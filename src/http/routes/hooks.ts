@@ -1,7 +1,8 @@
+import type { IncomingMessage } from 'node:http';
 import { isTappetError, TappetError } from '../../core/errors.ts';
 import { addressBlock } from '../../lib/addresses.ts';
 import { TokenBuckets } from '../../lib/token-buckets.ts';
-import { announcedLength, readBody } from '../body.ts';
+import { announcedLength, readBody, readIncoming } from '../body.ts';
 import { BodyBudget } from '../body-budget.ts';
 import type { BodyShare } from '../body-budget.ts';
 import { hookRefused } from '../permissions.ts';
@@ -34,7 +35,9 @@ export function hookRoutes(routes: Routes): void {
     if (received !== undefined) return received;
     const share = budget.share(limit);
     try {
-      const request = await bounded(c.req.raw, limit, share);
+      // Who may take the body as a file has looked at the request, and a web stream may have begun to read.
+      const incoming = receiving === undefined ? c.env.incoming : undefined;
+      const request = await bounded(c.req.raw, { limit, share, incoming });
       const response = await deps.hooks.handle(name, request, c.env);
       if (response !== undefined) return response.status === 401 ? hookRefused() : response;
       // A source reads the body before it answers, in this way; sooner or later would tell that there is none.
@@ -79,16 +82,25 @@ function tooMany(waitMs: number): Response {
   return unread(problemResponse(new TappetError('TOO_MANY_REQUESTS', message, { retryAfter })));
 }
 
+interface Bounds {
+  readonly limit: number;
+  readonly share: BodyShare;
+  /** Where the body comes in, if it may be read from there. */
+  readonly incoming: IncomingMessage | undefined;
+}
+
 /**
  * A small body with an announced length cannot be longer (the parser ends it there), so it stays unread, as long as
  * all that is announced so has room; any other is read here and counted as it comes in. So whoever only announces
  * takes nothing from anybody but this short cut.
  */
-async function bounded(request: Request, limit: number, share: BodyShare): Promise<Request> {
+async function bounded(request: Request, { limit, share, incoming }: Bounds): Promise<Request> {
   const { method, url, headers } = request;
   if (method === 'GET' || method === 'HEAD') return request;
   const length = announcedLength(headers, limit);
   if (length !== undefined && length <= SMALL_BODY && share.announce(length)) return request;
-  const body = await readBody(request, limit, (bytes) => share.grow(bytes));
+  const grow = (bytes: number): void => share.grow(bytes);
+  const body =
+    incoming === undefined ? await readBody(request, limit, grow) : await readIncoming(incoming, limit, grow);
   return new Request(url, { method, headers, body });
 }

@@ -14,6 +14,7 @@ import { flag, parseQuery, wholeNumber } from '../params.ts';
 import type { AppContext, Routes } from '../permissions.ts';
 import { notFound } from '../problem.ts';
 import { byteStream, eventStream, sseText } from '../streams.ts';
+import type { UnreadAnswers } from '../unread-answers.ts';
 import { LINE_QUERY } from './execution-logs.ts';
 import { findTask } from './tasks.ts';
 
@@ -28,7 +29,7 @@ const QUERY = {
  * The output of a task: raw bytes, or server-sent events with `follow=true` or by the Accept header. `closing`
  * aborts when the server stops; a follower then comes back with Last-Event-ID.
  */
-export function logRoutes(routes: Routes, closing: AbortSignal): void {
+export function logRoutes(routes: Routes, closing: AbortSignal, unread: UnreadAnswers): void {
   const { deps } = routes;
   routes.route(
     'GET',
@@ -45,7 +46,8 @@ export function logRoutes(routes: Routes, closing: AbortSignal): void {
       if (query.attempt !== undefined && query.follow !== true && existing.length <= query.attempt) {
         throw notFound(`attempt of task ${task.index} of "${task.execution}" with number`, query.attempt);
       }
-      if (!events) return rawLog(deps, { ...query, task, attempt });
+      const { cut } = c.env.transfer ?? {};
+      if (!events) return rawLog(deps, { ...query, task, attempt, unread, cut });
       const stopped = new AbortController();
       const params: FollowParams = {
         store: deps.store,
@@ -59,12 +61,9 @@ export function logRoutes(routes: Routes, closing: AbortSignal): void {
         signal: AbortSignal.any([closing, stopped.signal]),
       };
       const texts = query.follow === true ? followed(params) : once(params);
-      return new Response(
-        eventStream(texts, deps.clock, () => stopped.abort()),
-        {
-          headers: { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' },
-        },
-      );
+      return new Response(eventStream(texts, deps.clock, { stop: () => stopped.abort(), unread, cut }), {
+        headers: { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' },
+      });
     },
   );
 }
@@ -98,9 +97,11 @@ interface RawParams extends LineQuery {
   readonly task: Task;
   readonly attempt: number;
   readonly stream?: LogStream | undefined;
+  readonly unread: UnreadAnswers;
+  readonly cut: (() => void) | undefined;
 }
 
-function rawLog(deps: HttpDeps, { task, attempt, stream, ...lines }: RawParams): Response {
+function rawLog(deps: HttpDeps, { task, attempt, stream, unread, cut, ...lines }: RawParams): Response {
   const { execution, index } = task;
   const stopped = new AbortController();
   const { signal } = stopped;
@@ -112,20 +113,23 @@ function rawLog(deps: HttpDeps, { task, attempt, stream, ...lines }: RawParams):
           { signal, ...(stream === undefined ? {} : { stream }) },
         ),
       );
-  return new Response(
-    byteStream(bytes, () => stopped.abort()),
-    {
-      headers: { 'content-type': 'text/plain; charset=utf-8' },
-    },
-  );
+  return new Response(byteStream(bytes, { stop: () => stopped.abort(), unread, cut }), {
+    headers: { 'content-type': 'text/plain; charset=utf-8' },
+  });
 }
 
 async function* bytesOf(chunks: AsyncIterable<LogChunk>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   for await (const { data, missing } of chunks) {
-    yield missing === undefined
-      ? new Uint8Array(data)
-      : new Uint8Array(Buffer.from(`\n${gapText(missing)}\n`));
+    yield missing === undefined ? unshared(data) : new Uint8Array(Buffer.from(`\n${gapText(missing)}\n`));
   }
+}
+
+/** The same bytes, without a copy where they are in no memory that threads share: they never are. */
+function unshared(data: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = data;
+  return buffer instanceof ArrayBuffer
+    ? new Uint8Array(buffer, byteOffset, byteLength)
+    : new Uint8Array(data);
 }
 
 async function* bytesOfLines(

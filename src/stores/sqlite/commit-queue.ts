@@ -166,9 +166,8 @@ export class CommitQueue {
     try {
       const db = this.#options.database();
       const before = db.totalChanges;
-      const settles = this.#transact(db, batch);
+      const { settles, version } = this.#transact(db, batch);
       // A claim that found nothing has nothing for the disk; unless it rests on what another process has just written.
-      const version = db.dataVersion;
       const toSync = db.totalChanges !== before || version !== this.#dataVersion;
       this.#dataVersion = version;
       return { settles, toSync };
@@ -184,7 +183,7 @@ export class CommitQueue {
    * First without savepoints, which cost a page copy each: if nothing throws, the outcome is the same. If an
    * operation throws, everything is undone, nobody has heard anything yet, and the batch runs again with them.
    */
-  #transact(db: Db, batch: readonly Operation[]): readonly Settle[] {
+  #transact(db: Db, batch: readonly Operation[]): Committed {
     try {
       return this.#run(db, (tx) => batch.map((operation) => operation.perform(tx)));
     } catch (error) {
@@ -198,17 +197,25 @@ export class CommitQueue {
     }
   }
 
-  #run(db: Db, body: (tx: Tx) => readonly Settle[]): readonly Settle[] {
+  #run(db: Db, body: (tx: Tx) => readonly Settle[]): Committed {
     db.run('BEGIN IMMEDIATE');
     try {
       const settles = body(this.#options.transaction(db));
+      // Asked here, where SQLite holds its locks already.
+      const version = db.dataVersion;
       commit(db);
-      return settles;
+      return { settles, version };
     } catch (error) {
       rollback(db);
       throw error;
     }
   }
+}
+
+interface Committed {
+  readonly settles: readonly Settle[];
+  /** Of the data that it was made on. */
+  readonly version: number;
 }
 
 /** Tells a failure of COMMIT, which concerns all, from one of a statement, whatever its code. */
@@ -241,6 +248,7 @@ function performAlone(tx: Tx, operation: Operation): Settle {
     if (isStoreFailure(error) || !tx.db.inTransaction) throw error;
     tx.db.run('ROLLBACK TO operation');
     tx.db.run('RELEASE operation');
+    tx.memo.forget();
     return () => operation.reject(operationError(error));
   }
 }

@@ -10,6 +10,28 @@ export interface Tx {
   readonly ids: Ids;
   /** Prefix of container names. */
   readonly instance: string;
+  readonly memo: Memo;
+}
+
+/**
+ * What many operations of one transaction ask for and hardly any changes: nobody else writes meanwhile, so it is read
+ * once. Whoever changes some of it, or undoes that, forgets all.
+ */
+export class Memo {
+  readonly #known = new Map<string, unknown>();
+
+  /** `key` names one kind of thing and which of it, and so what `read` gives. */
+  get<T>(key: string, read: () => T): T {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known as T;
+    const value = read();
+    this.#known.set(key, value);
+    return value;
+  }
+
+  forget(): void {
+    this.#known.clear();
+  }
 }
 
 /**
@@ -20,6 +42,7 @@ export interface Tx {
 export class Db {
   readonly #connection: Connection;
   readonly #statements = new Map<string, Statement>();
+  #changes = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -31,12 +54,16 @@ export class Db {
 
   /** Rows changed. */
   run(sql: string, ...params: SqlValue[]): number {
-    return this.#statement(sql).run(...params).changes;
+    const { changes } = this.#statement(sql).run(...params);
+    this.#changes += changes;
+    return changes;
   }
 
   /** The new row's rowid. */
   insert(sql: string, ...params: SqlValue[]): number {
-    return Number(this.#statement(sql).run(...params).lastInsertRowid);
+    const { changes, lastInsertRowid } = this.#statement(sql).run(...params);
+    this.#changes += changes;
+    return Number(lastInsertRowid);
   }
 
   get<Row>(sql: string, ...params: SqlValue[]): Row | undefined {
@@ -47,12 +74,12 @@ export class Db {
     return this.#statement(sql).all(...params) as Row[];
   }
 
-  /** Rows changed by this connection so far. */
+  /** Rows changed by `run` and `insert` so far, without what went with them (cascades). */
   get totalChanges(): number {
-    return this.get<{ n: number }>('SELECT total_changes() AS n')?.n ?? 0;
+    return this.#changes;
   }
 
-  /** Changes with every commit of another connection, and with none of this one. */
+  /** Changes with every commit of another connection, and with none of this one. Inside a transaction: as of its beginning. */
   get dataVersion(): number {
     return this.get<{ data_version: number }>('PRAGMA data_version')?.data_version ?? 0;
   }

@@ -60,6 +60,7 @@ function save(tx: Tx, row: DefinitionRowRow): void {
     row.update_time,
     row.max_concurrent,
   );
+  tx.memo.forget();
 }
 
 function nextGeneration(known: DefinitionRowRow | undefined, etag: string): number {

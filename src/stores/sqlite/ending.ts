@@ -96,11 +96,12 @@ function announceEnd(tx: Tx, execution: ExecutionRow): void {
     time: new Date(tx.now).toISOString(),
     subject: name,
     datacontenttype: 'application/json',
-    data: {
-      ...endOf(execution),
-      cause: { ...causeOf(execution) },
-      ...(rerunOf === null ? {} : { rerunOf }),
-    },
+    data: Object.assign(
+      {},
+      endOf(execution),
+      { cause: { ...causeOf(execution) } },
+      rerunOf === null ? {} : { rerunOf },
+    ),
   };
   const uidOfEvent = tx.ids.uid();
   insertEvent(

@@ -32,6 +32,7 @@ export function acquireEngine(tx: Tx, { engine, owner, leaseMs, isDead }: Acquir
     epoch,
     tx.now + leaseMs,
   );
+  tx.memo.forget();
   saveOwner(tx, owner, tx.now + leaseMs);
   if (holder !== null && !mine) forgetOwner(tx, holder);
   return { held: true, epoch };
@@ -46,6 +47,7 @@ export function describeEngine(tx: Tx, engine: string, owner: string): EngineLea
 export function renewEngine(tx: Tx, engine: string, epoch: number, leaseMs: number): void {
   const owner = requireEpoch(tx, engine, epoch);
   tx.db.run('UPDATE engines SET lease_until = ? WHERE engine = ?', tx.now + leaseMs, engine);
+  tx.memo.forget();
   saveOwner(tx, owner, tx.now + leaseMs);
 }
 
@@ -54,6 +56,7 @@ export function releaseEngine(tx: Tx, engine: string, epoch: number): void {
   const row = findEngine(tx, engine);
   if (row === undefined || row.owner === null || row.epoch !== epoch) return;
   tx.db.run('UPDATE engines SET owner = NULL, lease_until = ? WHERE engine = ?', tx.now, engine);
+  tx.memo.forget();
   forgetOwner(tx, row.owner);
 }
 
@@ -82,7 +85,7 @@ export function isHeld(tx: Tx, engine: string, isDead: AcquireParams['isDead']):
 
 /** Returns the owner. Errors: STALE_EPOCH. */
 export function requireEpoch(tx: Tx, engine: string, epoch: number): string {
-  const row = findEngine(tx, engine);
+  const row = tx.memo.get(`engine ${engine}`, () => findEngine(tx, engine));
   if (row !== undefined && row.owner !== null && row.epoch === epoch) return row.owner;
   const holder = row?.owner ?? null;
   const now = holder === null ? 'nobody holds it' : `${holder} holds it in epoch ${row?.epoch ?? 0}`;

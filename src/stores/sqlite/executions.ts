@@ -192,7 +192,8 @@ export function saveExecution(tx: Tx, row: ExecutionRow): { readonly turnPassedO
      cancelled = ?, retried = ?, next_index = ?, claimable = ?, wake_time = ?, fail_reason = ?,
      fail_message = ?, cancel_by = ?, update_time = ?, start_time = ?, completion_time = ?,
      cancel_request_time = ?, delete_time = ?, expire_time = ?, version = ?, halt_reason = ?,
-     turn = ? WHERE seq = ?`,
+     turn = ?, used_attempts = ?, used_wall_ms = ?, used_wall_unknown = ?, used_cpu_ms = ?, used_cpu_unknown = ?,
+     used_peak_memory = ?, used_peak_unknown = ?, used_log_bytes = ?, used_pulled_bytes = ? WHERE seq = ?`,
     row.state,
     row.reason,
     row.message,
@@ -216,6 +217,15 @@ export function saveExecution(tx: Tx, row: ExecutionRow): { readonly turnPassedO
     row.version,
     row.halt_reason,
     row.turn,
+    row.used_attempts,
+    row.used_wall_ms,
+    row.used_wall_unknown,
+    row.used_cpu_ms,
+    row.used_cpu_unknown,
+    row.used_peak_memory,
+    row.used_peak_unknown,
+    row.used_log_bytes,
+    row.used_pulled_bytes,
     row.seq,
   );
   return { turnPassedOn: isTerminal(row.state) && giveTurns(tx, row.job) > 0 };
@@ -251,18 +261,17 @@ function nextRetryTime(tx: Tx, execution: number): number | null {
 
 /** Makes claimable what slept until a retry fell due. */
 export function wakeExecutions(tx: Tx): void {
+  if (tx.db.get('SELECT seq FROM executions WHERE wake_time <= ? LIMIT 1', tx.now) === undefined) return;
   tx.db.run('UPDATE executions SET claimable = 1, wake_time = NULL WHERE wake_time <= ?', tx.now);
 }
 
 /**
  * Nothing starts past its deadline: what is overdue leaves the line, so that no claim walks it until it is halted.
- * Returns how many, at most `limit`.
+ * Returns how many, at most `limit`. (Both look first: an update that finds nothing takes ten times as long, as it opens
+ * every index that it might change.)
  */
 export function retireOverdue(tx: Tx, limit: number): number {
-  return tx.db.run(
-    `UPDATE executions SET claimable = 0 WHERE seq IN
-     (SELECT seq FROM executions WHERE claimable = 1 AND deadline <= ? LIMIT ?+0)`,
-    tx.now,
-    limit,
-  );
+  const overdue = 'SELECT seq FROM executions WHERE claimable = 1 AND deadline <= ? LIMIT ?+0';
+  if (tx.db.get(overdue, tx.now, 1) === undefined) return 0;
+  return tx.db.run(`UPDATE executions SET claimable = 0 WHERE seq IN (${overdue})`, tx.now, limit);
 }

@@ -110,7 +110,7 @@ function insertAttempt(
     epoch,
     tx.now,
   );
-  return { ...NOT_YET, ...key, state: 'STARTING', containerName: name, engine, createTime: tx.now };
+  return { state: 'STARTING', containerName: name, engine, createTime: tx.now, ...key, ...NOT_YET };
 }
 
 function readAttempt(tx: Tx, execution: number, { index, attempt }: TaskAttempt): Attempt {

@@ -32,7 +32,7 @@ export function finishRow(tx: Tx, row: AttemptRow, params: RowEnd): FinishResult
   let turnPassedOn = repeated;
   if (!repeated) {
     attempt = endAttempt(tx, row, params);
-    addUsage(tx, execution, attempt);
+    addUsage(execution, attempt);
     const { maxRetries, retry } = specOf(execution);
     const step = nextStep({
       result: params.result,

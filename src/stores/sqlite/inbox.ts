@@ -104,17 +104,15 @@ function writeState(tx: Tx, origin: Origin, { key, value, expires }: StateWrite)
     return;
   }
   // From one sequence for all rows, so that a row deleted and made again never has an earlier version.
-  // (RETURNING would cost more than the two statements.)
   tx.db.run(`UPDATE sequences SET value = value + 1 WHERE name = 'state'`);
-  const next = tx.db.get<{ value: number }>(`SELECT value FROM sequences WHERE name = 'state'`);
   tx.db.run(
-    `INSERT INTO source_state (origin, key, value, version, expires_at) VALUES (?, ?, ?, ?, ?)
+    `INSERT INTO source_state (origin, key, value, version, expires_at)
+     VALUES (?, ?, ?, (SELECT value FROM sequences WHERE name = 'state'), ?)
      ON CONFLICT (origin, key) DO UPDATE
      SET value = excluded.value, version = excluded.version, expires_at = excluded.expires_at`,
     origin,
     key,
     JSON.stringify(value),
-    next?.value ?? 0,
     expires ?? null,
   );
 }

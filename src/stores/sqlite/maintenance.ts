@@ -137,3 +137,11 @@ function pruneEvent(tx: Tx, { seq, uid, origin, source, id }: PrunableEvent): vo
   );
   tx.db.run('DELETE FROM events WHERE seq = ?', seq);
 }
+
+export function whichEventsExist(tx: Tx, uids: readonly string[]): ReadonlySet<string> {
+  const rows = tx.db.all<{ uid: string }>(
+    'SELECT uid FROM events WHERE uid IN (SELECT value FROM json_each(?))',
+    JSON.stringify(uids),
+  );
+  return new Set(rows.map(({ uid }) => uid));
+}

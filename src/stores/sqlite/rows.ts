@@ -112,7 +112,7 @@ export function toDefinition(row: DefinitionRowRow): DefinitionRow {
   };
 }
 
-/** Written by `addUsage` alone. */
+/** Changed by `addUsage` alone. */
 interface ExecutionUsageColumns {
   used_attempts: number;
   used_wall_ms: number;

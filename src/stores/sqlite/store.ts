@@ -5,7 +5,7 @@ import type { EngineLease, Store } from '../../core/store.ts';
 import type { WriteWatch } from '../../core/write-watch.ts';
 import * as claims from './claims.ts';
 import { CommitQueue } from './commit-queue.ts';
-import { isBusy, isStoreFailure, operationError, unavailable } from './db.ts';
+import { isBusy, isStoreFailure, Memo, operationError, unavailable } from './db.ts';
 import type { Db, Tx } from './db.ts';
 import * as definitions from './definitions.ts';
 import { openConnection, openWal } from './driver.ts';
@@ -253,6 +253,8 @@ export class SqliteStore implements Store {
     this.#write((tx) => images.imageRemoved(tx, engine, digest));
   readonly pruneEvents: Store['pruneEvents'] = (olderThanMs, limit) =>
     this.#write((tx) => maintenance.pruneEvents(tx, olderThanMs, limit));
+  readonly whichEventsExist: Store['whichEventsExist'] = (uids) =>
+    this.#read((tx) => maintenance.whichEventsExist(tx, uids));
 
   #write<T>(operation: (tx: Tx) => T): Promise<T> {
     return this.#queue.write(operation);
@@ -342,7 +344,7 @@ export class SqliteStore implements Store {
   }
 
   #transaction(db: Db): Tx {
-    return { db, now: this.#clock.now(), ids: this.#ids, instance: this.instance() };
+    return { db, now: this.#clock.now(), ids: this.#ids, instance: this.instance(), memo: new Memo() };
   }
 }
 

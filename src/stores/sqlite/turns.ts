@@ -44,7 +44,10 @@ export function limitChanged(tx: Tx, job: string, limit: number | null): void {
 /** A job that was deleted keeps its limit for what is still there of it. */
 function limitOf(tx: Tx, job: string): number | null {
   const sql = `SELECT max_concurrent FROM definitions WHERE kind = 'job' AND name = ?`;
-  return tx.db.get<{ max_concurrent: number | null }>(sql, job)?.max_concurrent ?? null;
+  return tx.memo.get(
+    `limit ${job}`,
+    () => tx.db.get<{ max_concurrent: number | null }>(sql, job)?.max_concurrent ?? null,
+  );
 }
 
 /** Not counted beyond `most`. */

@@ -47,8 +47,8 @@ export function usageColumns(
   };
 }
 
-/** Adds an attempt that has ended to its execution, in the row and in the object. What never ran used nothing. */
-export function addUsage(tx: Tx, execution: ExecutionRow, attempt: AttemptRow): void {
+/** Adds an attempt that has ended to its execution, which the caller saves. What never ran used nothing. */
+export function addUsage(execution: ExecutionRow, attempt: AttemptRow): void {
   if (attempt.start_time === null || !isTerminal(attempt.state)) return;
   const { wall_ms: wall, cpu_ms: cpu, peak_memory: peak } = attempt;
   execution.used_attempts += 1;
@@ -60,21 +60,6 @@ export function addUsage(tx: Tx, execution: ExecutionRow, attempt: AttemptRow): 
   execution.used_peak_unknown += peak === null ? 1 : 0;
   execution.used_pulled_bytes += attempt.pulled_bytes ?? 0;
   execution.used_log_bytes += (attempt.log_stdout ?? 0) + (attempt.log_stderr ?? 0);
-  tx.db.run(
-    `UPDATE executions SET used_attempts = ?, used_wall_ms = ?, used_wall_unknown = ?, used_cpu_ms = ?,
-     used_cpu_unknown = ?, used_peak_memory = ?, used_peak_unknown = ?, used_log_bytes = ?, used_pulled_bytes = ?
-     WHERE seq = ?`,
-    execution.used_attempts,
-    execution.used_wall_ms,
-    execution.used_wall_unknown,
-    execution.used_cpu_ms,
-    execution.used_cpu_unknown,
-    execution.used_peak_memory,
-    execution.used_peak_unknown,
-    execution.used_log_bytes,
-    execution.used_pulled_bytes,
-    execution.seq,
-  );
 }
 
 function higher(one: number | null, other: number | null): number | null {

@@ -10,6 +10,12 @@ const CANCELLED = (bench: Bench): AttemptResult => ({
 });
 
 export function maintenanceContract(bench: Bench): void {
+  it('tells which of many events exist', async () => {
+    const uids = [await bench.accepted('1'), await bench.accepted('2')];
+    expect(await bench.store.whichEventsExist([...uids, 'gone', "'", ''])).toEqual(new Set(uids));
+    expect(await bench.store.whichEventsExist([])).toEqual(new Set());
+  });
+
   describe('executions', () => {
     it('hides a deleted one from every reader and lets it be pruned at once', async () => {
       const name = await bench.created();

@@ -13,6 +13,7 @@ import { DeadlineWatch } from '../../../src/executor/deadline-watch.ts';
 import { Executor } from '../../../src/executor/executor.ts';
 import { createExpressions } from '../../../src/expr/expressions.ts';
 import { Inbox } from '../../../src/inbox/inbox.ts';
+import { OrphanContainers } from '../../../src/maintenance/orphan-containers.ts';
 import { Router } from '../../../src/routing/router.ts';
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
 import { FakeLog } from '../../support/fake-log.ts';
@@ -72,6 +73,7 @@ export class ExecGateway {
   readonly #inbox: Inbox;
   readonly #router: Router;
   readonly #deadlines: DeadlineWatch;
+  readonly #orphans: OrphanContainers;
   readonly #wrapped: ExecStore;
   #flushes: (() => void)[] = [];
   #thawing: (() => void)[] = [];
@@ -115,6 +117,8 @@ export class ExecGateway {
     });
     this.#inbox = new Inbox({ store, ids, clock, route: (events) => this.#router.decideNow(events), log });
     this.#deadlines = new DeadlineWatch({ store, clock, log, onHalted: () => this.executor.wakeStops() });
+    const own = (): Runner | undefined => (this.executor.holdsEngine() ? runner : undefined);
+    this.#orphans = new OrphanContainers({ store: this.store, clock, log, runner: own });
   }
 
   /** Never rejects: what went wrong is in `failed`. */
@@ -180,6 +184,11 @@ export class ExecGateway {
     const name = `${of.replace(/-.*/, '')}-${ids.suffix(10)}`;
     await this.#wrapped.rerunExecution({ of, uid: ids.uid(), name, by: 'someone' });
     this.executor.wake();
+  }
+
+  /** What maintenance does with containers, once; it comes again, so that a failure is nobody's. */
+  maintain(): Promise<unknown> {
+    return this.#orphans.runOnce().catch(() => undefined);
   }
 
   #clock(): Clock {

@@ -36,11 +36,15 @@ export class Mischief {
     this.#params = params;
   }
 
+  /** Where the engine refused to tell of its containers, or to remove one, maintenance does that later. */
+  get leftToMaintenance(): boolean {
+    return this.#params.runner.refused.some(({ method }) => method === 'list' || method === 'remove');
+  }
+
   fault(): void {
     const { random, runner, note, count } = this.#params;
     const method = random.pick(FAULTS);
-    // What it refuses to remove is left to maintenance, which does not run here.
-    const code = method === 'remove' ? 'ENGINE_UNAVAILABLE' : random.pick(FAULT_CODES);
+    const code = random.pick(FAULT_CODES);
     const after = random.chance(0.5);
     note(`the next ${method} answers ${code}${after ? ', and has worked' : ''}`);
     count(after && method === 'ensure' ? 'worked, but answered an error' : 'answered an error');

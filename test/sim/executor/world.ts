@@ -302,7 +302,6 @@ class World {
     this.#gateway = gateway;
     this.#count('boot');
     await this.#act('boot', () => void gateway.start());
-    if (gateway.failed !== undefined) this.#crash('its start failed');
   }
 
   async #advance(ms: number): Promise<void> {
@@ -323,11 +322,14 @@ class World {
       this.#watch.look();
       const gateway = this.#gateway;
       const flush = gateway?.takeFlush() ?? this.#zombie?.takeFlush() ?? this.#stopping?.takeFlush();
-      if (flush === undefined) return this.#checkOwners();
+      if (flush === undefined) break;
       if (this.#planReached('before a commit')) continue;
       flush();
       this.#planReached('after a commit');
     }
+    // At once, or long after: the disk may have kept it waiting.
+    if (this.#gateway?.failed !== undefined) this.#crash('its start failed');
+    this.#checkOwners();
   }
 
   /** A frozen one does not know yet; everyone else must. */
@@ -368,9 +370,10 @@ class World {
     this.#crashPlan = undefined;
     this.#disk.heal();
     if (this.#zombie !== undefined) this.#endZombie(this.#zombie);
-    if (this.#gateway === undefined) await this.#boot();
     for (let ms = 0; ms < QUIET_MS; ms += QUIET_STEP_MS) {
+      if (this.#gateway === undefined) await this.#boot();
       await this.#time.advance(QUIET_STEP_MS, () => this.#settle());
+      if (this.#mischief.leftToMaintenance) await this.#act('maintenance', () => this.#gateway?.maintain());
       if (await this.#allEnded()) break;
     }
     if (this.#gateway === undefined) throw new Error('the gateway does not start any more');

@@ -1,0 +1,61 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { readIncoming } from '../../src/http/body.ts';
+import { TappetError } from '../../src/core/errors.ts';
+
+const LIMIT = 1000;
+
+/** A request whose headers are there, and the connection by which its body can be sent. */
+async function begun(headers: string): Promise<{ incoming: IncomingMessage; socket: Socket }> {
+  const server = createServer();
+  const requested = new Promise<IncomingMessage>((resolve) => void server.once('request', resolve));
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined);
+  onTestFinished(() => {
+    socket.destroy();
+    server.close();
+  });
+  socket.write(`POST / HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n`);
+  return { incoming: await requested, socket };
+}
+
+test('a body comes in whole, and each piece is told of', async () => {
+  const { incoming, socket } = await begun('Transfer-Encoding: chunked');
+  let bytes = 0;
+  const body = readIncoming(incoming, LIMIT, (more) => void (bytes += more));
+  socket.write('3\r\nabc\r\n');
+  socket.write('2\r\nde\r\n0\r\n\r\n');
+  expect(Buffer.from(await body).toString()).toBe('abcde');
+  expect(bytes).toBe(5);
+});
+
+test('one that is too large is refused as soon as it is, and one whose piece is refused with that', async () => {
+  const large = await begun('Transfer-Encoding: chunked');
+  const body = readIncoming(large.incoming, LIMIT, () => undefined);
+  large.socket.write(`${(LIMIT + 1).toString(16)}\r\n${'x'.repeat(LIMIT + 1)}\r\n`);
+  await expect(body).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' });
+  const refused = await begun('Content-Length: 5');
+  refused.socket.write('abc');
+  const why = new TappetError('STORE_UNAVAILABLE', 'no room');
+  const none = readIncoming(refused.incoming, LIMIT, () => {
+    throw why;
+  });
+  await expect(none).rejects.toBe(why);
+});
+
+test('one that breaks off is told of, also where that was before anybody read', async () => {
+  const { incoming, socket } = await begun('Content-Length: 5');
+  const body = readIncoming(incoming, LIMIT, () => undefined);
+  socket.write('abc', () => socket.destroy());
+  await expect(body).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  const gone = await begun('Content-Length: 5');
+  const closed = new Promise((resolve) => void gone.incoming.once('close', resolve));
+  gone.socket.destroy();
+  await closed;
+  await expect(readIncoming(gone.incoming, LIMIT, () => undefined)).rejects.toMatchObject({
+    code: 'INVALID_ARGUMENT',
+  });
+});
