@@ -9,11 +9,15 @@ import type { EngineInUse, EngineStore } from './core/store.ts';
 import type { Executor } from './executor/executor.ts';
 import type { AdmissionView } from './executor/waiting.ts';
 import { forgetEngine } from './forget-engine.ts';
+import { pause } from './lib/service.ts';
 import { describeEndpoint, findEngine } from './runners/docker/find-engine.ts';
 import type { EngineEndpoint, FoundEngine } from './runners/docker/find-engine.ts';
 
 /** An engine that is started after the gateway is taken into use within this time. */
 const LOOK_MS = 5_000;
+
+/** How long a stop waits for a command that is giving up an engine: cut off, it has done nothing and may come again. */
+const FORGET_MS = 2_000;
 
 type Found = Extract<FoundEngine, { found: true }>;
 
@@ -31,6 +35,19 @@ export interface EngineLinkDeps {
  * Looks for a container engine until there is one, then gives it an executor. A gateway without an engine does
  * everything but containers: what is to run waits. While attempts are open on an engine no other is taken: it would
  * not know their containers, they would count as lost, and run a second time while the first still runs.
+ *
+ * One look at a time, and none while an engine is given up: two that found one each would make two executors, of which
+ * one is not known to anybody.
+ *
+ * | now         | when                                   | then                                         |
+ * |-------------|----------------------------------------|----------------------------------------------|
+ * | looking     | nothing may be taken                   | resting, until the timer                     |
+ * | looking     | an engine answers that may be taken    | in use, without a timer                      |
+ * | looking     | stopped                                | ended: what answers is left alone            |
+ * | resting     | timer                                  | looking                                      |
+ * | any         | an engine is to be given up            | giving up: after the look, without a timer   |
+ * | giving up   | done or refused, no engine is in use   | looking                                      |
+ * | giving up   | done or refused, one is still in use   | in use                                       |
  */
 export class EngineLink {
   readonly #deps: EngineLinkDeps;
@@ -50,23 +67,25 @@ export class EngineLink {
 
   /** Resolves after the first look; one line in the log says what was found or what to do. */
   async start(): Promise<void> {
-    this.#looking = this.#look();
-    await this.#looking;
+    await this.#lookNow();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#cancelLook?.();
-    await this.#looking;
+    await this.#endLooks();
     await this.#executor?.stop();
+    const late = new AbortController();
+    await Promise.race([this.#forgetting, pause(this.#deps.clock, FORGET_MS, late.signal)]);
+    late.abort();
   }
 
   /** Starts nothing more; resolves when nothing runs here any more. Where no engine was found there is nothing to wait for. */
   async drain(): Promise<void> {
     this.#stopped = true;
-    this.#cancelLook?.();
-    await this.#looking;
+    await this.#endLooks();
     await this.#executor?.drain();
+    // It may have ended because its engine is being given up, which is not stored before this.
+    await this.#forgetting;
   }
 
   wake(): void {
@@ -108,32 +127,58 @@ export class EngineLink {
 
   async #forget(engine: string, by: string): Promise<number> {
     const { env, store, log } = this.#deps;
+    await this.#endLooks();
     try {
       const ended = await forgetEngine(engine, by, { env, store, leave: () => this.#leave(engine) });
       const attempts = ended === 1 ? '1 attempt' : `${ended} attempts`;
       log.warn(`The container engine ${engine} was given up for good by ${by}: ${attempts} ended.`);
+      // What is said of the engines from here on is news.
+      this.#told = false;
       return ended;
     } finally {
-      if (this.#executor === undefined && !this.#stopped) {
-        this.#cancelLook?.();
-        this.#looking = this.#looking.then(() => this.#look());
-      }
+      void this.#lookNow();
     }
   }
 
   async #leave(engine: string): Promise<void> {
     if (this.#runner?.engine !== engine) return;
-    await this.#executor?.stop();
-    this.#problem = `The container engine ${engine} is given up.`;
-    this.#executor = undefined;
-    this.#runner = undefined;
+    try {
+      await this.#executor?.stop();
+    } finally {
+      this.#problem = `The container engine ${engine} is given up.`;
+      this.#told = false;
+      this.#executor = undefined;
+      this.#runner = undefined;
+    }
+  }
+
+  /** Looks when the look before it, if any, is over; resolves after it. Never rejects. */
+  #lookNow(): Promise<void> {
+    this.#cancelLook?.();
+    this.#looking = this.#looking.then(() => this.#look());
+    return this.#looking;
+  }
+
+  /** Resolves when no look is under way, nor any other begins by itself. */
+  async #endLooks(): Promise<void> {
+    this.#cancelLook?.();
+    await this.#looking;
+    // The look has set it again where it found nothing.
+    this.#cancelLook?.();
+  }
+
+  /** To be asked again after each wait. */
+  #mayTake(): boolean {
+    return !this.#stopped && this.#executor === undefined;
   }
 
   async #look(): Promise<void> {
+    if (!this.#mayTake()) return;
     try {
       const inUse = await this.#deps.store.enginesInUse();
+      if (!this.#mayTake()) return;
       const found = await findEngine({ env: this.#deps.env, refuse: refuseOthers(inUse) });
-      if (this.#stopped) return;
+      if (!this.#mayTake()) return;
       if (found.found) return await this.#take(found, inUse);
       this.#problem = inUse.length === 0 ? noEngineText(found.tried) : waitingText(inUse, found.tried);
     } catch (error) {
@@ -141,7 +186,8 @@ export class EngineLink {
     }
     if (!this.#told) this.#deps.log.warn(this.#problem);
     this.#told = true;
-    this.#cancelLook = this.#deps.clock.setTimer(LOOK_MS, () => void (this.#looking = this.#look()));
+    this.#cancelLook?.();
+    this.#cancelLook = this.#deps.clock.setTimer(LOOK_MS, () => void this.#lookNow());
   }
 
   async #take(found: Found, inUse: readonly EngineInUse[]): Promise<void> {
@@ -150,9 +196,12 @@ export class EngineLink {
       this.#deps.log.warn(
         `${attemptsText(others)}, and this gateway does not reach it. ${forgetText(others)}`,
       );
-    this.#runner = await this.#deps.makeRunner(found);
-    this.#executor = this.#deps.makeExecutor(this.#runner);
-    await this.#executor.start();
+    const runner = await this.#deps.makeRunner(found);
+    if (!this.#mayTake()) return;
+    const executor = this.#deps.makeExecutor(runner);
+    this.#runner = runner;
+    this.#executor = executor;
+    await executor.start();
   }
 }
 

@@ -23,9 +23,9 @@ export interface ForgetEngineDeps {
  * |                       | epoch is higher             |                                                          |
  *
  * An engine that comes back between the question and the transaction is taken by nobody here, as this process has left
- * it; one that another process has taken meanwhile is `held`, and nothing changes. One that comes back later has
- * containers of attempts that have ended: adoption leaves them out and maintenance removes them, unread. Who was in
- * charge and was suspended can write nothing under the old epoch.
+ * it and looks for none meanwhile (`EngineLink`); one that another process has taken meanwhile is `held`, and nothing
+ * changes. One that comes back later has containers of attempts that have ended: adoption removes them, unread, and
+ * maintenance where adoption could not. Who was in charge and was suspended can write nothing under the old epoch.
  * Errors: NOT_FOUND (nothing is open there), CONFLICT (it answers, may be there, or somebody is in charge of it),
  * STORE_UNAVAILABLE.
  */
@@ -35,14 +35,14 @@ export async function forgetEngine(engine: string, by: string, deps: ForgetEngin
   const { gone, why } = await whyGone(engine, deps.env);
   if (!gone) {
     throw new TappetError('CONFLICT', `The container engine ${engine} may not be gone for good: ${why}.`, {
-      fix: 'What runs there is taken up again by a gateway that uses it (DOCKER_HOST), and can be cancelled: tappet executions cancel NAME. Shut the engine down to give it up all the same.',
+      fix: 'What runs there is taken up again by a gateway that uses it (DOCKER_HOST), and can be cancelled: tappet executions cancel NAME. To give it up all the same: stop its containers and shut it down, so that nothing runs there any more, then give the command again.',
     });
   }
   await deps.leave();
   const result = await deps.store.forgetEngine({ engine, by });
   if (result.outcome === 'forgotten') return result.endedAttempts;
-  throw new TappetError('CONFLICT', `Another gateway is in charge of the container engine ${engine}.`, {
-    fix: 'Give the command to that gateway, or stop it first.',
+  throw new TappetError('CONFLICT', `Somebody is in charge of the container engine ${engine}.`, {
+    fix: 'A gateway that has just left it counts for up to 15 s: try again then. If another gateway uses it, give the command to that one, or stop it first.',
   });
 }
 

@@ -37,7 +37,12 @@ async function forget(io: CliIo, name: string, options: ForgetOptions): Promise<
   await print(io, options.output, forgotten, () => fields(forgotten, io.now()));
   const { endedAttempts } = forgotten;
   const ended = endedAttempts === 1 ? '1 attempt has' : `${endedAttempts} attempts have`;
-  io.err(`${ended} ended as CONTAINER_LOST. To run again what was not done: tappet executions rerun NAME`);
+  // What ended here may run on there, and would run twice.
+  const again =
+    endedAttempts === 0
+      ? ''
+      : ' When you know that nothing runs there any more, run again what was not done: tappet executions rerun NAME';
+  io.err(`${ended} ended as CONTAINER_LOST.${again}`);
 }
 
 /** Errors: NOT_FOUND where nothing is open there, so that nobody is asked for nothing. */

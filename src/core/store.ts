@@ -167,6 +167,8 @@ export interface ExecutorStore {
    * with it. With a `room`, only what it admits, see `Ledger`; what can never fit ends as NEVER_FITS.
    */
   claimAttempts(params: ClaimParams): Promise<ClaimResult>;
+  /** Of one task, by attempt number, those that have ended too. */
+  listAttempts(execution: string, index: number): Promise<Attempt[]>;
   /** The attempts of this engine that have not ended, for adoption. */
   openAttempts(engine: string): Promise<Claim[]>;
   /** Stores what `task` templates became, before the engine is asked. */

@@ -9,7 +9,9 @@ import { createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 const AWAY = '/run/away.sock';
 const forgotten: string[] = [];
 let refusal: TappetError | undefined;
+let ended = 2;
 beforeEach(() => {
+  ended = 2;
   forgotten.length = 0;
   refusal = undefined;
 });
@@ -21,7 +23,7 @@ function run(args: readonly string[], over: Partial<CliIo> = {}) {
       forget: async (engine) => {
         if (refusal !== undefined) throw refusal;
         forgotten.push(engine);
-        return 2;
+        return ended;
       },
     },
   });
@@ -40,8 +42,16 @@ test('engines forget --yes says how much has ended', async () => {
   const { code, out, err } = await run(['forget', AWAY, '--yes', '-o', 'json']);
   expect(code).toBe(0);
   expect(JSON.parse(out)).toEqual({ engine: AWAY, endedAttempts: 2 });
-  expect(err).toMatch(/^2 attempts have ended as CONTAINER_LOST\./);
+  expect(err).toMatch(
+    /^2 attempts have ended as CONTAINER_LOST\. When you know that nothing runs there any more,/,
+  );
   expect(forgotten).toEqual([AWAY]);
+});
+
+test('engines forget that had nothing left to end says nothing of what to run again', async () => {
+  ended = 0;
+  const { err } = await run(['forget', AWAY, '--yes']);
+  expect(err).toBe('0 attempts have ended as CONTAINER_LOST.\n');
 });
 
 test('engines forget asks, and says of how much', async () => {
@@ -85,4 +95,18 @@ test('a question is put to a terminal alone, and what is typed can be seen', asy
   expect(await asked).toBe('yes');
   expect(String(output.read())).toMatch(/Sure\? .*yes/s);
   expect(await readAnswer({ input: new PassThrough(), output, signal }, 'Sure? ')).toBeUndefined();
+});
+
+test.each([
+  ['Ctrl-D', (input: PassThrough) => void input.write('\u0004'), { value: '' }],
+  ['Ctrl-C', (input: PassThrough) => void input.write('\u0003'), { reason: { code: 130 } }],
+  ['a signal', (_: PassThrough, interrupt: AbortController) => interrupt.abort(), { reason: { code: 130 } }],
+])('a question that %s ends leaves the line', async (_name, end, result) => {
+  const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => undefined });
+  const output = new PassThrough();
+  const interrupt = new AbortController();
+  const asked = readAnswer({ input, output, signal: interrupt.signal }, 'Sure? ');
+  end(input, interrupt);
+  expect(await Promise.allSettled([asked])).toMatchObject([result]);
+  expect(String(output.read())).toMatch(/Sure\? [^\n]*\n$/);
 });

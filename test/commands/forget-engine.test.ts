@@ -50,7 +50,7 @@ test('engines forget, of a real gateway: what was left there ends, and nothing o
     expect(await run('engines', 'forget', gone)).toMatchObject({ code: 2 });
     expect(await run('engines', 'forget', gone, '--yes')).toMatchObject({
       code: 0,
-      err: '1 attempt has ended as CONTAINER_LOST. To run again what was not done: tappet executions rerun NAME\n',
+      err: '1 attempt has ended as CONTAINER_LOST. When you know that nothing runs there any more, run again what was not done: tappet executions rerun NAME\n',
     });
     const ended = JSON.parse((await run('executions', 'get', 'work-1', '-o', 'json')).out) as object;
     expect(ended).toMatchObject({

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { OrphanContainers } from '../../src/maintenance/orphan-containers.ts';
+import { TappetError } from '../../src/core/errors.ts';
 import { Rig } from '../support/executor-rig.ts';
+import { settle } from '../support/manual-clock.ts';
 
 let rig: Rig;
 beforeEach(async () => {
@@ -39,21 +41,41 @@ it('a process that ends before the engine was forgotten has lost nothing: the ne
   expect(rig.runner.starts.get(rig.container(name))).toBe(1);
 });
 
-it('an engine that comes back later has its container removed; what it did is not taken, and it ran once', async () => {
+it('an engine that comes back later has what runs there removed as soon as it is taken; what it did is not taken, and it ran once', async () => {
   const name = await leftBehind({ maxRetries: 5 });
   expect(await forget()).toEqual({ outcome: 'forgotten', endedAttempts: 1 });
+  expect(rig.runner.statusOf(rig.container(name))).toMatchObject({ state: 'running' });
   rig.runner.goUp();
   await rig.started();
-  await rig.clock.advance(60_000);
-  expect(rig.runner.statusOf(rig.container(name))).toMatchObject({ state: 'running' });
-  expect(await orphans()).toBe(1);
-  await rig.clock.advance(60_000);
+  await settle();
   expect(rig.runner.names()).toEqual([]);
+  expect(rig.logLines.filter((line) => line.includes('which still ran'))).toHaveLength(1);
+  await rig.clock.advance(60_000);
   expect(rig.runner.starts).toEqual(new Map([[rig.container(name), 1]]));
   expect(await rig.store.listAttempts(name, 0)).toMatchObject([
     { state: 'FAILED', reason: 'CONTAINER_LOST', exitCode: null },
   ]);
   expect(await rig.store.getExecution(name)).toMatchObject({ state: 'FAILED', reason: 'CONTAINER_LOST' });
+});
+
+it('what could not be removed then is left to maintenance, and keeps nobody', async () => {
+  const name = await leftBehind();
+  await forget();
+  rig.runner.goUp();
+  const refuse = () => Promise.reject(new TappetError('ENGINE_REFUSED', 'busy'));
+  const runner = new Proxy(rig.runner, {
+    get: (inner, key) => {
+      const value: unknown = Reflect.get(inner, key, inner);
+      return key === 'remove' ? refuse : typeof value === 'function' ? value.bind(inner) : value;
+    },
+  });
+  await rig.started({ runner });
+  const next = await rig.create();
+  await rig.running(next);
+  expect(rig.logLines.filter((line) => line.includes('which nobody needs, could not be'))).toHaveLength(1);
+  expect(rig.runner.statusOf(rig.container(name))).toMatchObject({ state: 'running' });
+  expect(await orphans()).toBe(1);
+  expect(rig.runner.names()).toEqual([rig.container(next)]);
 });
 
 it('one that has ended there meanwhile is removed as soon as the engine is taken again, unread', async () => {

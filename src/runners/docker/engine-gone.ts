@@ -5,8 +5,8 @@ import type { EngineEndpoint, FindEngineParams } from './find-engine.ts';
 const TIMEOUT_MS = 10_000;
 
 /**
- * Where nobody is. Any other failure (no permission, a certificate, a connection that breaks off) may be all that shows
- * of an engine that runs containers.
+ * Where nobody takes the connection. Any other failure (no permission, a certificate, a connection that breaks off, one
+ * on which nothing is said) may be all that shows of an engine that runs containers.
  */
 const NOBODY: ReadonlySet<string> = new Set([
   'ENOENT',
@@ -31,6 +31,7 @@ export async function whyGone(
   if (typeof endpoint === 'string') return { gone: false, why: endpoint };
   const answer = await askVersion(endpoint, timeoutMs);
   if (answer.ok) return { gone: false, why: 'something answers there' };
+  if (answer.connected) return { gone: false, why: `something takes the connection there (${answer.why})` };
   return { gone: NOBODY.has(answer.code), why: answer.why };
 }
 

@@ -45,8 +45,11 @@ export const OLDEST_API = '1.40';
 
 type Answer =
   | { readonly ok: true; readonly body: string }
-  /** `code` is the system's or Node's; TIMEOUT, TLS_FILE, or '' where there is none. */
-  | { readonly ok: false; readonly why: string; readonly code: string };
+  /**
+   * `code` is the system's or Node's; TIMEOUT, TLS_FILE, or '' where there is none. `connected`: somebody took the
+   * connection, whatever became of it then.
+   */
+  | { readonly ok: false; readonly why: string; readonly code: string; readonly connected: boolean };
 
 /**
  * Looks for an engine: `DOCKER_HOST` alone where it is set (another engine than the named one would be a surprise),
@@ -181,8 +184,9 @@ const MAX_ANSWER_BYTES = 256 * 1024;
 /** What is at that place says to `/version`. Never rejects. */
 export function askVersion(endpoint: EngineEndpoint, timeoutMs: number): Promise<Answer> {
   return new Promise((resolve) => {
+    let connected = false;
     const fail = (error: unknown) =>
-      resolve({ ok: false, why: explain(error, timeoutMs), code: failureCode(error) });
+      resolve({ ok: false, why: explain(error, timeoutMs), code: failureCode(error), connected });
     const options = { path: '/version', agent: false, signal: AbortSignal.timeout(timeoutMs) } as const;
     try {
       const asked =
@@ -197,6 +201,8 @@ export function askVersion(endpoint: EngineEndpoint, timeoutMs: number): Promise
                 ...readTls(endpoint.tlsDir),
               });
       asked.on('error', fail);
+      // Also with TLS the bare connection: one that is too busy for the handshake is there.
+      asked.on('socket', (socket) => socket.once('connect', () => (connected = true)));
       asked.on('response', (response) => {
         let body = '';
         response.setEncoding('utf8');
