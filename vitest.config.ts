@@ -15,6 +15,7 @@ const CRASH = [
 const SLOW = [
   'test/commands/curl.test.ts',
   'test/commands/describe-reasons.test.ts',
+  'test/commands/forget-engine.test.ts',
   'test/commands/local-commands.test.ts',
   'test/config/all-errors.test.ts',
   'test/config/quick-values.test.ts',

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { pause } from './client/client.ts';
 import { EXIT } from './commands/exit-codes.ts';
 import { runCli } from './commands/program.ts';
-import { readSecret } from './commands/read-secret.ts';
+import { readAnswer, readSecret } from './commands/read-secret.ts';
 
 // Syncs of the store share node's pool with all other work on files: four that hang must not be all there are. Read by
 // the pool at its first use, which is after this.
@@ -89,6 +89,8 @@ const code = await runCli(process.argv.slice(2), {
   readStdin: () => text(process.stdin),
   readSecret: (question) =>
     readSecret({ input: process.stdin, output: process.stderr, signal: interrupt.signal }, question),
+  ask: (question) =>
+    readAnswer({ input: process.stdin, output: process.stderr, signal: interrupt.signal }, question),
   now: () => Date.now(),
   fetch: (url, init) => fetch(url, init),
   pause,

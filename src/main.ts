@@ -226,7 +226,7 @@ function engineLink(base: Base): EngineLink {
     env: options.env,
     clock,
     log,
-    enginesInUse: () => store.enginesInUse(),
+    store,
     makeRunner: async ({ endpoint }) => {
       // The engine's client is a quarter of all modules: without an engine neither time nor memory is spent on it.
       const { DockerRunner } = await import('./runners/docker/docker-runner.ts');
@@ -309,6 +309,7 @@ async function serve(
       health: base.health.status(),
       ...(await countsNow(store, sender.off())),
     }),
+    engines: { list: () => store.enginesInUse(), forget: (name, by) => engine.forget(name, by) },
     ready: () => ready && base.health.canStore && !base.draining.signal.aborted,
     onWork: () => engine.wake(),
     onStop: () => {

@@ -24,7 +24,7 @@ function linkTo(engine: FakeEngine, inUse: () => EngineInUse[]) {
     env: { DOCKER_HOST: `unix://${path}` },
     clock,
     log,
-    enginesInUse: async () => inUse(),
+    store: { enginesInUse: async () => inUse(), forgetEngine: async () => ({ outcome: 'held' }) },
     makeRunner: async ({ endpoint }) => {
       taken.push(engineName(endpoint));
       return new FakeRunner(clock);

@@ -16,8 +16,8 @@ export const GROUPS = [
   { modules: ['identity', 'oidc'], tests: ['token-callers'] },
   { modules: ['fetch-document'], tests: ['fetched-documents', 'jwks-cache'] },
   { modules: ['unknown-kids'], tests: ['unknown-kids'] },
-  { modules: ['jwks-cache'], tests: ['unknown-kids', 'jwks-cache'] },
-  { modules: ['issuers', 'keys'], tests: ['issuers'] },
+  { modules: ['jwks-cache'], tests: ['unknown-kids', 'jwks-cache', 'jwks-outages'] },
+  { modules: ['issuers', 'keys'], tests: ['issuers', 'issuers-configured'] },
   { modules: ['api-tokens'], tests: ['api-tokens'] },
   { modules: ['comparisons', 'replay-window'], tests: ['refusals', 'constant-time'] },
   { modules: ['body-hmac'], tests: ['refusals', 'hmac-schemes', 'shared-secret'] },
@@ -29,5 +29,8 @@ export const GROUPS = [
     modules: ['secret-forms', 'shared-secret'],
     tests: ['refusals', 'secret-forms', 'shared-secret', 'callers'],
   },
-  { modules: ['client-certificate', 'combined', 'verify'], tests: ['refusals', 'callers', 'shared-secret'] },
+  {
+    modules: ['client-certificate', 'combined', 'verify'],
+    tests: ['refusals', 'callers', 'shared-secret', 'constant-time'],
+  },
 ];

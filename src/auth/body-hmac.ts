@@ -38,7 +38,7 @@ const slack = ({ toleranceMs }: TimedHmac): GenericHmac => ({
 
 /** Checks an HMAC-SHA256 over the raw body by one of several secrets, the text of each being the key. */
 export function hmacVerifier(spec: BodyHmac, secrets: readonly SecretValue[], clock: Clock): Verify {
-  const keys = secrets.map((secret) => createSecretKey(Buffer.from(secret.reveal(), 'utf8')));
+  const keys = secrets.map((secret) => createSecretKey(Buffer.from(secret.reveal())));
   const read = readerOf(spec);
   return async ({ headers, body }) => {
     const signed = read(headers, clock.now());

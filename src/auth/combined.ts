@@ -1,21 +1,24 @@
 import type { Verify, VerifyResult } from '../core/auth.ts';
 import { inNetworks, parseNetworks } from '../lib/addresses.ts';
 
+/** Text that is no address is on no list. */
+const UNKNOWN = '(unknown)';
+
 type Unavailable = Extract<VerifyResult, { ok: 'unavailable' }>;
 
 /** Only calls from these addresses, and of them only what `verify` lets in. */
 export function fromAddresses(addresses: readonly string[], verify: Verify): Verify {
   const networks = parseNetworks(addresses);
   return async (request) => {
-    const { remoteAddress, peerAddress, callerUntold } = request;
+    const { remoteAddress = UNKNOWN, peerAddress, callerUntold } = request;
     // Behind the proxy is everybody.
     if (callerUntold === true) return { ok: false, reason: untold(remoteAddress, peerAddress) };
-    if (remoteAddress !== undefined && inNetworks(remoteAddress, networks)) return verify(request);
-    return { ok: false, reason: `the address ${remoteAddress ?? '(unknown)'} is not on the list` };
+    if (inNetworks(remoteAddress, networks)) return verify(request);
+    return { ok: false, reason: `the address ${remoteAddress} is not on the list` };
   };
 }
 
-function untold(last = '(unknown)', peer = last): string {
+function untold(last: string, peer = last): string {
   if (last !== peer)
     return `the trusted proxy ${peer} names ${last}, which is in server.trustedProxies too: narrow those to the proxies alone, or let the outermost one name its caller`;
   return `the trusted proxy ${peer} did not say who calls: let it set X-Forwarded-For to the address of its caller, or take it out of server.trustedProxies where it is the caller itself`;

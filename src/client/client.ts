@@ -1,9 +1,11 @@
 import type {
   AttemptResource,
+  EngineResource,
   EventDetailResource,
   EventResource,
   ExecutionResource,
   FireResource,
+  ForgottenEngineResource,
   JobResource,
   LinkResource,
   OverridesResource,
@@ -76,6 +78,13 @@ export function createClient(options: ClientOptions) {
         const { code, expireTime } = await transport.json<LinkResource>('/links', { method: 'POST' });
         return { url: pageLink(options.url, code), expireTime };
       },
+    },
+    engines: {
+      /** Those that attempts are open on. */
+      list: () => transport.json<{ readonly engines: readonly EngineResource[] }>('/engines'),
+      /** Ends what is open on one that is gone for good. */
+      forget: (engine: string) =>
+        transport.json<ForgottenEngineResource>('/engines:forget', { method: 'POST', body: { engine } }),
     },
     status: () => transport.json<JsonObject>('/status'),
   };

@@ -33,7 +33,7 @@ Exit codes:
   1    failed; with --wait or --follow: the execution did not succeed
   2    the command was written wrongly
   3    the gateway cannot be reached, or does not accept the token
-  4    there is no such job, execution, trigger, event or secret
+  4    there is no such job, execution, trigger, event, engine or secret
   5    the configuration or the request is not valid
   124  --wait-timeout is over
   130  interrupted`;

@@ -11,6 +11,8 @@ export interface CliIo {
   readStdin(): Promise<string>;
   /** What somebody types after this question, unseen; where nobody sits at a terminal, standard input's bytes. */
   readSecret(question: string): Promise<Uint8Array>;
+  /** What somebody types after this question; undefined where nobody sits at a terminal. */
+  ask(question: string): Promise<string | undefined>;
   /** Epoch milliseconds. */
   now(): number;
   readonly fetch: Fetch;

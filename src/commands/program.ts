@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { errorText, isTappetError } from '../client/api.ts';
 import { addDoctor } from './doctor.ts';
 import { errorWords } from './error-words.ts';
+import { addEngines } from './engines.ts';
 import { addEvents } from './events.ts';
 import { addExecutions } from './executions.ts';
 import { EXIT, exitCodeOf, EXIT_CODES_HELP } from './exit-codes.ts';
@@ -37,6 +38,7 @@ export function createProgram(io: CliIo): Command {
   addExecutions(program, io);
   addTriggers(program, io);
   addEvents(program, io);
+  addEngines(program, io);
   addLogs(program, io);
   addLink(program, io);
   addSecrets(program, io);

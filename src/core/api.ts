@@ -308,6 +308,17 @@ export interface LogLineResource {
   readonly missing?: number;
 }
 
+/** A container engine that attempts are open on: on which, until they have ended, no other engine is used instead. */
+export interface EngineResource {
+  /** Where it is: the path of its socket, or `tcp://HOST:PORT`. */
+  readonly name: string;
+  readonly openAttempts: number;
+}
+export interface ForgottenEngineResource {
+  readonly engine: string;
+  readonly endedAttempts: number;
+}
+
 /** Opens the page in a browser once: `/?code=<code>`. */
 export interface LinkResource {
   readonly code: string;

@@ -18,6 +18,8 @@ export const PERMISSIONS = [
   'tappet.events.list',
   'tappet.notifications.list',
   'tappet.status.get',
+  'tappet.engines.list',
+  'tappet.engines.forget',
   'tappet.links.create',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];

@@ -48,6 +48,8 @@ export interface RetryInput {
   readonly infraFailures: number;
   /** A cancel, or a halt of the execution: nothing is started any more. */
   readonly cancelRequested: boolean;
+  /** No other is started, though it may have been an infrastructure failure: its container may run on unseen. */
+  readonly final?: boolean | undefined;
   readonly now: number;
 }
 export type NextStep =
@@ -75,7 +77,8 @@ function kindOf(reason: AttemptReason): 'image' | 'input' | 'other' {
  * | succeeded                        | SUCCEEDED, also where a cancel came too late for it                  |
  * | was cancelled, or failed after a | CANCELLED                                                            |
  * | cancel or a halt                 |                                                                      |
- * | infrastructure, will not pass    | FAILED                                                               |
+ * | infrastructure, will not pass,   | FAILED                                                               |
+ * | or the last whatever it was      |                                                                      |
  * | infrastructure, may pass         | PENDING after a pause, until it has had its tries; then FAILED       |
  * | ended by the user's code         | no retry left, or `retry` rules it out: FAILED; else PENDING, at     |
  * |                                  | once or after the pause of `retry`                                   |
@@ -88,7 +91,7 @@ export function nextStep(input: RetryInput): NextStep {
   // A success stands, also where a cancel came too late for it.
   if (result.state !== 'FAILED') return { task: result.state };
   if (input.cancelRequested) return { task: 'CANCELLED' };
-  if (LASTING.has(result.reason)) return { task: 'FAILED' };
+  if (input.final === true || LASTING.has(result.reason)) return { task: 'FAILED' };
   const most = PASSING.get(result.reason);
   if (most !== undefined) {
     if (input.infraFailures + 1 >= most) return { task: 'FAILED' };

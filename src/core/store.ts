@@ -1,5 +1,6 @@
 import type { AdmissionSettings, Charge, Host, Reservation } from './admission.ts';
 import type { Decision, DecisionOutcome } from './decision.ts';
+import type { EngineStore } from './engine-store.ts';
 import type { NewEvent, Origin, SourceVerdict, StoredEvent } from './event.ts';
 import type {
   Attempt,
@@ -17,6 +18,7 @@ import type { Page, PageParams } from './page.ts';
 import type { ExecutionState } from './states.ts';
 import type { AttemptUsage } from './usage.ts';
 
+export type * from './engine-store.ts';
 export type { Page, PageParams } from './page.ts';
 
 /**
@@ -154,31 +156,6 @@ export interface DefinitionRow extends DefinitionKey {
   readonly creator: string;
 }
 
-// ---- engines and owners ------------------------------------------------------------------------------------
-
-/**
- * Who may touch the containers of an engine. One row per engine: owner, epoch, leaseUntil. A new owner raises the
- * epoch; every write about attempts says "where epoch is mine" and fails with STALE_EPOCH otherwise.
- */
-export interface EngineStore {
-  /** Takes the engine if it is free, mine, its lease is over, or its owner is provably dead. */
-  acquireEngine(engine: string, owner: string, leaseMs: number): Promise<EngineLease>;
-  /** Errors: STALE_EPOCH. */
-  renewEngine(engine: string, epoch: number, leaseMs: number): Promise<void>;
-  /** Ends the lease at once; no error where it is no longer ours. */
-  releaseEngine(engine: string, epoch: number): Promise<void>;
-  /** Engines that have attempts which have not ended, by name: nobody but them knows what became of these. */
-  enginesInUse(): Promise<EngineInUse[]>;
-}
-export interface EngineInUse {
-  readonly engine: string;
-  /** At least 1. */
-  readonly openAttempts: number;
-}
-export type EngineLease =
-  | { readonly held: true; readonly epoch: number }
-  | { readonly held: false; readonly owner: string; readonly leaseUntil: number };
-
 // ---- executor ----------------------------------------------------------------------------------------------
 
 export interface ExecutorStore {
@@ -190,6 +167,8 @@ export interface ExecutorStore {
    * with it. With a `room`, only what it admits, see `Ledger`; what can never fit ends as NEVER_FITS.
    */
   claimAttempts(params: ClaimParams): Promise<ClaimResult>;
+  /** Of one task, by attempt number, those that have ended too. */
+  listAttempts(execution: string, index: number): Promise<Attempt[]>;
   /** The attempts of this engine that have not ended, for adoption. */
   openAttempts(engine: string): Promise<Claim[]>;
   /** Stores what `task` templates became, before the engine is asked. */

@@ -1,13 +1,17 @@
 import { errorText, isTappetError } from '../core/errors.ts';
+import type { AttemptKey } from '../core/execution.ts';
 import type { ListedContainer } from '../core/runner.ts';
+import { isTerminal } from '../core/states.ts';
 import type { LifeContext } from './life-context.ts';
 import type { LiveAttempts } from './live-attempts.ts';
 import { SessionOver } from './session.ts';
 
 /**
  * Takes over what an earlier session left, before anything new is claimed: every open attempt lives on, in
- * parallel, and what has ended and was only not removed yet is removed in the background (`removing`). Containers
- * that run without an open attempt are strange and are left to maintenance, which gives them a grace.
+ * parallel, and what nobody needs is removed in the background (`removing`): what has ended and was only not removed
+ * yet, and what runs though its attempt has ended (on an engine that was given up for good and is back), as it would
+ * share the machine with what starts now. Containers that run without any attempt are strange and are left to
+ * maintenance, which gives them a grace.
  * Errors: SessionOver.
  */
 export async function adopt(
@@ -19,8 +23,8 @@ export async function adopt(
   for (const claim of open) live.add(claim, true);
   const names = new Set(open.map(({ attempt }) => attempt.containerName));
   const listed = await listOrNone(context);
-  const left = listed.filter(({ name, running }) => !running && !names.has(name));
-  return { adopted: open.length, removing: Promise.all(left.map(({ name }) => removeLeft(context, name))) };
+  const left = listed.filter(({ name }) => !names.has(name));
+  return { adopted: open.length, removing: Promise.all(left.map((one) => removeLeft(context, one))) };
 }
 
 /** What is not removed now is removed by maintenance: a list that the engine refuses keeps nobody waiting. */
@@ -35,12 +39,20 @@ async function listOrNone({ gate, runner, log }: LifeContext): Promise<ListedCon
 }
 
 /** Never rejects. */
-async function removeLeft({ gate, runner, log }: LifeContext, name: string): Promise<void> {
+async function removeLeft(context: LifeContext, { name, running, key }: ListedContainer): Promise<void> {
+  const { gate, runner, log } = context;
   try {
+    if (running && !(await hasEnded(context, key))) return;
     await gate.through(() => runner.remove(name));
+    if (running) log.warn(`Removed the container ${name}, which still ran: its attempt has ended.`);
   } catch (error) {
     if (error instanceof SessionOver) return;
     // Maintenance tries again.
-    log.warn(`The ended container ${name} could not be removed: ${errorText(error)}`);
+    log.warn(`The container ${name}, which nobody needs, could not be removed: ${errorText(error)}`);
   }
+}
+
+async function hasEnded({ store }: LifeContext, key: AttemptKey): Promise<boolean> {
+  const attempts = await store.listAttempts(key.execution, key.index);
+  return attempts.some(({ attempt, state }) => attempt === key.attempt && isTerminal(state));
 }

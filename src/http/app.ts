@@ -2,6 +2,7 @@ import { ClientAddresses } from './client-address.ts';
 import type { HttpDeps } from './deps.ts';
 import { Routes } from './permissions.ts';
 import type { Caller, DeclaredRoute } from './permissions.ts';
+import { engineRoutes } from './routes/engines.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executionLogRoutes } from './routes/execution-logs.ts';
 import { executionRoutes } from './routes/executions.ts';
@@ -47,6 +48,7 @@ export function createApp(deps: HttpDeps): App {
   eventRoutes(routes);
   notificationRoutes(routes);
   statusRoutes(routes);
+  engineRoutes(routes);
   linkRoutes(routes);
   pageRoutes(routes);
   return {

@@ -13,6 +13,7 @@ import type { RequestInfo, TriggerStatus } from '../core/source.ts';
 import type { Sessions } from './session.ts';
 import type {
   DefinitionRow,
+  EngineInUse,
   EventOutcome,
   ExecutorStore,
   MaintenanceStore,
@@ -43,6 +44,12 @@ export interface HttpDeps {
   status(): Promise<JsonObject>;
   /** What the executor has to give out, for what is said of executions that wait. */
   admission(): AdmissionView;
+  readonly engines: {
+    /** Those that attempts are open on. */
+    list(): Promise<readonly EngineInUse[]>;
+    /** Ends what is open on one that is gone for good; gives how many attempts. Errors: NOT_FOUND, CONFLICT. */
+    forget(engine: string, by: string): Promise<number>;
+  };
   ready(): boolean;
   /** An execution was created: the executor should look. */
   onWork(): void;

@@ -99,7 +99,7 @@ describe('user and password', () => {
     authorization: `${scheme} ${Buffer.from(text as string).toString('base64')}`,
   });
   test('are let in, and the user is a claim', async () => {
-    for (const scheme of ['Basic', 'basic', 'BASIC']) {
+    for (const scheme of ['Basic', 'basic', 'BASIC', 'Basic  ']) {
       expect(await call(auth, { headers: of('Zoë:pass:word', scheme) })).toEqual({
         ok: true,
         claims: { user: 'Zoë' },
@@ -114,6 +114,8 @@ describe('user and password', () => {
     ['no colon', of('Zoëpass:word')],
     ['the user in Latin-1', of(Buffer.from('Zoë:pass:word', 'latin1'))],
     ['the wrong scheme', of('Zoë:pass:word', 'Bearer')],
+    ['a scheme that ends alike', of('Zoë:pass:word', 'xBasic')],
+    ['them behind another header', of('Zoë:pass:word', 'Bearer x, Basic')],
     ['text that is not encoded', { authorization: 'Basic Zoe:pass:word' }],
     ['an unusual spelling of base64', { authorization: `${of('Zoë:pass:word').authorization}=` }],
     ['two headers', { authorization: `${of('Zoë:pass:word').authorization}, ${of('a:b').authorization}` }],
@@ -196,6 +198,11 @@ describe('addresses', () => {
       ok: false,
       reason: expect.stringContaining('names 192.0.2.8, which is in server.trustedProxies too: narrow those'),
     });
+    // Nothing is known of the connection either.
+    expect(await call({ addresses }, { callerUntold: true })).toMatchObject({
+      ok: false,
+      reason: expect.stringMatching(/^the trusted proxy \(unknown\) did not say who calls: /),
+    });
     const headers = { authorization: 'Bearer t' };
     expect(await letIn({ bearer: { token: { env: 't' } }, addresses }, { headers, ...request })).toBe(false);
     expect(await letIn({ bearer: { token: { env: 't' } } }, { headers, ...request })).toBe(true);
@@ -253,6 +260,11 @@ describe('anyOf', () => {
       reason: 'no; in 9; in 4; in 7',
       retryAfter: 4,
     });
+    expect(await anyOf([later(9), no])(request)).toEqual({
+      ok: 'unavailable',
+      reason: 'in 9; no',
+      retryAfter: 9,
+    });
     expect(await anyOf([later(9), yes])(request)).toEqual({ ok: true, claims: {} });
     expect(await anyOf([no])(request)).toEqual({ ok: false, reason: 'no' });
     expect(await anyOf([])(request)).toMatchObject({ ok: false });
@@ -271,6 +283,19 @@ describe('a secret that is empty lets nobody in', () => {
     ['basic', { basic: { user: 'u', password: ref } }],
     ['anyOf', { anyOf: [{ addresses: ['::1'] }, { bearer: { token: ref } }] }],
   ])('%s', async (_kind, auth) => {
-    await expect(compileVerify(auth, empty)).rejects.toMatchObject({ code: 'SECRET_UNREADABLE' });
+    await expect(compileVerify(auth, empty)).rejects.toMatchObject({
+      code: 'SECRET_UNREADABLE',
+      message: expect.stringMatching(
+        /^(A secret that callers are checked by is empty\.|The secret of a webhook .*)$/,
+      ) as unknown,
+    });
+  });
+  test('nor where it is one of several', async () => {
+    const one = { ...deps, secrets: nameIsValue };
+    const tokens = [{ env: 'a-token-of-some-length' }, { env: '' }];
+    await expect(compileVerify({ bearer: { tokens } }, one)).rejects.toMatchObject({
+      code: 'SECRET_UNREADABLE',
+      message: 'A secret that callers are checked by is empty.',
+    });
   });
 });

@@ -2,6 +2,7 @@ import crypto, { createHmac } from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hmacVerifier } from '../../src/auth/body-hmac.ts';
+import { clientCertificateVerifier } from '../../src/auth/client-certificate.ts';
 import { basicVerifier, bearerVerifier, gitlabVerifier } from '../../src/auth/shared-secret.ts';
 import { standardWebhooksVerifier } from '../../src/auth/standard-webhooks.ts';
 import type { Verify } from '../../src/core/auth.ts';
@@ -72,6 +73,25 @@ describe('an HMAC signature', () => {
   ])('that is %s is refused for its form, without a look at the secret', async (_, signature) => {
     expect(await check(signature)).toBe(false);
     expect(compared).toEqual([]);
+  });
+});
+
+describe('the name of a certificate', () => {
+  const from = { header: 'x-client', proxies: ['::1'] };
+  it.each([
+    ['subject', { ...from, subjects: ['CN=a'] }, 'CN=a'],
+    ['fingerprint', { ...from, fingerprints: ['ab'.repeat(32)] }, 'ab'.repeat(32)],
+  ])('is compared with each %s that is configured, and with nothing else', async (_, spec, right) => {
+    for (const [given, ok] of [
+      [right, true],
+      ['CN=b', false],
+    ] as const) {
+      compared.length = 0;
+      const verify = clientCertificateVerifier(spec);
+      const headers = new Headers({ 'x-client': given });
+      expect((await verify({ headers, body: new Uint8Array(0), remoteAddress: '::1' })).ok).toBe(ok);
+      expect(compared).toEqual(ONE);
+    }
   });
 });
 

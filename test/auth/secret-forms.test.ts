@@ -32,6 +32,8 @@ test.each([
   [`whpk_${base64(32)}=`, undefined],
   [`whpk_${base64(32)}==`, 'is not an Ed25519 public key: whpk_ and the base64 of 32 bytes'],
   [`whsk_${base64(64)}`, "is the sender's private key: put its public key here, which begins with whpk_"],
+  [`=${base64(18)}`, 'is not a Standard Webhooks secret: whsec_ and base64, or whpk_ and base64'],
+  ['AQEBAQEB=AQEBAQEBAQEBAQEB', 'is not a Standard Webhooks secret: whsec_ and base64, or whpk_ and base64'],
   ['no base64 at all', 'is not a Standard Webhooks secret: whsec_ and base64, or whpk_ and base64'],
   [`xwhsec_${base64(16)}`, 'is not a Standard Webhooks secret: whsec_ and base64, or whpk_ and base64'],
 ])('of Standard Webhooks, %s: %s', (text, why) => {

@@ -124,6 +124,21 @@ describe('what the library lets pass is refused', () => {
   });
 });
 
+test('headers under both names count by the name of the standard alone, as do none at all', async () => {
+  const svix = { 'svix-id': 'msg_2', 'svix-timestamp': String(NOW), 'svix-signature': `v1,${OTHER}` };
+  const verify = await compile(SECRET);
+  const body = Buffer.from(BODY);
+  const both = await verify({ headers: new Headers({ ...GOOD, ...svix }), body });
+  expect(both).toMatchObject({ ok: true, id: ID });
+  const renamed = Object.entries(GOOD).map(([name, value]) => [name.replace('webhook', 'svix'), value]);
+  const moved: Headers_ = { ...Object.fromEntries(renamed), 'webhook-signature': `v1,${OTHER}` };
+  expect(await verify({ headers: new Headers(moved), body })).toMatchObject({ ok: false });
+  expect(await verify({ headers: new Headers(), body })).toEqual({
+    ok: false,
+    reason: 'webhook-id is missing, or holds a full stop, a comma or a space',
+  });
+});
+
 describe('v1a, by Ed25519', () => {
   const pair = generateKeyPairSync('ed25519');
   const raw = (key: KeyObject): Buffer => Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url');
@@ -166,6 +181,13 @@ describe('v1a, by Ed25519', () => {
     const next = `whpk_${raw(other.publicKey).toString('base64')}`;
     const list = signature(`v1,${OTHER} ${make(pair.privateKey)} ${make(other.privateKey)}`);
     for (const keys of [[PUBLIC], [next], [next, PUBLIC]]) expect(await check(list, keys)).toBe(true);
+  });
+  test('is dear to check, before anything is known of who calls: only the first two signatures are', async () => {
+    const [right, wrong] = [make(pair.privateKey), make(other.privateKey)];
+    expect(await check(signature(`${wrong} ${right}`), [PUBLIC])).toBe(true);
+    expect(await check(signature(`${wrong} ${wrong} ${right}`), [PUBLIC])).toBe(false);
+    // Those of another form or version are none of the two.
+    expect(await check(signature(`v1a,AA== v1,${OTHER} v2,x ${wrong} ${right}`), [PUBLIC])).toBe(true);
   });
 
   test.each([

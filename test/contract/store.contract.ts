@@ -5,6 +5,7 @@ import { roomContract } from './store/admission.ts';
 import { claimsContract } from './store/claims.ts';
 import { enginesContract } from './store/engines.ts';
 import { finishContract } from './store/finish.ts';
+import { forgottenEngineContract } from './store/forgotten-engine.ts';
 import { historiesContract } from './store/histories.ts';
 import { imagesContract } from './store/images.ts';
 import { inboxContract } from './store/inbox.ts';
@@ -25,6 +26,7 @@ export function storeContract(name: string, makeStore: MakeStore): void {
     inboxContract(bench);
     routingContract(bench);
     enginesContract(bench);
+    forgottenEngineContract(bench);
     claimsContract(bench);
     roomContract(bench);
     turnsContract(bench);

@@ -92,7 +92,8 @@ test.each(createTestApp().app.routes.filter(ofApi))(
       detail: expect.stringContaining(access),
     });
     const allowed = await call(method, real(path), { headers: { authorization: `Bearer ${access}` } });
-    expect([200, 404]).toContain(allowed.status);
+    // 400 where it asks for a body.
+    expect([200, 400, 404]).toContain(allowed.status);
   },
 );
 

@@ -15,6 +15,7 @@ export function testIo(over: Partial<CliIo> = {}): CliIo {
     err: () => undefined,
     readStdin: async () => '',
     readSecret: async () => new Uint8Array(),
+    ask: async () => undefined,
     now: () => Date.parse('2026-01-01T00:02:00Z'),
     fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })),
     pause: async () => undefined,

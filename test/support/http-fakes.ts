@@ -358,6 +358,7 @@ export function createTestApp(over: Partial<HttpDeps> = {}): TestApp {
     }),
     status: async () => ({ version: '0.0.0' }),
     admission: () => ADMISSION_VIEW,
+    engines: { list: async () => [], forget: async () => 0 },
     ready: () => true,
     onWork: () => works++,
     onStop: () => stops++,

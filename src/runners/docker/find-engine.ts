@@ -43,7 +43,13 @@ export interface FindEngineParams {
 /** The oldest engine API that the runner speaks: Docker 19.03. */
 export const OLDEST_API = '1.40';
 
-type Answer = { readonly ok: true; readonly body: string } | { readonly ok: false; readonly why: string };
+type Answer =
+  | { readonly ok: true; readonly body: string }
+  /**
+   * `code` is the system's or Node's; TIMEOUT, TLS_FILE, or '' where there is none. `connected`: somebody took the
+   * connection, whatever became of it then.
+   */
+  | { readonly ok: false; readonly why: string; readonly code: string; readonly connected: boolean };
 
 /**
  * Looks for an engine: `DOCKER_HOST` alone where it is set (another engine than the named one would be a surprise),
@@ -175,9 +181,12 @@ function textOf(value: unknown, key: string): string | null {
 /** No answer of an engine to `/version` comes near this; what listens there may be anything. */
 const MAX_ANSWER_BYTES = 256 * 1024;
 
-function askVersion(endpoint: EngineEndpoint, timeoutMs: number): Promise<Answer> {
+/** What is at that place says to `/version`. Never rejects. */
+export function askVersion(endpoint: EngineEndpoint, timeoutMs: number): Promise<Answer> {
   return new Promise((resolve) => {
-    const fail = (error: unknown) => resolve({ ok: false, why: explain(error, timeoutMs) });
+    let connected = false;
+    const fail = (error: unknown) =>
+      resolve({ ok: false, why: explain(error, timeoutMs), code: failureCode(error), connected });
     const options = { path: '/version', agent: false, signal: AbortSignal.timeout(timeoutMs) } as const;
     try {
       const asked =
@@ -192,6 +201,8 @@ function askVersion(endpoint: EngineEndpoint, timeoutMs: number): Promise<Answer
                 ...readTls(endpoint.tlsDir),
               });
       asked.on('error', fail);
+      // Also with TLS the bare connection: one that is too busy for the handshake is there.
+      asked.on('socket', (socket) => socket.once('connect', () => (connected = true)));
       asked.on('response', (response) => {
         let body = '';
         response.setEncoding('utf8');
@@ -218,12 +229,17 @@ const CAUSES: Readonly<Record<string, string>> = {
   ENOTSOCK: 'this is a file, not a socket',
 };
 
+function failureCode(error: unknown): string {
+  const name = textOf(error, 'name');
+  if (name === 'AbortError' || name === 'TimeoutError') return 'TIMEOUT';
+  const code = textOf(error, 'code') ?? '';
+  return code === 'ENOENT' && textOf(error, 'syscall') === 'open' ? 'TLS_FILE' : code;
+}
+
 function explain(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === 'AbortError' || error.name === 'TimeoutError')
-    return `no answer within ${timeoutMs / 1000} s`;
-  const code = textOf(error, 'code') ?? '';
-  if (code === 'ENOENT' && textOf(error, 'syscall') === 'open')
-    return `a TLS file is missing: ${error.message}`;
+  const code = failureCode(error);
+  if (code === 'TIMEOUT') return `no answer within ${timeoutMs / 1000} s`;
+  if (code === 'TLS_FILE') return `a TLS file is missing: ${error.message}`;
   return CAUSES[code] ?? error.message;
 }

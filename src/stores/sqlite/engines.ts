@@ -66,6 +66,23 @@ export function enginesInUse(tx: Tx): EngineInUse[] {
   );
 }
 
+/** Ends every owner's right to the engine: what is written under an epoch until now is refused from here on. */
+export function raiseEpoch(tx: Tx, engine: string): void {
+  const owner = findEngine(tx, engine)?.owner ?? null;
+  tx.db.run(
+    'UPDATE engines SET owner = NULL, epoch = epoch + 1, lease_until = ? WHERE engine = ?',
+    tx.now,
+    engine,
+  );
+  if (owner !== null) forgetOwner(tx, owner);
+}
+
+/** Somebody who may be alive is in charge of it. */
+export function isHeld(tx: Tx, engine: string, isDead: AcquireParams['isDead']): boolean {
+  const row = findEngine(tx, engine);
+  return row !== undefined && row.owner !== null && row.lease_until > tx.now && !isDead(row.owner);
+}
+
 /** Returns the owner. Errors: STALE_EPOCH. */
 export function requireEpoch(tx: Tx, engine: string, epoch: number): string {
   const row = tx.memo.get(`engine ${engine}`, () => findEngine(tx, engine));

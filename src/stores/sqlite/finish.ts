@@ -14,7 +14,16 @@ import { haltAfterFailures } from './stopping.ts';
 import { addUsage, usageColumns } from './usage.ts';
 
 export function finishAttempt(tx: Tx, params: FinishParams): FinishResult {
-  const row = requireAttempt(tx, params.key, params.epoch);
+  return finishRow(tx, requireAttempt(tx, params.key, params.epoch), params);
+}
+
+type RowEnd = Omit<FinishParams, 'key' | 'epoch'> & {
+  /** Nothing follows it, though it may be an end that is tried again. */
+  readonly final?: true;
+};
+
+/** For who knows that nobody else leads the attempt. */
+export function finishRow(tx: Tx, row: AttemptRow, params: RowEnd): FinishResult {
   let attempt = row;
   const execution = executionBySeq(tx, attempt.execution);
   const task = requireTask(tx, attempt);
@@ -33,6 +42,7 @@ export function finishAttempt(tx: Tx, params: FinishParams): FinishResult {
       retries: task.retries,
       infraFailures: failuresBefore(tx, row, task, params.result),
       cancelRequested: execution.cancel_request_time !== null || execution.halt_reason !== null,
+      final: params.final,
       now: tx.now,
     });
     moveTask(tx, execution, task, params.result, step);
@@ -73,7 +83,7 @@ function requireTask(tx: Tx, { execution, idx }: AttemptRow): TaskRow {
 }
 
 /** Returns the row as it is then. */
-function endAttempt(tx: Tx, row: AttemptRow, params: FinishParams): AttemptRow {
+function endAttempt(tx: Tx, row: AttemptRow, params: RowEnd): AttemptRow {
   const { result, logBytes } = params;
   assertMove('attempt', row.state, result.state);
   const ended: AttemptRow = {

@@ -14,6 +14,7 @@ import * as engines from './engines.ts';
 import * as executions from './executions.ts';
 import * as executor from './executor.ts';
 import * as finish from './finish.ts';
+import { forgetEngine } from './forget-engine.ts';
 import * as images from './images.ts';
 import * as inbox from './inbox.ts';
 import * as maintenance from './maintenance.ts';
@@ -167,6 +168,8 @@ export class SqliteStore implements Store {
   readonly releaseEngine: Store['releaseEngine'] = (engine, epoch) =>
     this.#write((tx) => engines.releaseEngine(tx, engine, epoch));
   readonly enginesInUse: Store['enginesInUse'] = () => this.#read(engines.enginesInUse);
+  readonly forgetEngine: Store['forgetEngine'] = (params) =>
+    this.#write((tx) => forgetEngine(tx, params, (owner) => this.#locks.isDead(owner)));
 
   // ---- executor
 

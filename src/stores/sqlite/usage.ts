@@ -30,7 +30,10 @@ function updateOpen(tx: Tx, engine: string, key: AttemptKey, usage: AttemptUsage
 }
 
 /** The columns of an attempt that ends; where nothing is told of them, what was measured while it ran stays. */
-export function usageColumns({ usage }: FinishParams, row: AttemptUsageColumns): AttemptUsageColumns {
+export function usageColumns(
+  { usage }: Pick<FinishParams, 'usage'>,
+  row: AttemptUsageColumns,
+): AttemptUsageColumns {
   if (usage === null || usage === undefined) {
     const { wall_ms, cpu_ms, peak_memory, measure_time, pulled_bytes } = row;
     return { wall_ms, cpu_ms, peak_memory, measure_time, pulled_bytes };

@@ -90,6 +90,8 @@ async function everyStatement(): Promise<void> {
   await store.imageUsed(ENGINE, 'd');
   await store.imageRemoved(ENGINE, 'd');
   await everyNotification();
+  await store.releaseEngine(ENGINE, await bench.epoch());
+  await store.forgetEngine({ engine: ENGINE, by: 'ann' });
 }
 
 async function everyNotification(): Promise<void> {
@@ -109,9 +111,10 @@ async function everyNotification(): Promise<void> {
   await store.pruneNotifications({ deliveredForMs: 0, givenUpForMs: 0, limit: 1 });
 }
 
-/** Whole-table reads that are meant: the configuration's own size, lists without a filter, by rowid, and what a subquery has found. */
+/** Whole-table reads that are meant: the configuration's own size, the engines of a store, lists without a filter, by rowid, and what a subquery has found. */
 const MEANT = [
   /SCAN definitions$/,
+  /SCAN engines$/,
   /SCAN [ed]$/,
   /SCAN events$/,
   /SCAN CONSTANT ROW$/,
