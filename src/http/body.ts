@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { TappetError } from '../core/errors.ts';
+import { GatheredBytes } from '../lib/gathered-bytes.ts';
 import { hasInfinity } from '../lib/json-shape.ts';
 
 /** Deeper JSON than anyone means; readers further on recurse, and must not run out of stack. */
@@ -33,28 +34,30 @@ export async function readBody(
 ): Promise<Uint8Array<ArrayBuffer>> {
   announcedLength(request.headers, limit);
   if (request.body === null) return new Uint8Array(0);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
+  const bytes = new GatheredBytes(limit);
   const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
   for (;;) {
     const { done, value } = await readChunk(reader);
-    if (done) return join(chunks, size);
-    size += value.byteLength;
+    if (done) return bytes.joined();
     try {
-      if (size > limit) throw tooLarge(limit);
+      if (bytes.size + value.byteLength > limit) throw tooLarge(limit);
       onBytes?.(value.byteLength);
     } catch (error) {
       // Not awaited: the sender may never end.
       reader.cancel().catch(() => undefined);
       throw error;
     }
-    chunks.push(value);
+    bytes.add(value);
   }
 }
 
 /**
  * The same, from the connection itself, of a request whose body nobody has begun to read. The way over a web stream
  * takes twenty kilobytes and half a millisecond more, which many slow senders at a time make felt.
+ *
+ * To be called in the turn of the event loop in which the `request` event came (promises that are settled may stand in
+ * between): before that nobody listens, and of a connection that closed meanwhile a body that had come in whole would
+ * count as broken off; of one that somebody has begun to read, what is gone would be missing.
  */
 export function readIncoming(
   incoming: IncomingMessage,
@@ -62,8 +65,7 @@ export function readIncoming(
   onBytes: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
+    const bytes = new GatheredBytes(limit);
     const over = (): void => {
       incoming.off('data', onData).off('end', onEnd).off('close', onClose);
     };
@@ -73,25 +75,26 @@ export function readIncoming(
       reject(error);
     };
     const onData = (chunk: Uint8Array): void => {
-      size += chunk.byteLength;
       try {
-        if (size > limit) throw tooLarge(limit);
+        if (bytes.size + chunk.byteLength > limit) throw tooLarge(limit);
         onBytes(chunk.byteLength);
       } catch (error) {
         fail(error);
         return;
       }
-      chunks.push(chunk);
+      bytes.add(chunk);
     };
     const onEnd = (): void => {
       over();
-      resolve(join(chunks, size));
+      resolve(bytes.joined());
     };
     const onClose = (): void => fail(brokenOff());
     if (incoming.destroyed) {
       reject(brokenOff());
       return;
     }
+    // No `error` listener: node tells errors of an IncomingMessage only to those who listen for them (else they would end
+    // the process), and `close` follows each.
     incoming.on('data', onData).on('end', onEnd).on('close', onClose);
   });
 }
@@ -108,16 +111,6 @@ async function readChunk(
   } catch (error) {
     throw brokenOff(error);
   }
-}
-
-function join(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    out.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return out;
 }
 
 /**

@@ -14,6 +14,9 @@ import type { LogLine } from './log-lines.ts';
 import { mergeByTime } from './log-merge.ts';
 
 const PAGE = 1000;
+/** Of the last lines so much at a time is made an answer. */
+const PART_LINES = 500;
+const PART_BYTES = 64 * 1024;
 /** A look at a large execution costs more, and is taken less often: this long for each attempt listed. */
 const LOOK_MS_PER_ATTEMPT = 0.2;
 const MIN_LOOK_MS = 500;
@@ -31,6 +34,8 @@ export interface LogViewParams extends LineFilter {
   readonly stream?: LogStream | undefined;
   /** Only the last so many lines. */
   readonly tail?: number | undefined;
+  /** Told how many bytes of lines are held until they are asked for, beside those handed on last. */
+  readonly held?: { bytes: number };
   readonly signal: AbortSignal;
 }
 
@@ -88,7 +93,7 @@ async function* history(
         return last.lines;
       },
     }));
-    yield await lastOfAll(sources, tail);
+    yield* inParts(await lastOfAll(sources, tail), params);
     return;
   }
   const sources = recent.map((span) => ({
@@ -105,6 +110,24 @@ async function* history(
   for await (const entries of mergeByTime(sources)) {
     if (signal.aborted) return;
     yield entries;
+  }
+}
+
+/** What was handed on is let go: the last lines of all may be much. */
+function* inParts(
+  entries: readonly LogEntry[],
+  { held, signal }: LogViewParams,
+): Generator<readonly LogEntry[]> {
+  const left = [...entries];
+  let bytes = left.reduce((sum, { line }) => sum + line.bytes.length, 0);
+  while (left.length > 0 && !signal.aborted) {
+    let size = 0;
+    let count = 0;
+    for (; count < Math.min(left.length, PART_LINES) && size < PART_BYTES; count++)
+      size += left[count]?.line.bytes.length ?? 0;
+    bytes -= size;
+    if (held !== undefined) held.bytes = bytes;
+    yield left.splice(0, count);
   }
 }
 

@@ -31,6 +31,12 @@ export interface Caller extends RequestInfo {
   readonly transfer?: Transfer;
   readonly incoming?: IncomingMessage;
 }
+
+/** What a source hears of it: nothing of the connection, whose body the gateway itself reads and bounds. */
+export function infoOf({ remoteAddress, peerAddress, callerUntold }: Caller): RequestInfo {
+  if (peerAddress === undefined) return { remoteAddress };
+  return { remoteAddress, peerAddress, ...(callerUntold === undefined ? {} : { callerUntold }) };
+}
 export type AppContext = Context<{ Bindings: Caller }>;
 export type Handler = (c: AppContext, principal: Principal) => Promise<Response> | Response;
 export type OpenHandler = (c: AppContext) => Promise<Response> | Response;

@@ -77,8 +77,8 @@ export class Transfer {
       socket.destroy();
       return;
     }
-    // It may have come in whole meanwhile, and the next one have begun.
-    if (this.#incoming !== this.#seen || this.#seen?.complete === true) return;
+    // It may have come in whole meanwhile, have been answered, and the next one have begun.
+    if (this.#seen === undefined || this.#incoming !== this.#seen || this.#seen.complete) return;
     this.#cutting = true;
     if (this.#outgoing?.headersSent === false && socket.writable) socket.write(TIMED_OUT);
     socket.destroySoon();
@@ -122,19 +122,26 @@ export class SlowBodies {
   /** Looks every two seconds, until `stop`. */
   start(): void {
     this.#cancel = this.#clock.setTimer(CHECK_MS, () => {
-      const late = [...this.#transfers].filter(([socket, transfer]) => transfer.look(socket));
-      endAll(late);
-      this.start();
+      this.#endAll([...this.#transfers].filter(([socket, transfer]) => transfer.look(socket)));
     });
   }
 
   stop(): void {
     this.#cancel();
   }
-}
 
-/** The rest in the turns after this one. */
-function endAll(late: readonly (readonly [Socket, Transfer])[]): void {
-  for (const [socket, transfer] of late.slice(0, CUT_AT_ONCE)) transfer.end(socket);
-  if (late.length > CUT_AT_ONCE) setImmediate(() => endAll(late.slice(CUT_AT_ONCE)));
+  /**
+   * Those from `from` on, the rest in the turns after this one. The next look comes two seconds after the last of them:
+   * one in between would find them as they were left, tell them a second time, or break off who was just told.
+   */
+  #endAll(late: readonly (readonly [Socket, Transfer])[], from = 0): void {
+    const to = Math.min(from + CUT_AT_ONCE, late.length);
+    for (const [socket, transfer] of late.slice(from, to)) transfer.end(socket);
+    if (to === late.length) {
+      this.start();
+      return;
+    }
+    const next = setImmediate(() => this.#endAll(late, to));
+    this.#cancel = () => clearImmediate(next);
+  }
 }

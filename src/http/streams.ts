@@ -4,31 +4,47 @@ import type { UnreadAnswers } from './unread-answers.ts';
 /** Proxies close what is silent for 30 s or 60 s. */
 const KEEP_ALIVE_MS = 15_000;
 const IDLE = Symbol('idle');
+/** Handed on at a time: a reader of a slow line shows with each that he still reads. */
+const PIECE_BYTES = 64 * 1024;
 
 export interface Reading {
   /** Runs when the reader goes away. */
   readonly stop: () => void;
   readonly unread: UnreadAnswers;
+  /** Name of the principal that asked. */
+  readonly caller: string;
+  /** Beside what was read last, what the chunks hold in memory until they are read, in bytes. */
+  readonly held?: { readonly bytes: number };
   /** Ends the connection that the answer goes to; absent where there is none. */
   readonly cut: (() => void) | undefined;
 }
 
-/** Bytes as the body of an answer, pulled as the reader takes them. */
+/** Bytes as the body of an answer, pulled as the reader takes them, 64 KiB at most at a time. */
 export function byteStream(
   chunks: AsyncGenerator<Uint8Array<ArrayBuffer>>,
-  { stop, unread, cut }: Reading,
+  { stop, unread, caller, held, cut }: Reading,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let chunk = new Uint8Array(0);
+  let at = 0;
   return new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
       async pull(controller) {
         unread.go(chunks);
-        const { done, value } = await chunks.next();
-        if (done === true) {
-          controller.close();
-          return;
+        while (at === chunk.byteLength) {
+          const { done, value } = await chunks.next();
+          if (done === true) {
+            controller.close();
+            return;
+          }
+          chunk = value;
+          at = 0;
         }
-        controller.enqueue(value);
-        if (cut !== undefined) unread.wait(chunks, value.byteLength, cut);
+        const piece = chunk.subarray(at, at + PIECE_BYTES);
+        at += piece.byteLength;
+        controller.enqueue(piece);
+        // All of the chunk, as its memory is one.
+        const bytes = chunk.byteLength + (held?.bytes ?? 0);
+        if (cut !== undefined) unread.wait(chunks, { bytes, caller, cut });
       },
       async cancel() {
         unread.go(chunks);

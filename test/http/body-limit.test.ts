@@ -1,10 +1,13 @@
 import { request } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
+import type { RequestInfo } from '../../src/core/source.ts';
 import { listen } from '../../src/http/server.ts';
 import type { RunningServer } from '../../src/http/server.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
-import { createTestApp } from '../support/http-fakes.ts';
+import { createTestApp, testConfig } from '../support/http-fakes.ts';
 import { Context } from '../support/webhook-context.ts';
 
 const LIMIT = 4096;
@@ -69,6 +72,45 @@ test.each(cases)(
     expect(context.events).toHaveLength(1);
   },
 );
+
+test('a body that comes one byte a chunk is taken whole, to the last byte of the limit', async () => {
+  const { port, context } = await start();
+  const socket = connect(port, '127.0.0.1');
+  const chunks = Array.from({ length: LIMIT }, (_, i) => `1\r\n${i % 10}\r\n`).join('');
+  socket.write(
+    'POST /hooks/call HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\n' +
+      `Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
+  );
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 202 /);
+  const data = Array.from({ length: LIMIT }, (_, i) => i % 10).join('');
+  expect(context.events).toMatchObject([{ event: { data } }]);
+});
+
+test('a source hears who calls, and gets nothing of the connection', async () => {
+  const infos: RequestInfo[] = [];
+  const hear = async (_name: string, _call: Request, info: RequestInfo): Promise<undefined> =>
+    void infos.push(info);
+  let trustedProxies: readonly string[] = [];
+  const { app } = createTestApp({
+    hooks: { receive: hear, handle: hear },
+    notifications: { handle: hear },
+    config: () => testConfig({ trustedProxies }),
+  });
+  server = await listen({ app, host: '127.0.0.1', port: 0, clock: new SystemClock() });
+  const call = async (forwarded: Record<string, string> = {}): Promise<RequestInfo[]> => {
+    infos.length = 0;
+    for (const path of ['/hooks/call', '/notify/storage/store'])
+      await fetch(`${server?.url}${path}`, { method: 'POST', headers: forwarded });
+    return infos;
+  };
+  const direct = { remoteAddress: '127.0.0.1' };
+  expect(await call()).toStrictEqual([direct, direct, direct]);
+  trustedProxies = ['127.0.0.0/8'];
+  const named = { remoteAddress: '192.0.2.1', peerAddress: '127.0.0.1' };
+  expect(await call({ 'x-forwarded-for': '192.0.2.1' })).toStrictEqual([named, named, named]);
+  const untold = { remoteAddress: '127.0.0.1', peerAddress: '127.0.0.1', callerUntold: true };
+  expect(await call()).toStrictEqual([untold, untold, untold]);
+});
 
 test('text that is longer as JSON than it was sent is taken too', async () => {
   const { port, context } = await start();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LogLineResource } from '../../src/core/api.ts';
 import type { LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import { readLines } from '../../src/http/log-view.ts';
 import { FileLogSink } from '../../src/logs/file-log-sink.ts';
 import { createTestApp } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
@@ -237,6 +238,39 @@ test('following one task ends with it; with tail it begins with the last lines',
   t.store.setTask(EXECUTION, 1, { state: 'SUCCEEDED' });
   const events = [...(await passing(text)).matchAll(/"text":"((?:[^"\\]|\\.)*)"/g)].map(([, json]) => json);
   expect(events).toEqual(['{\\"severity\\":\\"WARNING\\",\\"message\\":\\"low\\"}', 'b2', 'last!']);
+});
+
+/** Lines of a hundred bytes, more than are read or answered at a time. */
+const MANY = 3_000;
+const many = (): string[] => Array.from({ length: MANY }, (_, i) => `${i} `.padEnd(99, 'x'));
+
+test('an answer that has an end comes to it though the server is about to close', async () => {
+  for (let i = 0; i < 3; i++) await write([i, 0], `${many().join('\n')}\n`);
+  const reader = ((await t.call('GET', PATH)).body as ReadableStream<Uint8Array>).getReader();
+  const parts: Uint8Array[] = [];
+  for (let next = await reader.read(); next.value !== undefined; next = await reader.read()) {
+    parts.push(next.value);
+    t.app.close();
+  }
+  expect(parts.length).toBeGreaterThan(1);
+  expect(Buffer.concat(parts).toString().split('\n')).toHaveLength(3 * MANY + 1);
+});
+
+test('many last lines are handed on and let go part by part, and what is held meanwhile is told', async () => {
+  await write([0, 0], `${many().join('\n')}\n`);
+  const last = many().slice(-2_000);
+  expect(await texts('?tail=2000')).toEqual(last);
+  const held = { bytes: 0 };
+  const { signal } = new AbortController();
+  const params = { store: t.store, logs, clock, execution: EXECUTION, tail: 2_000, held, signal };
+  let left = 2_000 * 99;
+  let parts = 0;
+  for await (const entries of readLines(params)) {
+    parts += 1;
+    left -= entries.reduce((sum, { line }) => sum + line.bytes.length, 0);
+    expect(held.bytes).toBe(left);
+  }
+  expect([left, parts > 2]).toEqual([0, true]);
 });
 
 test('who goes away leaves no file open and no timer', async () => {

@@ -1,7 +1,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { SlowBodies } from '../../src/http/slow-bodies.ts';
+import { SlowBodies, Transfer } from '../../src/http/slow-bodies.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const KIB = 1024;
@@ -34,6 +34,27 @@ function rig() {
     }
   };
   return { socket, transfer, begin, pass, cuts: () => cuts };
+}
+
+/** So many connections with a body that does not come on; each that was told of its end, and each that was broken off. */
+function crowd(count: number) {
+  const clock = new ManualClock();
+  const bodies = new SlowBodies(clock);
+  const told: Socket[] = [];
+  const broken: Socket[] = [];
+  for (let i = 0; i < count; i++) {
+    const socket = new Socket();
+    onTestFinished(() => void socket.destroy());
+    socket.write = () => true;
+    socket.destroySoon = () => void told.push(socket);
+    socket.once('close', () => broken.push(socket));
+    bodies.add(socket);
+    const incoming = new IncomingMessage(socket);
+    bodies.of(socket)?.begin(incoming, new ServerResponse(incoming));
+  }
+  bodies.start();
+  onTestFinished(() => bodies.stop());
+  return { clock, bodies, told, broken };
 }
 
 test('a body that may take long goes on as long as 30 KiB of it come in 30 s, and no longer', async () => {
@@ -93,29 +114,54 @@ test('a connection whose other end does not read that it was cut off is gone two
 });
 
 test('where thousands are cut off at a time, others get their turn in between', async () => {
-  const clock = new ManualClock();
-  const bodies = new SlowBodies(clock);
-  let cuts = 0;
-  for (let i = 0; i < 250; i++) {
-    const socket = new Socket();
-    onTestFinished(() => void socket.destroy());
-    socket.write = () => true;
-    socket.destroySoon = () => void (cuts += 1);
-    bodies.add(socket);
-    const incoming = new IncomingMessage(socket);
-    bodies.of(socket)?.begin(incoming, new ServerResponse(incoming));
-  }
-  bodies.start();
-  onTestFinished(() => bodies.stop());
+  const { clock, told } = crowd(250);
   const seen = new Set<number>();
   const turn = (): void => {
-    seen.add(cuts);
-    if (cuts < 250) setImmediate(turn);
+    seen.add(told.length);
+    if (told.length < 250) setImmediate(turn);
   };
   setImmediate(turn);
   await clock.advance(32_000);
-  await expect.poll(() => cuts).toBe(250);
+  await expect.poll(() => told.length).toBe(250);
   expect([...seen]).toEqual(expect.arrayContaining([100, 200]));
+});
+
+test('the next look comes two seconds after the last was told, and breaks off each that is still there', async () => {
+  const { clock, told, broken } = crowd(250);
+  await clock.advance(30_000);
+  // Until its first `await`: the turn of the look itself.
+  const rest = clock.advance(2_000);
+  expect([told.length, clock.pending]).toEqual([100, 0]);
+  await rest;
+  expect([told.length, new Set(told).size, broken.length, clock.pending]).toEqual([250, 250, 0, 1]);
+  await clock.advance(2_000);
+  await expect.poll(() => broken.length).toBe(250);
+  expect(told).toHaveLength(250);
+});
+
+test('stopped while it cuts off, it looks no more', async () => {
+  const { clock, bodies, told } = crowd(150);
+  await clock.advance(30_000);
+  const rest = clock.advance(2_000);
+  bodies.stop();
+  await rest;
+  expect([told.length, clock.pending]).toEqual([100, 0]);
+});
+
+test('a connection whose request was answered between the look and its end is left open', () => {
+  const socket = new Socket();
+  onTestFinished(() => void socket.destroy());
+  let cuts = 0;
+  socket.destroySoon = () => void (cuts += 1);
+  const transfer = new Transfer(socket);
+  const incoming = new IncomingMessage(socket);
+  transfer.begin(incoming, new ServerResponse(incoming));
+  for (let i = 0; i < 15; i++) expect(transfer.look(socket)).toBe(false);
+  expect(transfer.look(socket)).toBe(true);
+  incoming.complete = true;
+  transfer.answered(incoming);
+  transfer.end(socket);
+  expect([cuts, socket.destroyed]).toEqual([0, false]);
 });
 
 test('a request that was answered is not kept, unless its body is still on its way', async () => {

@@ -1,4 +1,5 @@
 import { TappetError } from '../../src/core/errors.ts';
+import { GatheredBytes } from '../../src/lib/gathered-bytes.ts';
 import type { Raw } from './intake.ts';
 
 /** A notification of MinIO is 1 to 10 KiB long; more than this is none. */
@@ -24,19 +25,17 @@ async function whole(request: Request): Promise<Raw> {
 }
 
 async function counted(request: Request): Promise<Raw> {
-  const kept: Uint8Array[] = [];
+  const kept = new GatheredBytes(KEEP_BYTES);
   let bytes = 0;
-  let room = KEEP_BYTES;
   try {
     for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
       bytes += chunk.byteLength;
-      if (room > 0) kept.push(chunk.subarray(0, room));
-      room -= chunk.byteLength;
+      kept.add(chunk.subarray(0, KEEP_BYTES - kept.size));
     }
   } catch (error) {
     throw brokenOff(error);
   }
-  return { body: Buffer.concat(kept), bytes };
+  return { body: Buffer.from(kept.joined().buffer), bytes };
 }
 
 const brokenOff = (error: unknown): TappetError =>

@@ -30,22 +30,30 @@ const QUERY = {
 /** What all tasks of an execution wrote, line by line and by time: NDJSON, or server-sent events with `follow=true`. */
 export function executionLogRoutes(routes: Routes, closing: AbortSignal, unread: UnreadAnswers): void {
   const { deps } = routes;
-  routes.route('GET', '/api/v1/executions/:name{[^/:]+}/logs', 'logging.logEntries.list', async (c) => {
-    const { follow, ...query } = parseQuery(c, QUERY);
-    const execution = c.req.param('name') ?? '';
-    await checkPlace(deps, execution, query.task);
-    const stopped = new AbortController();
-    const { store, logs, clock } = deps;
-    const signal = AbortSignal.any([closing, stopped.signal]);
-    const params = { ...query, store, logs, clock, execution, signal };
-    const reading = { stop: () => stopped.abort(), unread, cut: c.env.transfer?.cut };
-    if (follow === true) {
-      const headers = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
-      return new Response(eventStream(followed(params), clock, reading), { headers });
-    }
-    const headers = { 'content-type': 'application/x-ndjson; charset=utf-8' };
-    return new Response(byteStream(jsonLines(readLines(params)), reading), { headers });
-  });
+  routes.route(
+    'GET',
+    '/api/v1/executions/:name{[^/:]+}/logs',
+    'logging.logEntries.list',
+    async (c, { name: caller }) => {
+      const { follow, ...query } = parseQuery(c, QUERY);
+      const execution = c.req.param('name') ?? '';
+      await checkPlace(deps, execution, query.task);
+      const stopped = new AbortController();
+      const { store, logs, clock } = deps;
+      const held = { bytes: 0 };
+      const params = { ...query, store, logs, clock, execution, held, signal: stopped.signal };
+      const reading = { stop: () => stopped.abort(), unread, caller, held, cut: c.env.transfer?.cut };
+      if (follow === true) {
+        const headers = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
+        const signal = AbortSignal.any([closing, stopped.signal]);
+        return new Response(eventStream(followed({ ...params, signal }), clock, reading), { headers });
+      }
+      // Not `closing`: this has an end, and one that comes before it would look like it. Where the server cannot wait for
+      // the reader it breaks the connection, which he can tell.
+      const headers = { 'content-type': 'application/x-ndjson; charset=utf-8' };
+      return new Response(byteStream(jsonLines(readLines(params)), reading), { headers });
+    },
+  );
 }
 
 /** Errors: NOT_FOUND. */

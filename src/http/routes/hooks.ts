@@ -5,7 +5,7 @@ import { TokenBuckets } from '../../lib/token-buckets.ts';
 import { announcedLength, readBody, readIncoming } from '../body.ts';
 import { BodyBudget } from '../body-budget.ts';
 import type { BodyShare } from '../body-budget.ts';
-import { hookRefused } from '../permissions.ts';
+import { hookRefused, infoOf } from '../permissions.ts';
 import type { Caller, Routes } from '../permissions.ts';
 import { problemResponse } from '../problem.ts';
 
@@ -30,7 +30,8 @@ export function hookRoutes(routes: Routes): void {
       if (wait > 0) return tooMany(wait);
     }
     const name = c.req.path.slice(PREFIX.length);
-    const receiving = deps.hooks.receive?.(name, c.req.raw, c.env);
+    const info = infoOf(c.env);
+    const receiving = deps.hooks.receive?.(name, c.req.raw, info);
     const received = receiving === undefined ? undefined : await taken(receiving, c.env);
     if (received !== undefined) return received;
     const share = budget.share(limit);
@@ -38,7 +39,7 @@ export function hookRoutes(routes: Routes): void {
       // Who may take the body as a file has looked at the request, and a web stream may have begun to read.
       const incoming = receiving === undefined ? c.env.incoming : undefined;
       const request = await bounded(c.req.raw, { limit, share, incoming });
-      const response = await deps.hooks.handle(name, request, c.env);
+      const response = await deps.hooks.handle(name, request, info);
       if (response !== undefined) return response.status === 401 ? hookRefused() : response;
       // A source reads the body before it answers, in this way; sooner or later would tell that there is none.
       await request.arrayBuffer().catch(() => undefined);

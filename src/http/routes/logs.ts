@@ -35,7 +35,7 @@ export function logRoutes(routes: Routes, closing: AbortSignal, unread: UnreadAn
     'GET',
     '/api/v1/executions/:name{[^/:]+}/tasks/:index/logs',
     'logging.logEntries.list',
-    async (c) => {
+    async (c, { name: caller }) => {
       const query = parseQuery(c, QUERY);
       const task = await findTask(c, deps.store);
       const events = query.follow === true || (c.req.header('accept') ?? '').includes('text/event-stream');
@@ -47,7 +47,7 @@ export function logRoutes(routes: Routes, closing: AbortSignal, unread: UnreadAn
         throw notFound(`attempt of task ${task.index} of "${task.execution}" with number`, query.attempt);
       }
       const { cut } = c.env.transfer ?? {};
-      if (!events) return rawLog(deps, { ...query, task, attempt, unread, cut });
+      if (!events) return rawLog(deps, { ...query, task, attempt, unread, caller, cut });
       const stopped = new AbortController();
       const params: FollowParams = {
         store: deps.store,
@@ -61,7 +61,8 @@ export function logRoutes(routes: Routes, closing: AbortSignal, unread: UnreadAn
         signal: AbortSignal.any([closing, stopped.signal]),
       };
       const texts = query.follow === true ? followed(params) : once(params);
-      return new Response(eventStream(texts, deps.clock, { stop: () => stopped.abort(), unread, cut }), {
+      const reading = { stop: () => stopped.abort(), unread, caller, cut };
+      return new Response(eventStream(texts, deps.clock, reading), {
         headers: { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' },
       });
     },
@@ -98,22 +99,25 @@ interface RawParams extends LineQuery {
   readonly attempt: number;
   readonly stream?: LogStream | undefined;
   readonly unread: UnreadAnswers;
+  readonly caller: string;
   readonly cut: (() => void) | undefined;
 }
 
-function rawLog(deps: HttpDeps, { task, attempt, stream, unread, cut, ...lines }: RawParams): Response {
+function rawLog(deps: HttpDeps, params: RawParams): Response {
+  const { task, attempt, stream, unread, caller, cut, ...lines } = params;
   const { execution, index } = task;
   const stopped = new AbortController();
   const { signal } = stopped;
+  const held = { bytes: 0 };
   const bytes = ofLines(lines)
-    ? bytesOfLines(readLines({ ...deps, ...lines, execution, task: index, attempt, stream, signal }))
+    ? bytesOfLines(readLines({ ...deps, ...lines, execution, task: index, attempt, stream, held, signal }))
     : bytesOf(
         deps.logs.read(
           { execution, index, attempt },
           { signal, ...(stream === undefined ? {} : { stream }) },
         ),
       );
-  return new Response(byteStream(bytes, { stop: () => stopped.abort(), unread, cut }), {
+  return new Response(byteStream(bytes, { stop: () => stopped.abort(), unread, caller, held, cut }), {
     headers: { 'content-type': 'text/plain; charset=utf-8' },
   });
 }

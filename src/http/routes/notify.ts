@@ -1,4 +1,4 @@
-import { hookRefused } from '../permissions.ts';
+import { hookRefused, infoOf } from '../permissions.ts';
 import type { Routes } from '../permissions.ts';
 import { methodNotAllowed } from '../problem.ts';
 
@@ -19,7 +19,7 @@ export function notifyRoutes(routes: Routes): void {
     // The Fetch standard has no such requests: the first look at its headers would throw.
     if (method === 'TRACE') return hookRefused();
     if (method !== 'POST') return methodNotAllowed(path, method, ['POST']);
-    const response = await deps.notifications.handle(path.slice(PREFIX.length), c.req.raw, c.env);
+    const response = await deps.notifications.handle(path.slice(PREFIX.length), c.req.raw, infoOf(c.env));
     return response === undefined || response.status === 401 ? hookRefused() : response;
   });
 }
