@@ -36,7 +36,7 @@ export function startProbe({ url, probe, body }) {
   /** @type {string[]} */
   const failures = [];
   /** @type {Set<Promise<void>>} */
-  const open = new Set();
+  const underWay = new Set();
   const call = (/** @type {number} */ due) =>
     new Promise((/** @type {(value: void) => void} */ resolve) => {
       const failed = (/** @type {string} */ why) => {
@@ -59,15 +59,15 @@ export function startProbe({ url, probe, body }) {
   const timer = setInterval(() => {
     for (; due <= performance.now(); due += PROBE_EVERY_MS) {
       const one = call(due);
-      open.add(one);
-      void one.then(() => open.delete(one));
+      underWay.add(one);
+      void one.then(() => underWay.delete(one));
     }
   }, 1);
   return {
     /** @returns {Promise<Probed>} */
     stop: async () => {
       clearInterval(timer);
-      await Promise.all(open);
+      await Promise.all(underWay);
       agent.destroy();
       return { times, failures };
     },

@@ -30,6 +30,7 @@ const READING: ReadonlySet<Permission> = new Set([
   'tappet.events.list',
   'tappet.notifications.list',
   'tappet.status.get',
+  'tappet.engines.list',
 ]);
 
 /** Whoever started the gateway can read everything in its data folder anyway. */

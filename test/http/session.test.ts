@@ -86,7 +86,7 @@ test('there are at most 16 codes and 64 sessions; the oldest go first', () => {
 test('a session may read what its maker may read, and nothing but read', () => {
   const { sessions } = setUp();
   const whole = sessions.principal(opened(sessions));
-  const writing = ['run', 'runWithOverrides', 'cancel', 'delete', 'fire', 'create'];
+  const writing = ['run', 'runWithOverrides', 'cancel', 'delete', 'fire', 'create', 'forget'];
   const reading = PERMISSIONS.filter((permission) => !writing.includes(permission.split('.').at(-1) ?? ''));
   expect([...(whole?.permissions ?? [])].sort()).toEqual([...reading].sort());
   const permissions = new Set(['run.executions.list', 'run.executions.delete'] as const);
