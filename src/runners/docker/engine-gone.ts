@@ -37,6 +37,15 @@ export async function whyGone(
 
 function endpointOf(engine: string, env: FindEngineParams['env']): EngineEndpoint | string {
   if (engine.startsWith('/')) return { kind: 'unix', path: engine };
-  // The name has an IPv6 address without its brackets.
-  return parseDockerHost(engine.replace(/^tcp:\/\/([^[]*:.*):(\d+)$/, 'tcp://[$1]:$2'), env);
+  return parseDockerHost(withBrackets(engine), env);
+}
+
+const TCP = 'tcp://';
+
+/** The name has an IPv6 address without its brackets. */
+function withBrackets(engine: string): string {
+  const end = engine.lastIndexOf(':');
+  const host = engine.slice(TCP.length, end);
+  if (!engine.startsWith(TCP) || !host.includes(':') || host.startsWith('[')) return engine;
+  return `${TCP}[${host}]${engine.slice(end)}`;
 }
