@@ -55,7 +55,7 @@ async function checkConfig({
     return { config: { name, ok: false, detail: 'no configuration was found', fix } };
   }
   try {
-    const loaded = await loadConfig(configPath, { env, ...(dataDir === undefined ? {} : { dataDir }) });
+    const loaded = await loadConfig(configPath, { env, dataDir });
     const { jobs, triggers } = loaded;
     const detail = `${configPath}: ${count(jobs.size, 'job')}, ${count(triggers.size, 'trigger')}`;
     return { config: { name, ok: true, detail }, loaded };

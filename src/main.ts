@@ -9,7 +9,7 @@ import type { Secrets } from './core/secrets.ts';
 import type { Store } from './core/store.ts';
 import { CurrentConfig, syncDefinitions } from './applied-config.ts';
 import { ensureToken, TokenAuth } from './auth/api-tokens.ts';
-import { loadConfig, type LoadOptions } from './config/load.ts';
+import { loadConfig } from './config/load.ts';
 import { ConfigWatch, configSignature } from './config/watch.ts';
 import { EngineLink, engineName } from './engine-link.ts';
 import { countsNow, sourceSummary } from './gateway-status.ts';
@@ -98,12 +98,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
 }
 
-/** What jobs may bind, and what is open to all, is judged by where the data really are and the gateway really listens. */
-const flagsOf = ({ dataDir, host }: GatewayOptions): LoadOptions => ({
-  ...(dataDir === undefined ? {} : { dataDir }),
-  ...(host === undefined ? {} : { host }),
-});
-
 /** What every part is made of: configuration, store, clock. */
 interface Base {
   readonly options: GatewayOptions;
@@ -130,7 +124,8 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
   const { configPath, env } = options;
   const seen = await configSignature(configPath);
-  const config = await loadConfig(configPath, { env, ...flagsOf(options) });
+  // With the flags: what jobs may bind, and what is open to all, is judged by where the data and the gateway really are.
+  const config = await loadConfig(configPath, options);
   for (const warning of config.warnings) log.warn(warning);
   const { dataDir } = config.server;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -203,10 +198,10 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
 
 function reloadOf(base: Base, engine: EngineLink, { issuers, sources, verifier }: WayOfEvents): Reload {
   const { options, current, dataDir, store, objects, clock, log } = base;
-  const { configPath, env } = options;
+  const { configPath } = options;
   return new Reload({
     // The data stay where they are until a restart.
-    load: () => loadConfig(configPath, { env, ...flagsOf(options), dataDir }),
+    load: () => loadConfig(configPath, { ...options, dataDir }),
     current,
     store,
     objects,

@@ -25,8 +25,7 @@ export function addValidate(program: Command, io: CliIo): void {
       const path = await configPath(io, config);
       const { loadConfig } = await import('../config/load.ts');
       const dataDir = options.dataDir ?? setting(io, 'TAPPET_DATA_DIR');
-      const named = dataDir === undefined ? {} : { dataDir };
-      const { jobs, triggers, warnings } = await loadConfig(path, { env: io.env, ...named });
+      const { jobs, triggers, warnings } = await loadConfig(path, { env: io.env, dataDir });
       for (const warning of warnings) io.err(`warning: ${warning}`);
       io.err(`${path} is valid: ${count(jobs.size, 'job')}, ${count(triggers.size, 'trigger')}.`);
     });

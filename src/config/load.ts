@@ -41,9 +41,9 @@ export interface LoadOptions {
   /** Where `{ env }` secrets are looked up; the process's own if absent. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Instead of `server.dataDir`: a path that starts at the working folder, as a flag does. */
-  readonly dataDir?: string;
+  readonly dataDir?: string | undefined;
   /** Instead of `server.host`, as a flag names it. */
-  readonly host?: string;
+  readonly host?: string | undefined;
 }
 
 /**
