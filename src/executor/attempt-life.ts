@@ -8,9 +8,10 @@ import { JOB_DEFAULTS } from '../core/job.ts';
 import { isTerminal } from '../core/states.ts';
 import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
-import { onAbort } from '../lib/service.ts';
+import { onAbort, pause } from '../lib/service.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
+import { adoptedImage, hasStarted } from './container-status.ts';
 import type { ImageHold } from './execution-images.ts';
 import type { LifeContext } from './life-context.ts';
 import { LogCapture } from './log-capture.ts';
@@ -135,10 +136,10 @@ export class AttemptLife {
     }
   }
 
-  /** Gives up after bugs: removes the container and says so in the row. */
+  /** Gives up after bugs: removes the container and says so in the row. Errors: SessionOver. */
   async fail(message: string): Promise<void> {
     const { clock } = this.#context;
-    await this.#remove();
+    await this.#removeRunning();
     const reason = this.#attempt.state === 'RUNNING' ? 'CONTAINER_LOST' : 'CONTAINER_START_FAILED';
     await this.#store(
       { state: 'FAILED', reason, message, exitCode: null, signal: null, endTime: clock.now() },
@@ -168,6 +169,7 @@ export class AttemptLife {
       execution: this.#execution,
       capture,
       attempt,
+      inspect: () => this.#inspect(),
       stopAsked,
     });
     if (started.outcome === 'never') {
@@ -176,7 +178,7 @@ export class AttemptLife {
       return;
     }
     const { ensured } = started;
-    const image = { ...started.image, pulledBytes: started.image.pulledBytes ?? 0 };
+    const image = started.image && { ...started.image, pulledBytes: started.image.pulledBytes ?? 0 };
     if (ensured.outcome === 'started') {
       capture.attached(ensured.captured);
       await this.#started(ensured.startTime, image);
@@ -352,7 +354,19 @@ export class AttemptLife {
       await gate.through(() => runner.remove(this.name));
     } catch (error) {
       if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
-      log.warn(`The ended container ${this.name} could not be removed: ${errorText(error)}`);
+      log.warn(`The container ${this.name} could not be removed: ${errorText(error)}`);
+    }
+  }
+
+  /** Until it is known not to run: the next attempt would run beside it. */
+  async #removeRunning(): Promise<void> {
+    const { clock, session } = this.#context;
+    for (;;) {
+      await this.#remove();
+      const status = await this.#ask();
+      if (status !== undefined && status.state !== 'running') return;
+      await pause(clock, REFUSED_LOOK_MS, session.signal);
+      session.throwIfOver();
     }
   }
 
@@ -370,17 +384,4 @@ export class AttemptLife {
     const { execution, index, attempt } = this.#attempt;
     return { execution, index, attempt };
   }
-}
-
-function hasStarted(
-  status: ContainerStatus,
-): status is Extract<ContainerStatus, { state: 'running' | 'exited' }> {
-  return status.state === 'running' || status.state === 'exited';
-}
-
-/** Whoever started it did not get to store what it runs: the engine knows. */
-function adoptedImage({
-  imageDigest,
-}: Extract<ContainerStatus, { state: 'running' | 'exited' }>): PreparedImage | null {
-  return imageDigest === undefined ? null : { digest: imageDigest, repoDigest: null, pulledBytes: null };
 }

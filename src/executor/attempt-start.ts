@@ -9,8 +9,9 @@ import type {
   Execution,
   RenderedSpec,
 } from '../core/execution.ts';
-import type { ContainerSpec, Ensured, PreparedImage } from '../core/runner.ts';
+import type { ContainerSpec, ContainerStatus, Ensured, PreparedImage } from '../core/runner.ts';
 import { onAbort, OVER, pause } from '../lib/service.ts';
+import { adoptedImage, hasStarted } from './container-status.ts';
 import { taskEnvironment } from './environment.ts';
 import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
@@ -30,12 +31,14 @@ export interface StartParams {
   readonly capture: LogCapture;
   /** The row as last seen; a request to stop shows in it. */
   attempt(): Attempt;
+  /** What its container is, as soon as the engine tells. Errors: SessionOver. */
+  inspect(): Promise<ContainerStatus>;
   /** Settles when somebody asks to stop. */
   readonly stopAsked: Promise<void>;
 }
 export type Started =
-  | { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage }
-  | Never;
+  /** `image` null = the engine does not say what it runs. */
+  { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage | null } | Never;
 /** The container did not run and never will. */
 interface Never {
   readonly outcome: 'never';
@@ -100,7 +103,10 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
         context.log.warn(`${name} could not be started; trying again: ${failure.message}`);
         if (await pauseForNextTry(params)) continue;
       }
-      if (failure.reason === 'ENGINE_REFUSED') await clearAway(params);
+      if (failure.reason === 'ENGINE_REFUSED') {
+        const started = await startedAfterAll(params);
+        if (started !== undefined) return started;
+      }
       if (params.attempt().stopReason !== null) return cancelled(params);
       return never(params, failure.reason, failure.message);
     }
@@ -109,8 +115,7 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
 
 /** Somebody asked to stop while its inputs were put: it did not start, or ends before anybody looks. */
 async function abandoned(params: StartParams): Promise<Started> {
-  await clearAway(params);
-  return cancelled(params);
+  return (await startedAfterAll(params)) ?? cancelled(params);
 }
 
 /** Why it did not start. Throws what is no reason but a bug. */
@@ -144,7 +149,19 @@ async function pauseForNextTry(params: StartParams): Promise<boolean> {
   return params.attempt().stopReason === null;
 }
 
-/** A refused start may have left a container, even one that runs: the next attempt must not meet it at work. */
+/**
+ * A start that was refused may have worked all the same. A container that runs, or has run, is its attempt's: ended
+ * without it, the attempt would be followed by one beside it. One that never ran is removed; undefined.
+ */
+async function startedAfterAll(params: StartParams): Promise<Started | undefined> {
+  const status = await params.inspect();
+  if (hasStarted(status))
+    return { outcome: 'runs', ensured: { outcome: 'adopted', status }, image: adoptedImage(status) };
+  if (status.state === 'created') await clearAway(params);
+  return undefined;
+}
+
+/** It never ran, so that nobody meets it at work: where it may not be removed now, maintenance does it. */
 async function clearAway(params: StartParams): Promise<void> {
   const { gate, runner, log } = params.context;
   const name = params.attempt().containerName;
@@ -152,7 +169,7 @@ async function clearAway(params: StartParams): Promise<void> {
     await gate.through(() => runner.remove(name));
   } catch (error) {
     if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
-    log.warn(`Container ${name}, which was not to be started, could not be removed: ${errorText(error)}`);
+    log.warn(`Container ${name}, which never ran, could not be removed: ${errorText(error)}`);
   }
 }
 

@@ -102,6 +102,62 @@ describe('an engine that refuses', () => {
     expect(executor.status().state).toBe('ready');
   });
 
+  /** The container runs, and the engine has said three times that it could not be started. */
+  const startsButRefuses = (): void => {
+    rig.runner.fail('ensure', refusal, { times: 2 });
+    rig.runner.fail('ensure', refusal, { after: true });
+  };
+
+  it('a start that worked has started it: nothing runs beside it, whether it may be removed or not', async () => {
+    const executor = await rig.started();
+    rig.runner.script = () => ({ output: [{ text: 'once' }], exitAt: 60_000 });
+    startsButRefuses();
+    rig.runner.fail('remove', refusal, always);
+    const name = await rig.create({ maxRetries: 0 });
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await rig.store.listAttempts(name, 0)).toHaveLength(1);
+    expect(rig.runner.starts.get(rig.container(name))).toBe(1);
+    expect(rig.logs.text(await rig.attempt(name))).toBe('once');
+    expect(executor.status().state).toBe('ready');
+  });
+
+  it('a start and then to tell what became of it is asked until it tells', async () => {
+    await rig.started();
+    rig.runner.script = () => ({ exitAt: 600_000 });
+    startsButRefuses();
+    rig.runner.fail('inspect', refusal, { times: 20 });
+    const name = await rig.create({ maxRetries: 0 });
+    await rig.until(() => rig.runner.countOf('inspect') === 20);
+    expect((await rig.attempt(name)).state).toBe('STARTING');
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(rig.runner.starts.get(rig.container(name))).toBe(1);
+  });
+
+  it('a start and to tell what became of it does not keep a cancel from ending what may run', async () => {
+    const executor = await rig.started();
+    startsButRefuses();
+    rig.runner.fail('inspect', refusal, { times: 5 });
+    const name = await rig.create();
+    await rig.until(() => rig.runner.countOf('inspect') === 2);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    await rig.until(() => rig.runner.countOf('stop') === 1);
+    expect(await rig.ended(name)).toMatchObject({ state: 'CANCELLED' });
+    expect(await rig.attempt(name)).toMatchObject({ state: 'CANCELLED', exitCode: 143 });
+  });
+
+  it('a removal after an error of our own: the attempt has not ended while its container may run', async () => {
+    await rig.started();
+    rig.store.attemptStarted = () => Promise.reject(new Error('a bug'));
+    rig.runner.fail('remove', refusal, { times: 5 });
+    const name = await rig.create({ maxRetries: 1 });
+    await rig.until(() => rig.runner.countOf('remove') === 5);
+    expect((await rig.store.listAttempts(name, 0)).map(({ state }) => state)).toEqual(['STARTING']);
+    expect(await rig.ended(name)).toMatchObject({ state: 'FAILED' });
+    expect(await rig.attempt(name)).toMatchObject({ message: expect.stringMatching(/an error of its own/) });
+    expect(rig.runner.statusOf(rig.container(name))).toEqual({ state: 'missing' });
+  });
+
   it('a start holds no permit between tries, and is cancelled there', async () => {
     const executor = await rig.started();
     rig.runner.fail('ensure', refusal, { times: 2 });

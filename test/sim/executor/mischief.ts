@@ -44,8 +44,7 @@ export class Mischief {
   fault(): void {
     const { random, runner, note, count } = this.#params;
     const method = random.pick(FAULTS);
-    // Not refused: the next attempt may run beside a container that the engine will not let go (docs/reliability.md).
-    const code = method === 'remove' ? 'ENGINE_UNAVAILABLE' : random.pick(FAULT_CODES);
+    const code = random.pick(FAULT_CODES);
     const after = random.chance(0.5);
     note(`the next ${method} answers ${code}${after ? ', and has worked' : ''}`);
     count(after && method === 'ensure' ? 'worked, but answered an error' : 'answered an error');
