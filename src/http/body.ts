@@ -62,7 +62,7 @@ export async function readBody(
 export function readIncoming(
   incoming: IncomingMessage,
   limit: number,
-  onBytes: (bytes: number) => void,
+  onBytes?: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     const bytes = new GatheredBytes(limit);
@@ -77,7 +77,7 @@ export function readIncoming(
     const onData = (chunk: Uint8Array): void => {
       try {
         if (bytes.size + chunk.byteLength > limit) throw tooLarge(limit);
-        onBytes(chunk.byteLength);
+        onBytes?.(chunk.byteLength);
       } catch (error) {
         fail(error);
         return;

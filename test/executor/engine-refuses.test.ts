@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
 import { Rig } from '../support/executor-rig.ts';
 import { settle } from '../support/manual-clock.ts';
@@ -148,7 +148,7 @@ describe('an engine that refuses', () => {
 
   it('a removal after an error of our own: the attempt has not ended while its container may run', async () => {
     await rig.started();
-    rig.store.attemptStarted = () => Promise.reject(new Error('a bug'));
+    vi.spyOn(rig.store, 'attemptStarted').mockRejectedValue(new Error('a bug'));
     rig.runner.fail('remove', refusal, { times: 5 });
     const name = await rig.create({ maxRetries: 1 });
     await rig.until(() => rig.runner.countOf('remove') === 5);

@@ -1,12 +1,14 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { RequestInfo } from '../../src/core/source.ts';
 import { listen } from '../../src/http/server.ts';
 import type { RunningServer } from '../../src/http/server.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
+import { heldBytes } from '../support/heap.ts';
 import { createTestApp, testConfig } from '../support/http-fakes.ts';
 import { Context } from '../support/webhook-context.ts';
 
@@ -14,11 +16,12 @@ const LIMIT = 4096;
 let server: RunningServer | undefined;
 afterEach(() => server?.close());
 
-async function start(): Promise<{ port: number; context: Context }> {
+async function start(maxBodyBytes = LIMIT): Promise<{ port: number; context: Context }> {
   const context = new Context();
   const source = createWebhookSource({ name: 'call', spec: { kind: 'webhook', auth: 'none' } });
   await source.start(context);
   const { app } = createTestApp({
+    config: () => testConfig({ maxBodyBytes }),
     hooks: { handle: async (_name, call, info) => source.handle?.(call, info) },
   });
   server = await listen({ app, host: '127.0.0.1', port: 0, clock: new SystemClock() });
@@ -130,3 +133,27 @@ test('headers of more than 16 KiB are refused', async () => {
   expect(status).toBe(431);
   expect(context.events).toEqual([]);
 });
+
+test(
+  'a small body that is announced and comes byte by byte takes memory by its bytes, not by its pieces',
+  { timeout: 20_000 },
+  async () => {
+    const ones = 20_000;
+    const { port, context } = await start(ones);
+    const socket = connect(port, '127.0.0.1').setNoDelay(true);
+    const answer = text(socket);
+    socket.write(
+      `POST /hooks/call HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${ones}\r\n\r\n`,
+    );
+    const before = heldBytes();
+    // A turn of the event loop each, so that each is read by itself.
+    for (let i = 0; i < ones - 1; i++) {
+      socket.write('x');
+      await setImmediate();
+    }
+    expect(heldBytes() - before).toBeLessThan(1024 * 1024);
+    socket.write('x');
+    expect(await answer).toMatch(/^HTTP\/1.1 202/);
+    expect(context.events).toMatchObject([{ event: { data: 'x'.repeat(ones) } }]);
+  },
+);

@@ -10,7 +10,7 @@ import type { Caller, Routes } from '../permissions.ts';
 import { problemResponse } from '../problem.ts';
 
 const PREFIX = '/hooks/';
-/** A body that announces no more is left to the source to read, where there is room for what is announced. */
+/** A body that announces no more is not counted, where there is room for what is announced. */
 const SMALL_BODY = 64 * 1024;
 
 /**
@@ -91,17 +91,23 @@ interface Bounds {
 }
 
 /**
- * A small body with an announced length cannot be longer (the parser ends it there), so it stays unread, as long as
- * all that is announced so has room; any other is read here and counted as it comes in. So whoever only announces
- * takes nothing from anybody but this short cut.
+ * The request with its whole body. A small body with an announced length cannot be longer (the parser ends it there), so
+ * it is not counted, as long as all that is announced so has room; any other is counted as it comes in. So whoever only
+ * announces takes nothing from anybody but this short cut.
  */
 async function bounded(request: Request, { limit, share, incoming }: Bounds): Promise<Request> {
   const { method, url, headers } = request;
   if (method === 'GET' || method === 'HEAD') return request;
   const length = announcedLength(headers, limit);
-  if (length !== undefined && length <= SMALL_BODY && share.announce(length)) return request;
-  const grow = (bytes: number): void => share.grow(bytes);
-  const body =
-    incoming === undefined ? await readBody(request, limit, grow) : await readIncoming(incoming, limit, grow);
-  return new Request(url, { method, headers, body });
+  const small = length !== undefined && length <= SMALL_BODY && share.announce(length);
+  const count = small ? undefined : (bytes: number): void => share.grow(bytes);
+  if (incoming === undefined) {
+    const body = await readBody(request, limit, count);
+    return new Request(url, { method, headers, body });
+  }
+  const bytes = await readIncoming(incoming, limit, count);
+  // What makes a Request of this takes the body from there, as where a platform has read it.
+  const rawBody = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  Object.assign(incoming, { rawBody });
+  return request;
 }
