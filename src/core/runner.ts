@@ -33,8 +33,9 @@ export interface Runner {
    * its files again. `mayAct` is called right before each call that creates or starts, and throws where this process
    * may no longer: it may have slept for a minute in between. `signal` ends the putting of files, nothing else.
    * Errors: what `files` throws, or OBJECT_STORE_UNAVAILABLE where they give nothing for long, CONTAINER_START_FAILED
-   * (the container is removed after all of these), CONTAINER_CONFLICT (the name is a stranger's),
-   * IMAGE_NOT_FOUND (removed since `prepare`), ENGINE_UNAVAILABLE and ENGINE_REFUSED (it may or may not run: ask again).
+   * (what this call created is removed after all of these), CONTAINER_CONFLICT (the name is a stranger's),
+   * IMAGE_NOT_FOUND (removed since `prepare`), ENGINE_UNAVAILABLE and ENGINE_REFUSED. Where an earlier call was made, and
+   * after the last two, the container may run whatever is said here: `inspect` tells.
    */
   ensure(spec: ContainerSpec, log: LogWriter, options?: EnsureOptions): Promise<Ensured>;
   /**
@@ -50,6 +51,7 @@ export interface Runner {
    * Errors: ENGINE_UNAVAILABLE.
    */
   logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void>;
+  /** `missing` also where the name is a stranger's. Errors: ENGINE_UNAVAILABLE, ENGINE_REFUSED. */
   inspect(name: string): Promise<ContainerStatus>;
   /**
    * What a running container has used; null where it does not run, or the engine does not answer within 5 s, which says

@@ -8,7 +8,7 @@ import { JOB_DEFAULTS } from '../core/job.ts';
 import { isTerminal } from '../core/states.ts';
 import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
-import { onAbort, pause } from '../lib/service.ts';
+import { onAbort } from '../lib/service.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
 import { adoptedImage, hasStarted } from './container-status.ts';
@@ -136,10 +136,10 @@ export class AttemptLife {
     }
   }
 
-  /** Gives up after bugs: removes the container and says so in the row. Errors: SessionOver. */
+  /** Gives up after bugs: removes the container and says so in the row. Errors: SessionOver, and bugs. */
   async fail(message: string): Promise<void> {
     const { clock } = this.#context;
-    await this.#removeRunning();
+    if (!(await this.#remove())) await this.#untilStopped();
     const reason = this.#attempt.state === 'RUNNING' ? 'CONTAINER_LOST' : 'CONTAINER_START_FAILED';
     await this.#store(
       { state: 'FAILED', reason, message, exitCode: null, signal: null, endTime: clock.now() },
@@ -237,8 +237,7 @@ export class AttemptLife {
       this.#attempt = await session.write(() => store.requestStop(this.#key(), session.epoch, 'timeout'));
     }
     if (this.#attempt.stopReason === null) return;
-    // Seen, not reckoned: the engine's clock may be another than the store's.
-    this.#ranAfterStopRequest = (await this.#ask())?.state === 'running';
+    await this.#ask();
     // What it used before it was told to end; nobody waits for it.
     void this.#gauge?.measure();
     this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
@@ -337,9 +336,12 @@ export class AttemptLife {
     try {
       const status = await gate.through(() => runner.inspect(this.name));
       this.#refusal = undefined;
+      // Seen, not reckoned: the engine's clock may be another than the store's.
+      if (status.state === 'running' && this.#attempt.stopReason !== null) this.#ranAfterStopRequest = true;
       return status;
     } catch (error) {
       if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
+      if (this.#stopper.removed) return { state: 'missing' };
       if (this.#refusal !== error.message)
         log.warn(`What ${this.name} does is not known; asking again: ${error.message}`);
       this.#refusal = error.message;
@@ -347,26 +349,33 @@ export class AttemptLife {
     }
   }
 
-  /** One that will not go is left to maintenance: its end is stored, and the slot is free. */
-  async #remove(): Promise<void> {
+  /** Whether it went. One that has ended and will not go is left to maintenance. */
+  async #remove(): Promise<boolean> {
     const { gate, runner, log } = this.#context;
     try {
       await gate.through(() => runner.remove(this.name));
+      return true;
     } catch (error) {
       if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
       log.warn(`The container ${this.name} could not be removed: ${errorText(error)}`);
+      return false;
     }
   }
 
-  /** Until it is known not to run: the next attempt would run beside it. */
-  async #removeRunning(): Promise<void> {
-    const { clock, session } = this.#context;
-    for (;;) {
-      await this.#remove();
-      const status = await this.#ask();
-      if (status !== undefined && status.state !== 'running') return;
-      await pause(clock, REFUSED_LOOK_MS, session.signal);
-      session.throwIfOver();
+  /** Whatever came after it would run beside it. */
+  async #untilStopped(): Promise<void> {
+    const { session } = this.#context;
+    const undo = onAbort(session.signal, () => this.#bell.ring());
+    this.#stopper.begin(this.#attempt, 0);
+    try {
+      while ((await this.#inspect()).state === 'running') {
+        await this.#bell.wait();
+        session.throwIfOver();
+      }
+    } finally {
+      undo();
+      this.#stopper.cancel();
+      this.#clearTimers();
     }
   }
 

@@ -39,7 +39,7 @@ export interface StartParams {
 export type Started =
   /** `image` null = the engine does not say what it runs. */
   { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage | null } | Never;
-/** The container did not run and never will. */
+/** The container did not run and never will: of what was asked of the engine, nothing has come. */
 interface Never {
   readonly outcome: 'never';
   readonly result: AttemptResult;
@@ -53,6 +53,8 @@ interface Made {
   readonly inputs: Inputs;
   /** Ends the putting of inputs. */
   readonly signal: AbortSignal;
+  /** What the engine was last asked to start: from then on its container may run, whatever the answer. */
+  asked?: PreparedImage;
 }
 
 /**
@@ -75,7 +77,10 @@ export async function startAttempt(params: StartParams): Promise<Started> {
   const { spec } = params.execution;
   const inputs = new Inputs({ objects, secrets, localFiles, bodies, spec, rendered, signal });
   try {
-    return await tryToStart(params, { rendered, env: env.values, inputs, signal });
+    const made: Made = { rendered, env: env.values, inputs, signal };
+    const started = await tryToStart(params, made);
+    if (started.outcome === 'runs' || made.asked === undefined) return started;
+    return (await startedAfterAll(params, made.asked)) ?? stillNever(params, started);
   } finally {
     undo();
     // What was opened for a start that failed meanwhile would stay open: nobody reads it.
@@ -94,8 +99,8 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
       return await inTurn(turns, made.signal, () => create(params, made, image));
     } catch (error) {
       context.session.throwIfOver();
-      if (made.signal.aborted && made.inputs.any) return abandoned(params);
-      // It was still waiting for its turn.
+      // While its inputs were put, or while it was still waiting for its turn.
+      if (made.signal.aborted && made.inputs.any) return cancelled(params);
       if (error === made.signal.reason) return cancelled(params);
       const failure = failureOf(error, made.inputs);
       if (failure.reason === 'ENGINE_REFUSED' && tries < START_TRIES) {
@@ -103,19 +108,9 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
         context.log.warn(`${name} could not be started; trying again: ${failure.message}`);
         if (await pauseForNextTry(params)) continue;
       }
-      if (failure.reason === 'ENGINE_REFUSED') {
-        const started = await startedAfterAll(params);
-        if (started !== undefined) return started;
-      }
-      if (params.attempt().stopReason !== null) return cancelled(params);
-      return never(params, failure.reason, failure.message);
+      return stillNever(params, never(params, failure.reason, failure.message));
     }
   }
-}
-
-/** Somebody asked to stop while its inputs were put: it did not start, or ends before anybody looks. */
-async function abandoned(params: StartParams): Promise<Started> {
-  return (await startedAfterAll(params)) ?? cancelled(params);
 }
 
 /** Why it did not start. Throws what is no reason but a bug. */
@@ -150,15 +145,16 @@ async function pauseForNextTry(params: StartParams): Promise<boolean> {
 }
 
 /**
- * A start that was refused may have worked all the same. A container that runs, or has run, is its attempt's: ended
- * without it, the attempt would be followed by one beside it. One that never ran is removed; undefined.
+ * A start that was refused, or given up, may have worked all the same. A container that runs, or has run, is its
+ * attempt's: ended without it, the attempt would be followed by one beside it. One that never ran is removed; undefined.
  */
-async function startedAfterAll(params: StartParams): Promise<Started | undefined> {
+async function startedAfterAll(params: StartParams, asked: PreparedImage): Promise<Started | undefined> {
   const status = await params.inspect();
-  if (hasStarted(status))
-    return { outcome: 'runs', ensured: { outcome: 'adopted', status }, image: adoptedImage(status) };
   if (status.state === 'created') await clearAway(params);
-  return undefined;
+  if (!hasStarted(status)) return undefined;
+  const found = adoptedImage(status);
+  const image = found === null || found.digest === asked.digest ? asked : found;
+  return { outcome: 'runs', ensured: { outcome: 'adopted', status }, image };
 }
 
 /** It never ran, so that nobody meets it at work: where it may not be removed now, maintenance does it. */
@@ -194,6 +190,10 @@ const INPUT_FAILURES: { readonly [C in ErrorCode]?: AttemptReason } = {
   BUCKET_NOT_FOUND: 'INPUT_UNAVAILABLE',
   SECRET_UNREADABLE: 'SECRET_UNREADABLE',
 };
+
+/** Who asked to stop meanwhile is told that it was stopped. */
+const stillNever = (params: StartParams, result: Never): Never =>
+  params.attempt().stopReason === null ? result : cancelled(params);
 
 const never = ({ context }: StartParams, reason: AttemptReason, message: string): Never => ({
   outcome: 'never',
@@ -270,6 +270,7 @@ async function ensure(params: StartParams, made: Made, image: PreparedImage): Pr
   const { inputs, signal } = made;
   const mayAct = (): void => session.throwIfOver();
   const options = inputs.any ? { mayAct, files: () => inputs.files(), signal } : { mayAct };
+  made.asked = image;
   // One try at a time: whether to go on is decided with the permit given back and the request to stop looked at.
   const ensured = await gate.through(
     async () => runner.ensure(spec, await capture.prepareAttach(), options),

@@ -32,6 +32,7 @@ export interface StopperOptions {
 export class Stopper {
   readonly #options: StopperOptions;
   #end: (() => void) | undefined;
+  #removed = false;
 
   constructor(options: StopperOptions) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class Stopper {
 
   get begun(): boolean {
     return this.#end !== undefined;
+  }
+
+  /** The engine has said that it removed it. */
+  get removed(): boolean {
+    return this.#removed;
   }
 
   /** Idempotent; goes on in the background. */
@@ -70,20 +76,22 @@ export class Stopper {
       await this.#act(`kill ${name}`, () => runner.kill(name));
       await pause(clock, wait, signal);
       if (signal.aborted) return;
-      await this.#act(`remove ${name} by force`, () => runner.remove(name));
+      if (await this.#act(`remove ${name} by force`, () => runner.remove(name))) this.#removed = true;
       await pause(clock, wait, signal);
     }
   }
 
-  /** An order that fails is followed by the next, stronger one. */
-  async #act(what: string, order: () => Promise<void>): Promise<void> {
+  /** Whether it worked: an order that fails is followed by the next, stronger one. */
+  async #act(what: string, order: () => Promise<void>): Promise<boolean> {
     const { gate, log, onAct } = this.#options;
     try {
       await gate.through(order);
+      return true;
     } catch (error) {
-      if (error instanceof SessionOver) return;
-      log.warn(`Could not ${what}: ${errorText(error)}`);
+      if (!(error instanceof SessionOver)) log.warn(`Could not ${what}: ${errorText(error)}`);
+      return false;
+    } finally {
+      onAct();
     }
-    onAct();
   }
 }

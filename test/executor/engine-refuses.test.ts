@@ -146,16 +146,108 @@ describe('an engine that refuses', () => {
     expect(await rig.attempt(name)).toMatchObject({ state: 'CANCELLED', exitCode: 143 });
   });
 
-  it('a removal after an error of our own: the attempt has not ended while its container may run', async () => {
+  it('a start that worked is stopped by a cancel while it is tried again', async () => {
+    const executor = await rig.started();
+    rig.runner.fail('ensure', new TappetError('ENGINE_UNAVAILABLE', 'The answer was cut.'), { after: true });
+    const name = await rig.create();
+    await rig.until(() => rig.runner.countOf('ensure') === 1, 10);
+    // Others hold all turns to start when it comes again.
+    const release = rig.runner.hold('ensure');
+    for (let i = 0; i < 4; i++) await rig.create();
+    await rig.clock.advance(6000);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    expect(await rig.ended(name)).toMatchObject({ state: 'CANCELLED' });
+    expect(await rig.attempt(name)).toMatchObject({ exitCode: 143, message: 'Cancelled; ended by SIGTERM.' });
+    release();
+  });
+
+  it('a start that worked is its attempt’s, whatever is said of it when it is tried again', async () => {
     await rig.started();
+    rig.runner.script = () => ({ exitAt: 60_000 });
+    rig.runner.fail('ensure', refusal, { after: true });
+    rig.runner.fail('ensure', new TappetError('CONTAINER_START_FAILED', 'Its folder was replaced.'));
+    const name = await rig.create({ maxRetries: 3 });
+    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    expect(await rig.store.listAttempts(name, 0)).toHaveLength(1);
+  });
+
+  it('a start that worked runs the image that was prepared for it', async () => {
+    await rig.started();
+    startsButRefuses();
+    const names = [await rig.create(), await rig.create()];
+    for (const name of names) await rig.running(name);
+    const [first, second] = await Promise.all(names.map((name) => rig.store.getExecution(name)));
+    expect(first?.image).not.toBeNull();
+    expect(first?.image).toEqual(second?.image);
+  });
+
+  it('to tell does not make an exit of its own of a cancel, though its clock is behind', async () => {
+    const executor = await rig.started();
+    rig.runner.script = () => ({ onTerm: { code: 1, afterMs: 10_000 } });
+    startsButRefuses();
+    rig.runner.fail('inspect', refusal, { times: 4 });
+    const inspect = rig.runner.inspect.bind(rig.runner);
+    rig.runner.inspect = async (container) => {
+      const status = await inspect(container);
+      return status.state === 'exited' ? { ...status, endTime: status.endTime - 3_600_000 } : status;
+    };
+    const name = await rig.create();
+    await rig.until(() => rig.runner.countOf('inspect') === 2);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    await rig.ended(name);
+    expect(await rig.attempt(name)).toMatchObject({ state: 'CANCELLED' });
+  });
+
+  it('to tell for good: what was stopped and removed has ended', async () => {
+    const executor = await rig.started();
+    const name = await rig.create();
+    await rig.running(name);
+    rig.runner.fail('inspect', refusal, always);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    expect(await rig.ended(name)).toMatchObject({ state: 'CANCELLED' });
+    expect(rig.runner.names()).toEqual([]);
+  });
+
+  /** What is done for an attempt of which nothing can be stored, and the engine does not do at first. */
+  const givesUp = async (): Promise<string> => {
     vi.spyOn(rig.store, 'attemptStarted').mockRejectedValue(new Error('a bug'));
-    rig.runner.fail('remove', refusal, { times: 5 });
     const name = await rig.create({ maxRetries: 1 });
-    await rig.until(() => rig.runner.countOf('remove') === 5);
+    await rig.until(() => rig.runner.countOf('remove') === 1);
+    return name;
+  };
+
+  it('a removal after an error of our own: it is stopped, and has not ended before', async () => {
+    await rig.started();
+    rig.runner.script = () => ({ onTerm: null, unkillable: true });
+    rig.runner.fail('remove', refusal, { times: 2 });
+    const name = await givesUp();
+    expect((await rig.store.listAttempts(name, 0)).map(({ state }) => state)).toEqual(['STARTING']);
+    await rig.until(() => rig.runner.countOf('kill') === 1);
     expect((await rig.store.listAttempts(name, 0)).map(({ state }) => state)).toEqual(['STARTING']);
     expect(await rig.ended(name)).toMatchObject({ state: 'FAILED' });
     expect(await rig.attempt(name)).toMatchObject({ message: expect.stringMatching(/an error of its own/) });
     expect(rig.runner.statusOf(rig.container(name))).toEqual({ state: 'missing' });
+    expect(rig.runner.countOf('remove')).toBe(3);
+  });
+
+  it('to tell after an error of our own: what was removed has ended', async () => {
+    await rig.started();
+    const name = await givesUp();
+    rig.runner.fail('inspect', refusal, always);
+    expect(await rig.ended(name)).toMatchObject({ state: 'FAILED' });
+  });
+
+  it('a removal after an error of our own does not keep the gateway from ending', async () => {
+    const executor = await rig.started();
+    rig.runner.fail('remove', refusal, always);
+    rig.runner.fail('stop', refusal, always);
+    rig.runner.fail('kill', refusal, always);
+    const name = await givesUp();
+    await executor.stop();
+    expect((await rig.attempt(name)).state).toBe('STARTING');
   });
 
   it('a start holds no permit between tries, and is cancelled there', async () => {

@@ -58,7 +58,12 @@ export function container(state: object, more: object = {}): object {
     Id: 'c0ffee',
     Image: 'sha256:aa',
     Path: 'sh',
-    Config: { Image: 'sha256:aa', Labels: {}, Env: ['PATH=/bin'], WorkingDir: '' },
+    Config: {
+      Image: 'sha256:aa',
+      Labels: { 'dev.tappet.instance': 'tpt' },
+      Env: ['PATH=/bin'],
+      WorkingDir: '',
+    },
     HostConfig: { Init: false },
     State: {
       Status: 'exited',

@@ -41,13 +41,14 @@ export function hookRoutes(routes: Routes): void {
       const request = await bounded(c.req.raw, { limit, share, incoming });
       const response = await deps.hooks.handle(name, request, info);
       if (response !== undefined) return response.status === 401 ? hookRefused() : response;
-      // A source reads the body before it answers, in this way; sooner or later would tell that there is none.
+      // A source makes this of the body before it answers; sooner or later would tell that there is none.
       await request.arrayBuffer().catch(() => undefined);
       return hookRefused();
     } catch (error) {
       if (!share.refused || !isTappetError(error)) throw error;
       return unread(problemResponse(error));
     } finally {
+      if (c.env.incoming !== undefined) give(c.env.incoming, undefined);
       share.free();
     }
   });
@@ -91,9 +92,9 @@ interface Bounds {
 }
 
 /**
- * The request with its whole body. A small body with an announced length cannot be longer (the parser ends it there), so
- * it is not counted, as long as all that is announced so has room; any other is counted as it comes in. So whoever only
- * announces takes nothing from anybody but this short cut.
+ * The request, its body read where it may have one. A small body with an announced length cannot be longer (the parser
+ * ends it there), so it is not counted, as long as all that is announced so has room; any other is counted as it comes
+ * in. So whoever only announces takes nothing from anybody but this short cut.
  */
 async function bounded(request: Request, { limit, share, incoming }: Bounds): Promise<Request> {
   const { method, url, headers } = request;
@@ -106,8 +107,17 @@ async function bounded(request: Request, { limit, share, incoming }: Bounds): Pr
     return new Request(url, { method, headers, body });
   }
   const bytes = await readIncoming(incoming, limit, count);
-  // What makes a Request of this takes the body from there, as where a platform has read it.
-  const rawBody = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  Object.assign(incoming, { rawBody });
+  give(incoming, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   return request;
+}
+
+/**
+ * The body, read: what makes a Request of `incoming` takes it from there, as where a platform has read it. Not left there
+ * when it was handled, since `incoming` lives until its answer has gone, behind all those before it in the connection.
+ */
+function give(
+  incoming: IncomingMessage & { rawBody?: Buffer | undefined },
+  rawBody: Buffer | undefined,
+): void {
+  incoming.rawBody = rawBody;
 }

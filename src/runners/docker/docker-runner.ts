@@ -136,7 +136,9 @@ export class DockerRunner implements Runner {
 
   async inspect(name: string): Promise<ContainerStatus> {
     const found = await this.#client.inspectContainer(name);
-    return found === null ? { state: 'missing' } : readStatus(found.State, imageOf(found));
+    // Under the name of ours, but a stranger's: nothing that happens to it is the attempt's.
+    if (found?.Config.Labels?.[LABELS.instance] !== this.#params.instance) return { state: 'missing' };
+    return readStatus(found.State, imageOf(found));
   }
 
   usage(name: string): Promise<Measurement | null> {

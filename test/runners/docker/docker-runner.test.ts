@@ -281,6 +281,16 @@ describe('stop', () => {
   });
 });
 
+it('what has the name of ours but not our label is not there, whatever it does', async () => {
+  const inspect = async (config: object): Promise<unknown> => {
+    const path = `GET /containers/${spec.name}/json`;
+    const { runner } = await runnerOn({ [path]: answer(200, container(EXITED, config)) });
+    return runner.inspect(spec.name);
+  };
+  expect(await inspect({})).toMatchObject({ state: 'exited' });
+  expect(await inspect({ Config: { Labels: {}, Image: 'sha256:aa' } })).toEqual({ state: 'missing' });
+});
+
 it('kill says so when the container goes on running', async () => {
   const { runner } = await runnerOn({
     [`POST /containers/${spec.name}/kill`]: answer(500, { message: 'no' }),
