@@ -14,12 +14,13 @@ import { benchStaging } from './staging.mjs';
 import { benchStart } from './start.mjs';
 import { benchUploads } from './uploads.mjs';
 import { benchWebhook } from './webhook.mjs';
-import { benchWebhookOpen } from './webhook-open.mjs';
+import { benchWebhookLate, benchWebhookOpen } from './webhook-late.mjs';
 
 const goals = JSON.parse(readFileSync(new URL('./goals.json', import.meta.url), 'utf8'));
 const BENCHES = {
   'webhook-hmac': () => benchWebhook('hmac'),
   'webhook-oidc': () => benchWebhook('oidc'),
+  'webhook-hmac-p99': benchWebhookLate,
   'webhook-open': benchWebhookOpen,
   start: benchStart,
   'cron-10000': benchCron,
