@@ -291,6 +291,7 @@ async function serve(
           inbox,
           sources: manualOf(current, sources),
           waitDecided: router.waitDecided.bind(router),
+          store,
           clock,
           ids,
         },

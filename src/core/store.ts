@@ -105,7 +105,7 @@ export interface RoutingStore {
   decide(params: DecideParams): Promise<'decided' | 'gone'>;
   /**
    * What became of an event, or undefined where there is none. Of one that was pruned before its identity was
-   * forgotten: the decisions, without the values that they read, and no executions.
+   * forgotten: the decisions, without the values that they read.
    */
   eventOutcome(uid: string): Promise<EventOutcome | undefined>;
 }
@@ -124,8 +124,6 @@ export interface NewDecision {
 export interface EventOutcome {
   readonly decided: boolean;
   readonly decisions: readonly Decision[];
-  /** State by execution name. */
-  readonly executions: Readonly<Record<string, ExecutionState>>;
 }
 
 // ---- definitions -------------------------------------------------------------------------------------------

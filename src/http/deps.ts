@@ -10,11 +10,11 @@ import type { Json, JsonObject } from '../core/json.ts';
 import type { LogSink } from '../core/log-sink.ts';
 import type { Log } from '../core/log.ts';
 import type { RequestInfo, TriggerStatus } from '../core/source.ts';
+import type { FireOutcome } from '../inbox/fire.ts';
 import type { Sessions } from './session.ts';
 import type {
   DefinitionRow,
   EngineInUse,
-  EventOutcome,
   ExecutorStore,
   MaintenanceStore,
   QueryStore,
@@ -87,7 +87,7 @@ export interface FireResult {
   /** Of the event; of the first one, where this call repeats another. */
   readonly uid: string;
   /** undefined where no decision came in time. */
-  readonly outcome: EventOutcome | undefined;
+  readonly outcome: FireOutcome | undefined;
 }
 
 interface PlanParams {

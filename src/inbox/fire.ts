@@ -3,11 +3,13 @@ import { isTappetError, TappetError } from '../core/errors.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
 import type { ManualEvent } from '../core/source.ts';
-import type { EventOutcome } from '../core/store.ts';
+import type { ExecutionState } from '../core/states.ts';
+import type { EventOutcome, QueryStore } from '../core/store.ts';
 import { dataDigest } from '../lib/data-digest.ts';
 import type { Inbox } from './inbox.ts';
 
 const DECISION_WAIT_MS = 5_000;
+const PAGE_SIZE = 100;
 
 export interface FireDeps {
   readonly inbox: Pick<Inbox, 'accept'>;
@@ -16,6 +18,7 @@ export interface FireDeps {
     manual(trigger: string, time: number, data: Json | undefined): ManualEvent | undefined;
   };
   waitDecided(uid: string, withinMs: number): Promise<EventOutcome | undefined>;
+  readonly store: Pick<QueryStore, 'listExecutions'>;
   readonly clock: Clock;
   readonly ids: Ids;
 }
@@ -27,6 +30,11 @@ export interface FireRequest {
   /** Name of who asks; the event's origin. */
   readonly principal: string;
 }
+export interface FireOutcome extends EventOutcome {
+  /** Of all executions of the event, re-runs too: state by name. */
+  readonly executions: ExecutionStates;
+}
+type ExecutionStates = Readonly<Record<string, ExecutionState>>;
 
 /**
  * An event of the trigger's own type, made by a person and stored like a real one; only that trigger considers it.
@@ -37,7 +45,7 @@ export interface FireRequest {
 export async function fireTrigger(
   deps: FireDeps,
   request: FireRequest,
-): Promise<{ uid: string; outcome: EventOutcome | undefined }> {
+): Promise<{ uid: string; outcome: FireOutcome | undefined }> {
   const now = deps.clock.now();
   const manual = deps.sources.manual(request.trigger, now, request.data);
   if (manual === undefined)
@@ -59,12 +67,26 @@ export async function fireTrigger(
   return { uid, outcome: await outcomeOf(deps, uid) };
 }
 
-async function outcomeOf(deps: FireDeps, uid: string): Promise<EventOutcome | undefined> {
+async function outcomeOf(deps: FireDeps, uid: string): Promise<FireOutcome | undefined> {
   try {
-    return await deps.waitDecided(uid, DECISION_WAIT_MS);
+    const outcome = await deps.waitDecided(uid, DECISION_WAIT_MS);
+    return outcome && { ...outcome, executions: await executionsOf(deps.store, uid) };
   } catch (error) {
     // The event is stored and will be decided: an error here would say that it is not.
     if (isTappetError(error, 'STORE_UNAVAILABLE')) return undefined;
     throw error;
   }
+}
+
+/** Oldest first. */
+async function executionsOf(store: FireDeps['store'], event: string): Promise<ExecutionStates> {
+  const newestFirst: [string, ExecutionState][] = [];
+  let cursor: string | null | undefined;
+  while (cursor !== null) {
+    const page = { size: PAGE_SIZE, ...(cursor !== undefined && { cursor }) };
+    const { items, nextCursor } = await store.listExecutions({ event }, page);
+    newestFirst.push(...items.map(({ name, state }): [string, ExecutionState] => [name, state]));
+    cursor = nextCursor;
+  }
+  return Object.fromEntries(newestFirst.toReversed());
 }

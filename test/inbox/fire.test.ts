@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
+import type { Cause, NewExecution } from '../../src/core/execution.ts';
+import { JOB_DEFAULTS } from '../../src/core/job.ts';
 import type { Json } from '../../src/core/json.ts';
 import type { Source } from '../../src/core/source.ts';
 import { fireTrigger } from '../../src/inbox/fire.ts';
@@ -9,6 +11,7 @@ import { createCronSource } from '../../triggers/cron/source.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { memoryStore } from '../support/migrated.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
 
 const clock = new ManualClock();
@@ -35,6 +38,7 @@ function fire(request: Partial<FireRequest>, over: Partial<FireDeps> = {}) {
     inbox,
     sources: { manual: (name, time, data: Json | undefined) => sources[name]?.manual?.(time, data, name) },
     waitDecided: (uid) => store.eventOutcome(uid),
+    store: { listExecutions: async () => ({ items: [], nextCursor: null }) },
     clock,
     ids,
     ...over,
@@ -47,6 +51,17 @@ function fire(request: Partial<FireRequest>, over: Partial<FireDeps> = {}) {
     ...request,
   });
 }
+
+const pending = (name: string, cause: Cause): NewExecution => ({
+  uid: `uid-of-${name}`,
+  name,
+  job: 'work',
+  jobGeneration: 1,
+  spec: { ...JOB_DEFAULTS, image: 'busybox', env: {}, binds: [] },
+  context: {},
+  cause,
+  labels: {},
+});
 
 describe('a key that came with other data', () => {
   it('is refused, also where the event has data of its own', async () => {
@@ -64,7 +79,7 @@ describe('a key that came with other data', () => {
 describe('an event fired by hand', () => {
   it('of a schedule is a slot that is due now, with what was given over it', async () => {
     const { uid, outcome } = await fire({ trigger: 'nightly', data: { missed: 7, extra: true } });
-    expect(outcome).toMatchObject({ decided: true });
+    expect(outcome).toEqual({ decided: true, decisions: [], executions: {} });
     expect(store.list()).toMatchObject([
       {
         uid,
@@ -117,11 +132,34 @@ describe('an event fired by hand', () => {
     await expect(fire({})).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 
-  it('that is stored is no error where its decision cannot be read', async () => {
+  it('comes with the executions that it has now, the oldest first', async () => {
+    const stored = memoryStore(clock, ids);
+    await stored.open();
+    const again = { idempotencyKey: 'k' };
+    const { uid } = await fire(again);
+    const cause = { kind: 'event', event: uid, trigger: 'push' } as const;
+    const names = Array.from({ length: 101 }, (_, i) => `work-${i}`);
+    await Promise.all(names.map((name) => stored.createExecution(pending(name, cause))));
+    await stored.createExecution(pending('other', { kind: 'api', principal: 'ann' }));
+    await stored.cancelExecution('work-0', 'ann');
+    await stored.rerunExecution({ of: 'work-0', uid: 'u', name: 'work-0-again', by: 'ann' });
+    const { outcome } = await fire(again, { store: stored });
+    expect(Object.entries(outcome?.executions ?? {})).toEqual([
+      ['work-0', 'CANCELLED'],
+      ...names.slice(1).map((name) => [name, 'PENDING']),
+      ['work-0-again', 'PENDING'],
+    ]);
+    await stored.close();
+  });
+
+  it('that is stored is no error where its decision or its executions cannot be read', async () => {
     const refused = () => Promise.reject(new TappetError('STORE_UNAVAILABLE', 'locked'));
     const fired = await fire({}, { waitDecided: refused });
     expect(fired).toEqual({ uid: store.list()[0]?.uid, outcome: undefined });
     const broken = () => Promise.reject(new TypeError('a mistake'));
     await expect(fire({}, { waitDecided: broken })).rejects.toThrow('a mistake');
+    const half = await fire({}, { store: { listExecutions: refused } });
+    expect(half).toEqual({ uid: store.list()[2]?.uid, outcome: undefined });
+    await expect(fire({}, { store: { listExecutions: broken } })).rejects.toThrow('a mistake');
   });
 });

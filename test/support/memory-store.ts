@@ -81,7 +81,7 @@ export class MemoryStore implements InboxStore, RoutingStore {
     this.#check();
     const kept = this.events.get(uid);
     if (kept === undefined) return undefined;
-    return { decided: kept.decisions !== null, decisions: [], executions: {} };
+    return { decided: kept.decisions !== null, decisions: [] };
   }
 
   #accept({ origin, events, state }: AcceptParams): AcceptResult {

@@ -60,12 +60,7 @@ export class Context implements SourceContext {
       execution: null,
     };
     const decisions = this.decisions.map((change) => ({ ...base, decideTime: 0, ...change }) as Decision);
-    const names = decisions.flatMap(({ execution }) => (execution === null ? [] : [execution]));
-    return {
-      decided: true,
-      decisions,
-      executions: Object.fromEntries(names.map((name) => [name, 'PENDING'])),
-    };
+    return { decided: true, decisions };
   }
   readonly resultsAsked: { names: readonly string[]; withinMs: number; bytes: number }[] = [];
   ended: ExecutionResult[] = [];

@@ -1,6 +1,5 @@
 import type { Decision } from '../../core/decision.ts';
 import type { StoredEvent } from '../../core/event.ts';
-import type { ExecutionState } from '../../core/states.ts';
 import type { DecideParams, EventOutcome, NewDecision } from '../../core/store.ts';
 import type { Tx } from './db.ts';
 import { insertExecution } from './executions.ts';
@@ -48,21 +47,25 @@ function insertDecision(tx: Tx, eventSeq: number, decision: NewDecision): void {
   );
 }
 
+/** With each decision on the event; one row without a decision where there is none. */
+type OutcomeRow = { readonly decided: 0 | 1 } & (DecisionRow | { readonly trigger_name: null });
+
+/**
+ * Every answer to a webhook reads this: one statement needs no transaction. Nor does the second one, where the event is
+ * not there: pruning removes an event in the transaction that keeps its answer, and no event comes back. So what the
+ * first no longer sees has its answer before the second reads, or has none any more, or was not there yet.
+ */
 export function eventOutcome(tx: Tx, uid: string): EventOutcome | undefined {
-  const event = tx.db.get<{ seq: number; decide_time: number | null }>(
-    'SELECT seq, decide_time FROM events WHERE uid = ?',
+  const rows = tx.db.all<OutcomeRow>(
+    `SELECT e.decide_time IS NOT NULL AS decided, e.uid AS event_uid, d.*
+     FROM events e LEFT JOIN decisions d ON d.event_seq = e.seq
+     WHERE e.uid = ? ORDER BY d.trigger_name`,
     uid,
   );
-  if (event === undefined) return keptAnswer(tx, uid);
-  const executions = tx.db.all<{ name: string; state: ExecutionState }>(
-    'SELECT name, state FROM executions WHERE event_uid = ? ORDER BY seq',
-    uid,
-  );
-  return {
-    decided: event.decide_time !== null,
-    decisions: decisionsOf(tx, event.seq),
-    executions: Object.fromEntries(executions.map(({ name, state }) => [name, state])),
-  };
+  const [first] = rows;
+  if (first === undefined) return keptAnswer(tx, uid);
+  const decisions = rows.flatMap((row) => (row.trigger_name === null ? [] : toDecision(row)));
+  return { decided: first.decided === 1, decisions };
 }
 
 /** Of an event that was pruned; see `pruneEvent`. */
@@ -74,15 +77,5 @@ function keptAnswer(tx: Tx, uid: string): EventOutcome | undefined {
   if (key === undefined) return undefined;
   const kept = JSON.parse(key.answer) as Omit<Decision, 'event' | 'values'>[];
   const decisions = kept.map((decision) => ({ event: uid, values: null, ...decision }));
-  return { decided: true, decisions, executions: {} };
-}
-
-function decisionsOf(tx: Tx, eventSeq: number): Decision[] {
-  return tx.db
-    .all<DecisionRow>(
-      `SELECT e.uid AS event_uid, d.* FROM decisions d JOIN events e ON e.seq = d.event_seq
-       WHERE d.event_seq = ? ORDER BY d.trigger_name`,
-      eventSeq,
-    )
-    .map(toDecision);
+  return { decided: true, decisions };
 }

@@ -147,7 +147,8 @@ export class SqliteStore implements Store {
   readonly undecidedEvents: Store['undecidedEvents'] = (limit) =>
     this.#peek((tx) => routing.undecidedEvents(tx, limit), 'one');
   readonly decide: Store['decide'] = (params) => this.#patient((tx) => routing.decide(tx, params));
-  readonly eventOutcome: Store['eventOutcome'] = (uid) => this.#read((tx) => routing.eventOutcome(tx, uid));
+  readonly eventOutcome: Store['eventOutcome'] = (uid) =>
+    this.#read((tx) => routing.eventOutcome(tx, uid), 'one');
 
   // ---- definitions
 
@@ -278,8 +279,8 @@ export class SqliteStore implements Store {
   }
 
   /** What is told is on the disk, too. */
-  async #read<T>(body: (tx: Tx) => T): Promise<T> {
-    const value = await this.#peek(body);
+  async #read<T>(body: (tx: Tx) => T, statements: 'one' | 'many' = 'many'): Promise<T> {
+    const value = await this.#peek(body, statements);
     await this.#queue.durable();
     return value;
   }
