@@ -136,9 +136,8 @@ export class DockerRunner implements Runner {
 
   async inspect(name: string): Promise<ContainerStatus> {
     const found = await this.#client.inspectContainer(name);
-    // Under the name of ours, but a stranger's: nothing that happens to it is the attempt's.
-    if (found?.Config.Labels?.[LABELS.instance] !== this.#params.instance) return { state: 'missing' };
-    return readStatus(found.State, imageOf(found));
+    const ours = found?.Config.Labels?.[LABELS.instance] === this.#params.instance;
+    return ours ? readStatus(found.State, imageOf(found)) : { state: 'missing' };
   }
 
   usage(name: string): Promise<Measurement | null> {
@@ -172,17 +171,13 @@ export class DockerRunner implements Runner {
   }
 
   async list(): Promise<ListedContainer[]> {
-    const found = await this.#client.listContainers(this.#label());
+    const found = await this.#client.listContainers(`${LABELS.instance}=${this.#params.instance}`);
     return found.flatMap(readListed);
   }
 
   hints(signal: AbortSignal): AsyncIterable<Hint> {
     const { clock, log, instance } = this.#params;
     return hints({ client: this.#client, clock, log, images: this.#images }, instance, signal);
-  }
-
-  #label(): string {
-    return `${LABELS.instance}=${this.#params.instance}`;
   }
 
   /** A folder on a file server that is gone makes whoever looks at it wait for ever. */
