@@ -32,7 +32,7 @@ describe('.ci/run', () => {
     expect(lines.filter((line) => line.startsWith('npm '))).toEqual([
       'npm run --silent check',
       'npm test --silent',
-      'npm run --silent test:chaos -- --minutes 5 --fresh --seed 0',
+      'npm run --silent test:chaos -- --minutes 5 --fresh',
       'npm run --silent demo -- --once --store minio',
       'npm run --silent demo -- --once --store seaweedfs',
     ]);
