@@ -11,10 +11,6 @@ const BEGIN_PAGES = 1_000;
  * commit, and each goes over once only. SQLite's own 1,000 would write them four times as often.
  */
 export const CHECKPOINT_PAGES = 4_000;
-/** Pages for which a commit may wait: some milliseconds. */
-const LEFT_PAGES = 300;
-/** The thread runs again while more are left, each time with less to do; under more load than that, not for ever. */
-const MOST_RUNS = 5;
 /** Commits without another try where one failed: each sorts the whole log. */
 const REST_COMMITS = 1_000;
 
@@ -25,15 +21,13 @@ export interface CheckpointsOptions {
 }
 
 /**
- * Has the log written into the database file by a thread: that takes tens of milliseconds in which the event loop would
- * answer nobody. Only when nothing is left in the log is it begun anew and does not grow, and under load something is
- * always left, what was committed meanwhile. So the thread runs once more for that, while a commit waits for the disk
- * anyway and no other is made.
+ * Writes the log into the database file: most of it by a thread, since that takes tens of milliseconds in which nobody
+ * would be answered, and the rest, what was committed meanwhile, here. Only when nothing is left in the log is it begun
+ * anew and does not grow, and under load something is always left by a thread.
  *
- * States: `none` → `asked` (the thread was asked to open the database) → `running` → `last` (little is left; the next
- * commit waits for it) → `running` → `asked`; from each of them `none`, where our connection was given up or the thread
- * met an error: the thread is to close its own, and begins anew; `gone` where there can be no thread. Then, and where the
- * thread is slow, SQLite does it at commits, at twice the pages.
+ * States: `none` → `asked` (the thread was asked to open the database) → `running` → `asked`; from each of them `none`,
+ * where our connection was given up or the thread met an error: the thread is to close its own, and begins anew; `gone`
+ * where there can be no thread. Then, and where the thread is slow, SQLite does it at commits, at twice the pages.
  *
  * What a crash leaves, at any time: the log, from which the next process makes the same pages. A page is forgotten there
  * only after the database file with it was synced, whoever did that. So an error of the thread is no loss, as it is none
@@ -44,7 +38,7 @@ export interface CheckpointsOptions {
  */
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
-  #state: 'none' | 'asked' | 'running' | 'last' | 'gone' = 'none';
+  #state: 'none' | 'asked' | 'running' | 'gone' = 'none';
   /** Goes up where the thread is to begin anew: what was asked of it before is void. */
   #generation = 0;
   #commits = 0;
@@ -61,17 +55,14 @@ export class Checkpoints {
     return this.#closing === 0;
   }
 
-  /** A commit has been made. What this gives is to be waited for before the next is. Never rejects. */
-  committed(): Promise<void> | undefined {
+  /** A commit has been made. */
+  committed(): void {
     this.#commits += 1;
-    if (this.#state === 'last') return this.#do('running', 'asked', () => this.#options.thread.run());
-    if (this.#commits % LOOK_EVERY !== 0 || this.#commits < this.#restUntil) return undefined;
-    if (this.#state === 'running' || this.#state === 'gone') return undefined;
+    if (this.#commits % LOOK_EVERY !== 0 || this.#commits < this.#restUntil) return;
+    if (this.#state === 'running' || this.#state === 'gone') return;
     const pages = pagesInLog(this.#options.database());
-    if (this.#state === 'none' && pages >= BEGIN_PAGES)
-      void this.#do('asked', 'asked', () => this.#options.thread.open());
-    else if (pages >= CHECKPOINT_PAGES) void this.#do('running', 'last', (isVoid) => this.#runThread(isVoid));
-    return undefined;
+    if (pages >= BEGIN_PAGES && this.#state === 'none') this.#do('asked', () => this.#options.thread.open());
+    else if (pages >= CHECKPOINT_PAGES) this.#do('running', () => this.#options.thread.run());
   }
 
   /** Our connection was given up: the thread's is to go too, and begins anew with the next. */
@@ -92,34 +83,22 @@ export class Checkpoints {
     await this.#options.thread.end();
   }
 
-  async #runThread(isVoid: () => boolean): Promise<void> {
-    const { thread, database } = this.#options;
-    for (let runs = 0; runs < MOST_RUNS && !isVoid(); runs++) {
-      if (runs > 0 && pagesInLog(database()) <= LEFT_PAGES) return;
-      await thread.run();
-    }
-  }
-
-  /** In turn. `now` is the state until `work` is done, `next` the one afterwards. */
-  #do(
-    now: 'asked' | 'running',
-    next: 'asked' | 'last',
-    work: (isVoid: () => boolean) => Promise<void>,
-  ): Promise<void> {
-    this.#state = now;
+  #do(state: 'asked' | 'running', work: () => Promise<void>): void {
+    this.#state = state;
     const generation = this.#generation;
     const isVoid = (): boolean => generation !== this.#generation;
     this.#underWay = this.#underWay.then(async () => {
       if (isVoid()) return;
       try {
-        await work(isVoid);
-        if (!isVoid() && this.#state === 'running') this.#state = next;
+        await work();
+        if (isVoid() || state !== 'running') return;
+        this.#state = 'asked';
+        this.#options.database()?.get('PRAGMA wal_checkpoint(PASSIVE)');
       } catch (error) {
         if (error instanceof ThreadGone) this.#state = 'gone';
         else if (!isVoid()) this.#tryLater();
       }
     });
-    return this.#underWay;
   }
 
   #tryLater(): void {

@@ -58,8 +58,8 @@ export class Session {
   /** After a commit. When the disk has all that was committed; undefined in memory. Rejects with the file system's errors. */
   sync(): Promise<void> | undefined {
     const syncing = this.#wal?.sync();
-    const written = this.#checkpoints?.committed();
-    return written === undefined ? syncing : Promise.all([syncing, written]).then(() => undefined);
+    this.#checkpoints?.committed();
+    return syncing;
   }
 
   /** Gives the connection up where `error` says that it cannot be trusted. */

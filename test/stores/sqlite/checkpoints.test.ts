@@ -152,41 +152,18 @@ describe('the log', () => {
     expect(orders.told.slice(0, 3)).toEqual(['open', 'close', 'open']);
   });
 
-  it('is left alone by a thread whose opening failed, whatever was asked of it meanwhile', async () => {
+  it('is not looked at for a thread whose opening failed, and not by one that was given up', async () => {
     const orders = new Orders();
     const opened = deferred<void>();
     orders.does = (order) => (order === 'open' ? opened.promise : Promise.resolve());
-    fixture = await makeSqliteFixture({ checkpointer: () => orders });
+    const wire = new Wire();
+    fixture = await makeSqliteFixture({ checkpointer: () => orders, connect: wire.connect });
     await write(1.5 * CHECKPOINT_PAGES);
     expect(orders.told).toEqual(['open']);
     opened.reject(Object.assign(new Error('no'), { code: 'SQLITE_CANTOPEN' }));
     await settle();
     expect(orders.told).toEqual(['open', 'close']);
-  });
-
-  it('is begun anew because a commit waits for the last of it, and no other is made meanwhile', async () => {
-    const orders = new Orders();
-    const last = deferred<void>();
-    let runs = 0;
-    // As under so much load that much is left each time: then it is enough after five.
-    orders.does = (order) => (order === 'run' && ++runs > 5 ? last.promise : Promise.resolve());
-    fixture = await makeSqliteFixture({ checkpointer: () => orders });
-    const { store } = fixture;
-    while (runs < 5) await write(ROW_PAGES);
-    await settle();
-    let through = 0;
-    const commits = [1, 2].map(async () => {
-      await store.probe();
-      through += 1;
-    });
-    await expect.poll(() => runs).toBe(6);
-    const later = write(ROW_PAGES);
-    for (let turns = 0; turns < 20; turns++) await settle();
-    expect(through).toBe(0);
-    last.resolve();
-    await Promise.all(commits);
-    await later;
-    expect(runs).toBe(6);
+    expect(wire.log).not.toContain('PRAGMA wal_checkpoint(PASSIVE)');
   });
 });
 
