@@ -66,69 +66,47 @@ parentPort.on('message', (order) => {
 
 type Answer = { readonly code: string | undefined; readonly message: string } | null;
 
-/** The thread begins with the first order. Orders are answered in their order. */
-export const openCheckpointer: OpenCheckpointer = (database) => new CheckpointThread(database);
-
-class CheckpointThread implements Checkpointer {
-  readonly #database: string;
-  readonly #waiting: { resolve(): void; reject(error: Error): void }[] = [];
-  #thread: Worker | undefined;
-  #gone: ThreadGone | undefined;
-  #failure: unknown;
-
-  constructor(database: string) {
-    this.#database = database;
-  }
-
-  open(): Promise<void> {
-    return this.#give('open');
-  }
-
-  run(): Promise<void> {
-    return this.#give('run');
-  }
-
-  async close(): Promise<void> {
-    if (this.#thread !== undefined && this.#gone === undefined) await this.#give('close');
-  }
-
-  async end(): Promise<void> {
-    this.#gone ??= new ThreadGone('the thread was ended');
-    await this.#thread?.terminate();
-  }
-
-  #give(order: 'open' | 'run' | 'close'): Promise<void> {
-    return new Promise((resolve, reject) => {
-      try {
-        if (this.#gone !== undefined) throw this.#gone;
-        this.#thread ??= this.#begin();
-        this.#waiting.push({ resolve, reject });
-        // Whoever waits for an answer is not to be left without one by the end of the process.
-        this.#thread.ref();
-        // eslint-disable-next-line unicorn/require-post-message-target-origin -- that is a window's; this is a thread
-        this.#thread.postMessage(order);
-      } catch (error) {
-        reject((this.#gone ??= new ThreadGone('no thread could begin', { cause: error })));
-      }
-    });
-  }
-
-  #begin(): Worker {
-    const binding = createRequire(import.meta.url).resolve('better-sqlite3');
-    const workerData = { binding, database: this.#database };
-    const thread = new Worker(PROGRAM, { eval: true, workerData });
-    thread.on('message', (answer: Answer) => {
-      const order = this.#waiting.shift();
-      if (this.#waiting.length === 0) thread.unref();
+/** The thread begins with the first `open`. Orders are answered in their order. */
+export const openCheckpointer: OpenCheckpointer = (database) => {
+  const binding = createRequire(import.meta.url).resolve('better-sqlite3');
+  const waiting: { resolve(): void; reject(error: Error): void }[] = [];
+  let thread: Worker | undefined;
+  let gone: ThreadGone | undefined;
+  const begin = (): Worker => {
+    const begun = new Worker(PROGRAM, { eval: true, workerData: { binding, database } });
+    begun.on('message', (answer: Answer) => {
+      const order = waiting.shift();
       if (answer === null) order?.resolve();
       else order?.reject(Object.assign(new Error(answer.message), { code: answer.code }));
     });
-    thread.on('error', (error) => (this.#failure = error));
-    // Not at its error: until then its connection may be open.
-    thread.on('exit', () => {
-      this.#gone ??= new ThreadGone('the thread has ended', { cause: this.#failure });
-      for (const order of this.#waiting.splice(0)) order.reject(this.#gone);
+    begun.on('error', (error) => over(new ThreadGone(error.message, { cause: error })));
+    begun.on('exit', () => over(new ThreadGone('the thread has ended')));
+    // Whoever waits for an answer keeps the process alive by other means: the store is closed before its end.
+    begun.unref();
+    return begun;
+  };
+  const over = (error: ThreadGone): void => {
+    gone ??= error;
+    for (const order of waiting.splice(0)) order.reject(gone);
+  };
+  const give = (order: 'open' | 'run' | 'close'): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (gone !== undefined) {
+        reject(gone);
+        return;
+      }
+      thread ??= begin();
+      waiting.push({ resolve, reject });
+      // eslint-disable-next-line unicorn/require-post-message-target-origin -- that is a window's; this is a thread
+      thread.postMessage(order);
     });
-    return thread;
-  }
-}
+  return {
+    open: () => give('open'),
+    run: () => give('run'),
+    close: () => (thread === undefined || gone !== undefined ? Promise.resolve() : give('close')),
+    end: async () => {
+      gone ??= new ThreadGone('the thread was ended');
+      await thread?.terminate();
+    },
+  };
+};

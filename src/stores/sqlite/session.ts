@@ -89,9 +89,6 @@ export class Session {
   }
 
   #reopen(): Db {
-    // The log is to be read from the disk, and not from what another connection of ours still knows of it.
-    if (this.#checkpoints?.isLeft === false)
-      throw Object.assign(new Error('it is still open in a thread'), { code: 'SQLITE_BUSY' });
     try {
       // A file that is gone is not begun anew: what was acknowledged would be forgotten without a word.
       return closeOnError(this.#openDatabase(this.#path !== MEMORY), verify);
@@ -109,10 +106,9 @@ export class Session {
       }
       // NORMAL syncs the log before each checkpoint, but not at COMMIT: left at that, a power cut would take what was
       // acknowledged. The commit queue does that sync, beside the event loop, before it answers anyone.
-      const atCommits = this.#checkpoints === undefined ? CHECKPOINT_PAGES : 2 * CHECKPOINT_PAGES;
       // 16 MiB of pages: in SQLite's own 2 a few thousand executions push each other out, and are read again and again.
       db.exec(`PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
-        PRAGMA journal_size_limit = ${WAL_KEPT_BYTES}; PRAGMA wal_autocheckpoint = ${atCommits}`);
+        PRAGMA journal_size_limit = ${WAL_KEPT_BYTES}; PRAGMA wal_autocheckpoint = ${this.#checkpoints === undefined ? CHECKPOINT_PAGES : 2 * CHECKPOINT_PAGES}`);
       migrate(db, this.#path);
       if (this.#path === MEMORY) return;
       this.#wal?.close();
