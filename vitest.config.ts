@@ -22,7 +22,6 @@ const SLOW = [
   'test/http/page-hostile.test.ts',
   'test/notify/crash-places.test.ts',
   'test/secrets/secret-store.test.ts',
-  'test/stores/sqlite/checkpoints.test.ts',
   'test/stores/sqlite/commit-queue.test.ts',
   'test/triggers/files/plain-glob.test.ts',
 ];

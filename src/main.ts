@@ -40,7 +40,6 @@ import { planExecution } from './routing/plan-execution.ts';
 import { createRegistries } from './secrets/registry-accounts.ts';
 import { createSecrets } from './secrets/secret-reader.ts';
 import { SecretStore } from './secrets/secret-store.ts';
-import { openCheckpointer } from './stores/sqlite/checkpoint-thread.ts';
 import { PATIENCE_MS } from './stores/sqlite/commit-queue.ts';
 import { SqliteStore } from './stores/sqlite/store.ts';
 import { Reload } from './reload.ts';
@@ -143,7 +142,6 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
     clock,
     ids,
     patienceMs: PATIENCE_MS,
-    checkpointer: openCheckpointer,
     watch: health.watch('database'),
   });
   await sqlite.open();

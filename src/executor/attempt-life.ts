@@ -139,7 +139,10 @@ export class AttemptLife {
   /** Gives up after bugs: removes the container and says so in the row. Errors: SessionOver, and bugs. */
   async fail(message: string): Promise<void> {
     const { clock } = this.#context;
-    if (!(await this.#remove())) await this.#untilStopped();
+    const removed = await this.#remove();
+    // It may only have begun to.
+    const { state } = (await this.#ask()) ?? { state: removed ? 'missing' : 'running' };
+    if (state === 'running') await this.#untilStopped();
     const reason = this.#attempt.state === 'RUNNING' ? 'CONTAINER_LOST' : 'CONTAINER_START_FAILED';
     await this.#store(
       { state: 'FAILED', reason, message, exitCode: null, signal: null, endTime: clock.now() },
@@ -333,11 +336,12 @@ export class AttemptLife {
   /** undefined = the engine is there but does not want to tell. */
   async #ask(): Promise<ContainerStatus | undefined> {
     const { gate, runner, log } = this.#context;
+    const requested = this.#attempt.stopReason !== null;
     try {
       const status = await gate.through(() => runner.inspect(this.name));
       this.#refusal = undefined;
-      // Seen, not reckoned: the engine's clock may be another than the store's.
-      if (status.state === 'running' && this.#attempt.stopReason !== null) this.#ranAfterStopRequest = true;
+      // Seen, not reckoned: the engine's clock may be another than the store's. As requested before it was asked.
+      if (requested && status.state === 'running') this.#ranAfterStopRequest = true;
       return status;
     } catch (error) {
       if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;

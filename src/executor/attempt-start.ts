@@ -80,6 +80,8 @@ export async function startAttempt(params: StartParams): Promise<Started> {
     const made: Made = { rendered, env: env.values, inputs, signal };
     const started = await tryToStart(params, made);
     if (started.outcome === 'runs' || made.asked === undefined) return started;
+    // To be told may take long: nothing that was opened for its files stays open.
+    abort.abort(OVER);
     return (await startedAfterAll(params, made.asked)) ?? stillNever(params, started);
   } finally {
     undo();

@@ -1,8 +1,6 @@
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TappetError } from '../../core/errors.ts';
-import { CHECKPOINT_PAGES, Checkpoints } from './checkpoints.ts';
-import type { OpenCheckpointer } from './checkpoint-thread.ts';
 import { Db, isBusy, needsReopen, sqliteCode, unavailable } from './db.ts';
 import type { OpenConnection, OpenWal, WalFile } from './driver.ts';
 import { migrate } from './migrations.ts';
@@ -13,13 +11,11 @@ export const MEMORY = ':memory:';
 const CHECKED_BYTES = 64 * 1024 * 1024;
 /** A burst may grow the log beyond its checkpoint; it is cut back to this afterwards. */
 const WAL_KEPT_BYTES = 64 * 1024 * 1024;
-export interface SessionOptions {
-  readonly path: string;
-  readonly connect: OpenConnection;
-  readonly wal: OpenWal;
-  /** Absent: SQLite writes the log into the database file at commits. */
-  readonly checkpointer?: OpenCheckpointer | undefined;
-}
+/**
+ * Pages in the log before they are written into the database file, 16 MiB: the same few pages are written at every
+ * commit, and each goes over once only. SQLite's own 1,000 would write them four times as often, on the event loop.
+ */
+const CHECKPOINT_PAGES = 4_000;
 
 /**
  * The one connection of a store. After a failed write to the disk the kernel may show pages as clean that never
@@ -32,14 +28,11 @@ export class Session {
   #db: Db | null = null;
   /** The log of `#db`: made anew with it. */
   #wal: WalFile | undefined;
-  readonly #checkpoints: Checkpoints | undefined;
 
-  constructor({ path, connect, wal, checkpointer }: SessionOptions) {
+  constructor(path: string, connect: OpenConnection, openWal: OpenWal) {
     this.#path = path;
     this.#connect = connect;
-    this.#openWal = wal;
-    if (checkpointer === undefined || path === MEMORY) return;
-    this.#checkpoints = new Checkpoints({ thread: checkpointer(path), database: () => this.#db });
+    this.#openWal = openWal;
   }
 
   /** Errors: DATA_FOLDER_UNUSABLE; SQLite's and the file system's own, SQLITE_BUSY among them. */
@@ -55,11 +48,9 @@ export class Session {
     return this.#db;
   }
 
-  /** After a commit. When the disk has all that was committed; undefined in memory. Rejects with the file system's errors. */
+  /** When the disk has all that was committed; undefined in memory. Rejects with the file system's errors. */
   sync(): Promise<void> | undefined {
-    const syncing = this.#wal?.sync();
-    this.#checkpoints?.committed();
-    return syncing;
+    return this.#wal?.sync();
   }
 
   /** Gives the connection up where `error` says that it cannot be trusted. */
@@ -68,16 +59,9 @@ export class Session {
     this.close();
   }
 
-  /** For good. */
-  async end(): Promise<void> {
-    await this.#checkpoints?.close();
-    this.close();
-  }
-
   close(): void {
     const db = this.#db;
     this.#wal?.close();
-    this.#checkpoints?.reset();
     this.#db = null;
     this.#wal = undefined;
     try {
@@ -108,7 +92,7 @@ export class Session {
       // acknowledged. The commit queue does that sync, beside the event loop, before it answers anyone.
       // 16 MiB of pages: in SQLite's own 2 a few thousand executions push each other out, and are read again and again.
       db.exec(`PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
-        PRAGMA journal_size_limit = ${WAL_KEPT_BYTES}; PRAGMA wal_autocheckpoint = ${this.#checkpoints === undefined ? CHECKPOINT_PAGES : 2 * CHECKPOINT_PAGES}`);
+        PRAGMA journal_size_limit = ${WAL_KEPT_BYTES}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       migrate(db, this.#path);
       if (this.#path === MEMORY) return;
       this.#wal?.close();

@@ -8,7 +8,6 @@ import { CommitQueue } from './commit-queue.ts';
 import { isBusy, isStoreFailure, Memo, operationError, unavailable } from './db.ts';
 import type { Db, Tx } from './db.ts';
 import * as definitions from './definitions.ts';
-import type { OpenCheckpointer } from './checkpoint-thread.ts';
 import { openConnection, openWal } from './driver.ts';
 import type { OpenConnection, OpenWal } from './driver.ts';
 import * as engines from './engines.ts';
@@ -41,8 +40,6 @@ export interface SqliteStoreOptions {
   readonly connect?: OpenConnection;
   /** Opens the log of a database to sync it; the file itself if absent. */
   readonly wal?: OpenWal;
-  /** Writes the log into the database file beside the event loop; at commits if absent. */
-  readonly checkpointer?: OpenCheckpointer;
   /** Hears how commits go. */
   readonly watch?: WriteWatch;
 }
@@ -80,7 +77,7 @@ export class SqliteStore implements Store {
     this.#clock = clock;
     this.#ids = ids;
     this.#watch = options.watch;
-    this.#session = new Session({ path, connect, wal, checkpointer: options.checkpointer });
+    this.#session = new Session(path, connect, wal);
     this.#locks = new OwnerLocks(path, connect);
     this.#queue = new CommitQueue({
       clock,
@@ -122,7 +119,7 @@ export class SqliteStore implements Store {
 
   async #close(): Promise<void> {
     await this.#queue.close();
-    await this.#session.end();
+    this.#session.close();
     this.#locks.releaseAll();
   }
 
