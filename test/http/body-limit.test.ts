@@ -161,7 +161,7 @@ test(
 
 test('bodies that were handled are not kept until their answers have gone', { timeout: 20_000 }, async () => {
   const size = 256 * 1024;
-  const bodies = 30;
+  const bodies = 60;
   const first = deferred<void>();
   let handled = 0;
   const { app } = createTestApp({
@@ -189,7 +189,8 @@ test('bodies that were handled are not kept until their answers have gone', { ti
   for (let i = 0; i < 10; i++) await send();
   const before = heldBytes();
   for (let i = 0; i < bodies; i++) await send();
-  expect(heldBytes() - before).toBeLessThan(4 * size);
+  // A quarter: what was collected last may not have been given back to the system yet.
+  expect(heldBytes() - before).toBeLessThan((bodies * size) / 4);
   first.resolve();
   socket.destroy();
 });
