@@ -137,8 +137,11 @@ describe('a container', () => {
     await raw('POST', `/containers/create?name=${spec.name}`, { Image: digest, Cmd: ['true'] });
     const refused = runner.ensure(spec, new MemoryLogWriter());
     await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_CONFLICT' });
-    expect(await runner.inspect(spec.name)).toEqual({ state: 'created' });
-    await runner.remove(spec.name);
+    expect(await runner.inspect(spec.name)).toEqual({ state: 'missing' });
+    expect(JSON.parse((await raw('GET', `/containers/${spec.name}/json`)).body)).toMatchObject({
+      State: { Status: 'created' },
+    });
+    await raw('DELETE', `/containers/${spec.name}`);
   });
 
   it('runs on an image that was removed from its name since it was prepared, or says that it is gone', async () => {
