@@ -181,7 +181,7 @@ export class AttemptLife {
       return;
     }
     const { ensured } = started;
-    const image = started.image && { ...started.image, pulledBytes: started.image.pulledBytes ?? 0 };
+    const image = { ...started.image, pulledBytes: started.image.pulledBytes ?? 0 };
     if (ensured.outcome === 'started') {
       capture.attached(ensured.captured);
       await this.#started(ensured.startTime, image);

@@ -37,8 +37,8 @@ export interface StartParams {
   readonly stopAsked: Promise<void>;
 }
 export type Started =
-  /** `image` null = the engine does not say what it runs. */
-  { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage | null } | Never;
+  | { readonly outcome: 'runs'; readonly ensured: Ensured; readonly image: PreparedImage }
+  | Never;
 /** The container did not run and never will: of what was asked of the engine, nothing has come. */
 interface Never {
   readonly outcome: 'never';
@@ -79,10 +79,11 @@ export async function startAttempt(params: StartParams): Promise<Started> {
   try {
     const made: Made = { rendered, env: env.values, inputs, signal };
     const started = await tryToStart(params, made);
-    if (started.outcome === 'runs' || made.asked === undefined) return started;
+    if (started.outcome === 'runs') return started;
     // To be told may take long: nothing that was opened for its files stays open.
     abort.abort(OVER);
-    return (await startedAfterAll(params, made.asked)) ?? stillNever(params, started);
+    const after = made.asked && (await startedAfterAll(params, made.asked));
+    return after ?? (params.attempt().stopReason === null ? started : cancelled(params));
   } finally {
     undo();
     // What was opened for a start that failed meanwhile would stay open: nobody reads it.
@@ -110,7 +111,7 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
         context.log.warn(`${name} could not be started; trying again: ${failure.message}`);
         if (await pauseForNextTry(params)) continue;
       }
-      return stillNever(params, never(params, failure.reason, failure.message));
+      return never(params, failure.reason, failure.message);
     }
   }
 }
@@ -192,10 +193,6 @@ const INPUT_FAILURES: { readonly [C in ErrorCode]?: AttemptReason } = {
   BUCKET_NOT_FOUND: 'INPUT_UNAVAILABLE',
   SECRET_UNREADABLE: 'SECRET_UNREADABLE',
 };
-
-/** Who asked to stop meanwhile is told that it was stopped. */
-const stillNever = (params: StartParams, result: Never): Never =>
-  params.attempt().stopReason === null ? result : cancelled(params);
 
 const never = ({ context }: StartParams, reason: AttemptReason, message: string): Never => ({
   outcome: 'never',
