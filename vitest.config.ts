@@ -20,6 +20,7 @@ const SLOW = [
   'test/config/all-errors.test.ts',
   'test/config/quick-values.test.ts',
   'test/http/page-hostile.test.ts',
+  'test/http/small-bodies.test.ts',
   'test/notify/crash-places.test.ts',
   'test/secrets/secret-store.test.ts',
   'test/stores/sqlite/commit-queue.test.ts',

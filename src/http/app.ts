@@ -1,3 +1,4 @@
+import { BodyBudget } from './body-budget.ts';
 import { ClientAddresses } from './client-address.ts';
 import type { HttpDeps } from './deps.ts';
 import { Routes } from './permissions.ts';
@@ -7,7 +8,7 @@ import { eventRoutes } from './routes/events.ts';
 import { executionLogRoutes } from './routes/execution-logs.ts';
 import { executionRoutes } from './routes/executions.ts';
 import { healthRoutes } from './routes/health.ts';
-import { hookRoutes } from './routes/hooks.ts';
+import { hookRoutes, isReadFirst } from './routes/hooks.ts';
 import { pageRoutes } from './page/routes.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { linkRoutes } from './routes/links.ts';
@@ -17,6 +18,7 @@ import { notifyRoutes } from './routes/notify.ts';
 import { statusRoutes } from './routes/status.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { triggerRoutes } from './routes/triggers.ts';
+import { SmallBodies } from './small-bodies.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
 export interface App {
@@ -24,6 +26,8 @@ export interface App {
   fetch(request: Request, info: Caller): Promise<Response>;
   /** Ends the answers that would go on (followed logs), so that a server can close. Idempotent. */
   close(): void;
+  /** Of calls that come over a connection: what is to be there before `fetch` is called. */
+  readonly bodies: SmallBodies;
   /** Every route there is, with who may call it. */
   readonly routes: readonly DeclaredRoute[];
   /** What the router really knows, for the test that ties it to `routes`. */
@@ -36,7 +40,12 @@ export function createApp(deps: HttpDeps): App {
   const routes = new Routes(deps);
   const addresses = new ClientAddresses();
   const unread = new UnreadAnswers();
-  hookRoutes(routes);
+  const budget = new BodyBudget();
+  const bodies = new SmallBodies(({ url = '' }, length) => {
+    const { server } = deps.config();
+    return isReadFirst(url, length, server) ? budget.share(server.maxBodyBytes, true) : undefined;
+  });
+  hookRoutes(routes, { budget, bodies });
   notifyRoutes(routes);
   healthRoutes(routes);
   jobRoutes(routes);
@@ -57,6 +66,7 @@ export function createApp(deps: HttpDeps): App {
       return routes.hono.fetch(request, addresses.seen(info, request, trustedProxies));
     },
     close: () => closing.abort(),
+    bodies,
     routes: routes.declared,
     mounted: routes.hono.routes,
   };

@@ -3,21 +3,20 @@ import { TappetError } from '../core/errors.ts';
 /** Also with small bodies this many bytes may be on their way; with large ones at least four bodies. */
 const MIN_BUDGET = 64 * 1024 * 1024;
 const MIN_BODIES = 4;
-/** Four thousand bodies of 4 KiB at a time, or 256 of the largest that may be announced. */
-const ANNOUNCED_BUDGET = 16 * 1024 * 1024;
+/** Beside it, for small bodies alone: large ones leave room for them. */
+const SMALL_BUDGET = 16 * 1024 * 1024;
 
 /**
- * Bounds what all requests together hold in memory before anyone looked at their credentials: what has come in of
- * them. Beside that a little for bodies which are counted as they are announced, at once and without looking at their
- * pieces; where that is used up, by many calls or by some that announce and never send, the others are counted too.
+ * Bounds what all requests together hold in memory before anyone looked at their credentials: what has come in of them.
+ * So whoever only announces takes nothing from anybody.
  */
 export class BodyBudget {
   #taken = 0;
-  #announced = 0;
+  #small = 0;
 
-  /** A share of nothing yet. `maxBody` is the limit of one body, in bytes. */
-  share(maxBody: number): BodyShare {
-    return new BodyShare(this, Math.max(MIN_BUDGET, MIN_BODIES * maxBody));
+  /** A share of nothing yet. `maxBody` is the limit of one body, in bytes; `isSmall`: of one that takes little of that. */
+  share(maxBody: number, isSmall = false): BodyShare {
+    return new BodyShare(this, Math.max(MIN_BUDGET, MIN_BODIES * maxBody), isSmall);
   }
 
   /** Whether there is room for `bytes` more (which may be negative) under `limit`; then they are taken. */
@@ -27,10 +26,10 @@ export class BodyBudget {
     return true;
   }
 
-  /** The same of what is only announced. */
-  takeAnnounced(bytes: number): boolean {
-    if (bytes > 0 && this.#announced + bytes > ANNOUNCED_BUDGET) return false;
-    this.#announced += bytes;
+  /** The same of the room for small bodies. */
+  takeSmall(bytes: number): boolean {
+    if (bytes > 0 && this.#small + bytes > SMALL_BUDGET) return false;
+    this.#small += bytes;
     return true;
   }
 }
@@ -38,38 +37,37 @@ export class BodyBudget {
 export class BodyShare {
   readonly #budget: BodyBudget;
   readonly #limit: number;
+  readonly #isSmall: boolean;
   #bytes = 0;
-  #announced = 0;
-  /** A `grow` has failed. */
-  refused = false;
+  #smallBytes = 0;
+  /** What `grow` has thrown. */
+  refusal: TappetError | undefined;
 
-  constructor(budget: BodyBudget, limit: number) {
+  constructor(budget: BodyBudget, limit: number, isSmall: boolean) {
     this.#budget = budget;
     this.#limit = limit;
-  }
-
-  /** Whether so much may come in without being counted; called once. */
-  announce(bytes: number): boolean {
-    if (!this.#budget.takeAnnounced(bytes)) return false;
-    this.#announced = bytes;
-    return true;
+    this.#isSmall = isSmall;
   }
 
   /** Errors: STORE_UNAVAILABLE where there is no room; `free` then still gives back what was taken before. */
   grow(bytes: number): void {
+    if (this.#isSmall && this.#budget.takeSmall(bytes)) {
+      this.#smallBytes += bytes;
+      return;
+    }
     if (!this.#budget.take(bytes, this.#limit)) {
-      this.refused = true;
       const message =
         'More bodies are on their way than the gateway holds at a time. Send the same again later.';
-      throw new TappetError('STORE_UNAVAILABLE', message, { retryAfter: 1 });
+      this.refusal = new TappetError('STORE_UNAVAILABLE', message, { retryAfter: 1 });
+      throw this.refusal;
     }
     this.#bytes += bytes;
   }
 
   free(): void {
     this.#budget.take(-this.#bytes, this.#limit);
-    this.#budget.takeAnnounced(-this.#announced);
+    this.#budget.takeSmall(-this.#smallBytes);
     this.#bytes = 0;
-    this.#announced = 0;
+    this.#smallBytes = 0;
   }
 }

@@ -11,15 +11,9 @@ const tooLarge = (limit: number): TappetError =>
     fix: 'Send less, or raise server.maxBody.',
   });
 
-/**
- * The length that the body announces, at most `limit`; undefined where it announces none. Node's parser lets only
- * digits through and ends the body after so many bytes. Errors: PAYLOAD_TOO_LARGE.
- */
-export function announcedLength(headers: Headers, limit: number): number | undefined {
-  const length = headers.get('content-length');
-  if (length === null) return undefined;
-  if (Number(length) > limit) throw tooLarge(limit);
-  return Number(length);
+/** Errors: PAYLOAD_TOO_LARGE where the body announces more than `limit` bytes. Node's parser lets only digits through. */
+export function boundAnnounced(headers: Headers, limit: number): void {
+  if (Number(headers.get('content-length')) > limit) throw tooLarge(limit);
 }
 
 /**
@@ -32,7 +26,7 @@ export async function readBody(
   limit: number,
   onBytes?: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  announcedLength(request.headers, limit);
+  boundAnnounced(request.headers, limit);
   if (request.body === null) return new Uint8Array(0);
   const bytes = new GatheredBytes(limit);
   const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();

@@ -125,7 +125,12 @@ function requestListener(
     const transfer = bodies.of(incoming.socket);
     transfer?.begin(incoming, outgoing);
     if (closing()) outgoing.setHeader('connection', 'close');
-    void Promise.resolve(listener(incoming, outgoing)).then(() => transfer?.answered(incoming));
+    app.bodies.whenThere(incoming, () => {
+      void Promise.resolve(listener(incoming, outgoing)).then(() => {
+        transfer?.answered(incoming);
+        app.bodies.free(incoming);
+      });
+    });
   };
 }
 

@@ -99,16 +99,11 @@ test('all bodies together are bounded: 503 with Retry-After beyond, and room aga
   });
   const come = { body: Buffer.alloc(1024 * 1024) };
   const held = Array.from({ length: 64 }, () => hook(app, 'call', come));
-  // These have a little room of their own, until that is used up too.
-  const announced = { headers: { 'content-length': '65536' } };
-  held.push(...Array.from({ length: 256 }, () => hook(app, 'call', announced)));
-  await expect.poll(() => taken, { timeout: 10_000 }).toBe(64 + 256);
-  for (const init of [{ body: 'x' }, { body: 'x', headers: { 'content-length': '1' } }]) {
-    const full = await hook(app, 'call', init);
-    expect(full.status).toBe(503);
-    expect(full.headers.get('retry-after')).toBe('1');
-    expect(full.headers.get('connection')).toBe('close');
-  }
+  await expect.poll(() => taken, { timeout: 10_000 }).toBe(64);
+  const full = await hook(app, 'call', { body: 'x' });
+  expect(full.status).toBe(503);
+  expect(full.headers.get('retry-after')).toBe('1');
+  expect(full.headers.get('connection')).toBe('close');
   const empty = hook(app, 'call');
   end.resolve();
   for (const response of await Promise.all([...held, empty])) expect(response.status).toBe(200);

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { listen } from '../../src/http/server.ts';
 import { byteStream } from '../../src/http/streams.ts';
+import { SmallBodies } from '../../src/http/small-bodies.ts';
 import { UnreadAnswers } from '../../src/http/unread-answers.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 
@@ -133,6 +134,7 @@ test('a connection whose answer nobody reads is reset where others come, and wha
   const firstStopped = new Promise<void>((resolve) => void (onStop = resolve));
   const server = await listen({
     app: {
+      bodies: new SmallBodies(() => undefined),
       routes: [],
       mounted: [],
       close: () => undefined,

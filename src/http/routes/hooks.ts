@@ -1,29 +1,49 @@
 import type { IncomingMessage } from 'node:http';
-import { isTappetError, TappetError } from '../../core/errors.ts';
+import type { ServerSettings } from '../../core/config.ts';
+import { TappetError } from '../../core/errors.ts';
 import { addressBlock } from '../../lib/addresses.ts';
 import { TokenBuckets } from '../../lib/token-buckets.ts';
-import { announcedLength, readBody, readIncoming } from '../body.ts';
-import { BodyBudget } from '../body-budget.ts';
-import type { BodyShare } from '../body-budget.ts';
+import { boundAnnounced, readBody, readIncoming } from '../body.ts';
+import type { BodyBudget, BodyShare } from '../body-budget.ts';
 import { hookRefused, infoOf } from '../permissions.ts';
 import type { Caller, Routes } from '../permissions.ts';
 import { problemResponse } from '../problem.ts';
+import { give } from '../small-bodies.ts';
+import type { SmallBodies } from '../small-bodies.ts';
 
 const PREFIX = '/hooks/';
-/** A body that announces no more is not counted, where there is room for what is announced. */
-const SMALL_BODY = 64 * 1024;
+
+/**
+ * Whether the body of a call to `url` may be read before the call is looked at: whoever may come too often, or brings
+ * too much, hears so first.
+ */
+export function isReadFirst(
+  url: string,
+  length: number,
+  { maxBodyBytes, rateLimit }: ServerSettings,
+): boolean {
+  return rateLimit === null && length <= maxBodyBytes && url.startsWith(PREFIX);
+}
+
+interface Bodies {
+  /** Of all bodies together. */
+  readonly budget: BodyBudget;
+  /** Those that were read before their calls came here. */
+  readonly bodies: SmallBodies;
+}
 
 /**
  * `/hooks/<trigger>`: the busiest way in, so nothing stands between the router and the source but the bound on the
  * body. Whoever is not let in hears the same, whether there is such a trigger or not.
  */
-export function hookRoutes(routes: Routes): void {
+export function hookRoutes(routes: Routes, { budget, bodies }: Bodies): void {
   const { deps } = routes;
-  const budget = new BodyBudget();
   const calls = new TokenBuckets();
   routes.source('/hooks/:trigger', async (c) => {
     // The Fetch standard has no such requests: the first look at its headers would throw.
     if (c.req.method === 'TRACE') return hookRefused();
+    const there = c.env.incoming === undefined ? undefined : bodies.of(c.env.incoming);
+    if (there?.refusal !== undefined) return unread(problemResponse(there.refusal));
     const { maxBodyBytes: limit, rateLimit } = deps.config().server;
     if (rateLimit !== null) {
       const wait = calls.take(addressBlock(c.env.remoteAddress), deps.clock.now(), rateLimit);
@@ -34,21 +54,20 @@ export function hookRoutes(routes: Routes): void {
     const receiving = deps.hooks.receive?.(name, c.req.raw, info);
     const received = receiving === undefined ? undefined : await taken(receiving, c.env);
     if (received !== undefined) return received;
-    const share = budget.share(limit);
+    const share = there ?? budget.share(limit);
     try {
       // Who may take the body as a file has looked at the request, and a web stream may have begun to read.
       const incoming = receiving === undefined ? c.env.incoming : undefined;
-      const request = await bounded(c.req.raw, { limit, share, incoming });
+      const request = there === undefined ? await bounded(c.req.raw, { limit, share, incoming }) : c.req.raw;
       const response = await deps.hooks.handle(name, request, info);
       if (response !== undefined) return response.status === 401 ? hookRefused() : response;
       // A source makes this of the body before it answers; sooner or later would tell that there is none.
       await request.arrayBuffer().catch(() => undefined);
       return hookRefused();
     } catch (error) {
-      if (!share.refused || !isTappetError(error)) throw error;
-      return unread(problemResponse(error));
+      if (share.refusal === undefined) throw error;
+      return unread(problemResponse(share.refusal));
     } finally {
-      if (c.env.incoming !== undefined) give(c.env.incoming, undefined);
       share.free();
     }
   });
@@ -91,33 +110,16 @@ interface Bounds {
   readonly incoming: IncomingMessage | undefined;
 }
 
-/**
- * The request, its body read where it may have one. A small body with an announced length cannot be longer (the parser
- * ends it there), so it is not counted, as long as all that is announced so has room; any other is counted as it comes
- * in. So whoever only announces takes nothing from anybody but this short cut.
- */
+/** The request, its body read where it may have one, and counted as it comes in. */
 async function bounded(request: Request, { limit, share, incoming }: Bounds): Promise<Request> {
   const { method, url, headers } = request;
   if (method === 'GET' || method === 'HEAD') return request;
-  const length = announcedLength(headers, limit);
-  const small = length !== undefined && length <= SMALL_BODY && share.announce(length);
-  const count = small ? undefined : (bytes: number): void => share.grow(bytes);
+  const count = (bytes: number): void => share.grow(bytes);
   if (incoming === undefined) {
     const body = await readBody(request, limit, count);
     return new Request(url, { method, headers, body });
   }
-  const bytes = await readIncoming(incoming, limit, count);
-  give(incoming, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  boundAnnounced(headers, limit);
+  give(incoming, await readIncoming(incoming, limit, count));
   return request;
-}
-
-/**
- * The body, read: what makes a Request of `incoming` takes it from there, as where a platform has read it. Not left there
- * when it was handled, since `incoming` lives until its answer has gone, behind all those before it in the connection.
- */
-function give(
-  incoming: IncomingMessage & { rawBody?: Buffer | undefined },
-  rawBody: Buffer | undefined,
-): void {
-  incoming.rawBody = rawBody;
 }

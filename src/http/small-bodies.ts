@@ -1,0 +1,72 @@
+import type { IncomingMessage } from 'node:http';
+import { readIncoming } from './body.ts';
+import type { BodyShare } from './body-budget.ts';
+
+const SMALL_BYTES = 64 * 1024;
+
+type Read = IncomingMessage & { rawBody?: Buffer | undefined };
+
+/** The body of `incoming`, read: what makes a Request of it takes it from there, as where a platform has read it. */
+export function give(
+  incoming: IncomingMessage,
+  { buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>,
+): void {
+  (incoming as Read).rawBody = Buffer.from(buffer, byteOffset, byteLength);
+}
+
+/**
+ * Calls with a small body of an announced length, of which nothing is made before it is there: a sender who is slow with
+ * it holds what node needs for a connection and little more, and many of them cost others little time.
+ */
+export class SmallBodies {
+  readonly #share: (incoming: IncomingMessage, length: number) => BodyShare | undefined;
+  readonly #shares = new Map<IncomingMessage, BodyShare>();
+
+  /** @param share what a body of such a length counts to; undefined where the call is to be looked at first */
+  constructor(share: (incoming: IncomingMessage, length: number) => BodyShare | undefined) {
+    this.#share = share;
+  }
+
+  /**
+   * Runs `handle` when the body is there or there was no room for it, or at once where none is waited for; not at all
+   * where it breaks off.
+   */
+  whenThere(incoming: IncomingMessage, handle: () => void): void {
+    const length = smallLength(incoming);
+    const share = length === 0 ? undefined : this.#share(incoming, length);
+    if (share === undefined) {
+      handle();
+      return;
+    }
+    this.#shares.set(incoming, share);
+    readIncoming(incoming, length, (bytes) => share.grow(bytes)).then(
+      (bytes) => {
+        give(incoming, bytes);
+        handle();
+      },
+      () => {
+        if (share.refusal === undefined) this.free(incoming);
+        else handle();
+      },
+    );
+  }
+
+  /** What the body counts to, which was read (or refused) before its call was looked at; undefined of any other. */
+  of(incoming: IncomingMessage): BodyShare | undefined {
+    return this.#shares.get(incoming);
+  }
+
+  /** A call was handled: its `incoming` lives on until the answer has gone, behind all before it in the connection. */
+  free(incoming: IncomingMessage): void {
+    (incoming as Read).rawBody = undefined;
+    this.#shares.get(incoming)?.free();
+    this.#shares.delete(incoming);
+  }
+}
+
+/** The length of a small body that is announced, and whose sender begins with it unasked; else 0. */
+function smallLength({ method, headers }: IncomingMessage): number {
+  if (method === 'GET' || method === 'HEAD' || headers.expect !== undefined) return 0;
+  const length = Number(headers['content-length'] ?? 0);
+  return length <= SMALL_BYTES ? length : 0;
+}
