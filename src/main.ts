@@ -278,6 +278,7 @@ async function serve(
     definitions: (kind, name) => current.definition(kind, name),
     hooks: {
       handle: async (name, request, info) => sources.handle(triggerOrigin(name), request, info),
+      takesFiles: (name) => sources.takesFiles(triggerOrigin(name)),
       receive: (name, request, info) => sources.receive(triggerOrigin(name), request, info),
     },
     notifications: {

@@ -1,28 +1,28 @@
 // @ts-check
 // What a gateway is to others and to the machine while it is under load: how late an honest caller is answered, how
 // much memory it takes, how many connections it has. `npm run test:load` uses it.
-import { existsSync, readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const PROBE_EVERY_MS = 20;
 const SAMPLE_EVERY_MS = 250;
 const WRITE_EVERY_MS = 50;
-const ESTABLISHED = '01';
 
 /**
- * @typedef {{ times: readonly number[], failures: readonly string[] }} Probed `times`: of the calls that were answered, in ms
+ * @typedef {object} Probed
+ * @property {readonly number[]} times of the calls that were answered, in ms
+ * @property {readonly number[]} lags how late each call was sent, which counts in its time
+ * @property {readonly string[]} failures
  * @typedef {{ url: string, probe: import('node:http').RequestOptions, body: string }} Subject
  * @typedef {object} Watched
  * @property {number} mb the most memory
- * @property {readonly number[]} connections at each look
+ * @property {readonly number[]} connections at each look, more than at first
  * @property {number} busy share of the time that the gateway's main thread ran
  * @property {number} waited share of the time that it could have run, and had no core
  * @property {number} diskP99Ms what a write beside it took until it was on disk
- * @property {number} ownP99Ms how late this program itself was, which takes the times
  */
 
 /**
@@ -33,6 +33,8 @@ export function startProbe({ url, probe, body }) {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
   /** @type {number[]} */
   const times = [];
+  /** @type {number[]} */
+  const lags = [];
   /** @type {string[]} */
   const failures = [];
   /** @type {Set<Promise<void>>} */
@@ -58,6 +60,7 @@ export function startProbe({ url, probe, body }) {
   let due = performance.now();
   const timer = setInterval(() => {
     for (; due <= performance.now(); due += PROBE_EVERY_MS) {
+      lags.push(performance.now() - due);
       const one = call(due);
       underWay.add(one);
       void one.then(() => underWay.delete(one));
@@ -69,7 +72,7 @@ export function startProbe({ url, probe, body }) {
       clearInterval(timer);
       await Promise.all(underWay);
       agent.destroy();
-      return { times, failures };
+      return { times, lags, failures };
     },
   };
 }
@@ -94,26 +97,11 @@ export function residentMb(pid) {
 }
 
 /**
- * Connections to a port of this machine that are open and that its program has accepted, by the kernel's table:
- * number, own address, other address, state, …, inode. One that waits to be accepted has no inode yet.
- * @param {string} table
- * @param {number} port
+ * How many files a process has open, connections among them. Not the kernel's table of connections: to read one of
+ * thousands, while hundreds are opened a second, takes half a second, in which this program would call nobody.
+ * @param {number} pid
  */
-export function acceptedIn(table, port) {
-  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  let count = 0;
-  for (const line of table.split('\n')) {
-    const fields = line.trim().split(/\s+/);
-    if (fields[1]?.endsWith(suffix) && fields[3] === ESTABLISHED && fields[9] !== '0') count++;
-  }
-  return count;
-}
-
-/** @param {number} port */
-function acceptedNow(port) {
-  const tables = ['/proc/net/tcp', '/proc/net/tcp6'].filter((path) => existsSync(path));
-  return tables.reduce((sum, path) => sum + acceptedIn(readFileSync(path, 'utf8'), port), 0);
-}
+const openFiles = async (pid) => (await readdir(`/proc/${pid}/fd`)).length;
 
 /**
  * Of a process's main thread: ms that it ran, and that it waited for a core.
@@ -125,29 +113,27 @@ function threadTimes(pid) {
 }
 
 /**
- * Looks at a process that listens on `port`, and at what it depends on, until `stop`.
- * @param {{ pid: number, port: number, dir: string }} params `dir`: on the disk that it writes to
+ * Looks at a process, and at what it depends on, until `stop`.
+ * @param {{ pid: number, dir: string }} params `dir`: on the disk that it writes to
  */
-export function watchProcess({ pid, port, dir }) {
+export async function watchProcess({ pid, dir }) {
+  const filesBefore = await openFiles(pid);
   const start = performance.now();
   const before = threadTimes(pid);
   let mb = 0;
   /** @type {number[]} */
   const connections = [];
-  const look = () => {
+  const look = async () => {
     mb = Math.max(mb, residentMb(pid));
-    connections.push(acceptedNow(port));
+    connections.push((await openFiles(pid)) - filesBefore);
   };
-  const timer = setInterval(look, SAMPLE_EVERY_MS);
-  const own = monitorEventLoopDelay({ resolution: 1 });
-  own.enable();
+  const timer = setInterval(() => void look(), SAMPLE_EVERY_MS);
   const stopDisk = writeBeside(join(dir, 'beside'));
   return {
     /** @returns {Promise<Watched>} */
     stop: async () => {
       clearInterval(timer);
-      own.disable();
-      look();
+      await look();
       const after = threadTimes(pid);
       const all = performance.now() - start;
       return {
@@ -156,7 +142,6 @@ export function watchProcess({ pid, port, dir }) {
         busy: (after.ran - before.ran) / all,
         waited: (after.waited - before.waited) / all,
         diskP99Ms: quantile(await stopDisk(), 0.99),
-        ownP99Ms: own.percentile(99) / 1e6,
       };
     },
   };

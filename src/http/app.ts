@@ -27,7 +27,7 @@ export interface App {
   /** Ends the answers that would go on (followed logs), so that a server can close. Idempotent. */
   close(): void;
   /** Of calls that come over a connection: what is to be there before `fetch` is called. */
-  readonly bodies: SmallBodies;
+  readonly smallBodies: SmallBodies;
   /** Every route there is, with who may call it. */
   readonly routes: readonly DeclaredRoute[];
   /** What the router really knows, for the test that ties it to `routes`. */
@@ -41,11 +41,10 @@ export function createApp(deps: HttpDeps): App {
   const addresses = new ClientAddresses();
   const unread = new UnreadAnswers();
   const budget = new BodyBudget();
-  const bodies = new SmallBodies(({ url = '' }, length) => {
-    const { server } = deps.config();
-    return isReadFirst(url, length, server) ? budget.share(server.maxBodyBytes, true) : undefined;
-  });
-  hookRoutes(routes, { budget, bodies });
+  const smallBodies = new SmallBodies(({ url = '' }, length) =>
+    isReadFirst(url, length, deps) ? budget.share(deps.config().server.maxBodyBytes, true) : undefined,
+  );
+  hookRoutes(routes, { budget, smallBodies });
   notifyRoutes(routes);
   healthRoutes(routes);
   jobRoutes(routes);
@@ -66,7 +65,7 @@ export function createApp(deps: HttpDeps): App {
       return routes.hono.fetch(request, addresses.seen(info, request, trustedProxies));
     },
     close: () => closing.abort(),
-    bodies,
+    smallBodies,
     routes: routes.declared,
     mounted: routes.hono.routes,
   };

@@ -14,7 +14,7 @@ export class BodyBudget {
   #taken = 0;
   #small = 0;
 
-  /** A share of nothing yet. `maxBody` is the limit of one body, in bytes; `isSmall`: of one that takes little of that. */
+  /** A share of nothing yet. `maxBody` is the limit of one body, in bytes; `isSmall`: has the room for small ones, too. */
   share(maxBody: number, isSmall = false): BodyShare {
     return new BodyShare(this, Math.max(MIN_BUDGET, MIN_BODIES * maxBody), isSmall);
   }

@@ -70,6 +70,8 @@ interface HookHandler {
 }
 
 interface BodyReceiver {
+  /** Whether the trigger takes bodies as files: its calls are looked at before their bodies come in. Absent = none does. */
+  takesFiles?(name: string): boolean;
   /**
    * Answers a call whose body the trigger takes as a file. undefined, at once or later: it does not, and nothing of the
    * body was read. Absent = no trigger does.

@@ -106,7 +106,7 @@ function requestListener(
     async (request, env) => {
       const { incoming } = env as HttpBindings;
       const transfer = bodies.of(incoming.socket);
-      const remoteAddress = incoming.socket.remoteAddress ?? '';
+      const remoteAddress = transfer?.remoteAddress ?? incoming.socket.remoteAddress ?? '';
       const refusal = refusalTime(incoming, clock);
       const info = { remoteAddress, incoming, ...(transfer === undefined ? {} : { transfer }) };
       const response = await app.fetch(request, info);
@@ -124,11 +124,11 @@ function requestListener(
   return (incoming, outgoing) => {
     const transfer = bodies.of(incoming.socket);
     transfer?.begin(incoming, outgoing);
-    if (closing()) outgoing.setHeader('connection', 'close');
-    app.bodies.whenThere(incoming, () => {
+    app.smallBodies.whenThere(incoming, () => {
+      if (closing()) outgoing.setHeader('connection', 'close');
       void Promise.resolve(listener(incoming, outgoing)).then(() => {
         transfer?.answered(incoming);
-        app.bodies.free(incoming);
+        app.smallBodies.forget(incoming);
       });
     });
   };

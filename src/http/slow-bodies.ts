@@ -18,6 +18,8 @@ const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
 export class Transfer {
   /** Ends the connection at once. By a reset: its end would wait behind what the other side does not read. */
   readonly cut: () => void;
+  /** Asked at once: who has gone meanwhile can no longer be told. */
+  readonly remoteAddress: string;
   #incoming: IncomingMessage | undefined;
   #outgoing: ServerResponse | undefined;
   #seen: IncomingMessage | undefined;
@@ -29,6 +31,7 @@ export class Transfer {
 
   constructor(socket: Socket) {
     this.cut = () => void socket.resetAndDestroy();
+    this.remoteAddress = socket.remoteAddress ?? '';
   }
 
   /** Its next request. */

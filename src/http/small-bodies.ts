@@ -4,14 +4,14 @@ import type { BodyShare } from './body-budget.ts';
 
 const SMALL_BYTES = 64 * 1024;
 
+/** Whether a body of so many bytes, as its sender announces, is small; NaN where he does not say. */
+export const isSmall = (length: number): boolean => length <= SMALL_BYTES;
+
 type Read = IncomingMessage & { rawBody?: Buffer | undefined };
 
 /** The body of `incoming`, read: what makes a Request of it takes it from there, as where a platform has read it. */
-export function give(
-  incoming: IncomingMessage,
-  { buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>,
-): void {
-  (incoming as Read).rawBody = Buffer.from(buffer, byteOffset, byteLength);
+export function give(incoming: IncomingMessage, bytes: Uint8Array<ArrayBuffer>): void {
+  (incoming as Read).rawBody = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**
@@ -45,7 +45,7 @@ export class SmallBodies {
         handle();
       },
       () => {
-        if (share.refusal === undefined) this.free(incoming);
+        if (share.refusal === undefined) this.forget(incoming);
         else handle();
       },
     );
@@ -56,17 +56,17 @@ export class SmallBodies {
     return this.#shares.get(incoming);
   }
 
-  /** A call was handled: its `incoming` lives on until the answer has gone, behind all before it in the connection. */
-  free(incoming: IncomingMessage): void {
+  /** Its call was handled; `incoming` lives on until the answer has gone, behind all before it in the connection. */
+  forget(incoming: IncomingMessage): void {
     (incoming as Read).rawBody = undefined;
     this.#shares.get(incoming)?.free();
     this.#shares.delete(incoming);
   }
 }
 
-/** The length of a small body that is announced, and whose sender begins with it unasked; else 0. */
+/** The length of a small body that is announced; else 0. */
 function smallLength({ method, headers }: IncomingMessage): number {
-  if (method === 'GET' || method === 'HEAD' || headers.expect !== undefined) return 0;
+  if (method === 'GET' || method === 'HEAD') return 0;
   const length = Number(headers['content-length'] ?? 0);
-  return length <= SMALL_BYTES ? length : 0;
+  return isSmall(length) ? length : 0;
 }

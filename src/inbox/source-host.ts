@@ -134,6 +134,10 @@ export class SourceHost {
     return this.#hosted.get(origin)?.handle(request, info);
   }
 
+  takesFiles(origin: Origin): boolean {
+    return this.#hosted.get(origin)?.spec.source.receive !== undefined;
+  }
+
   /**
    * Lets it answer a request whose body it takes as a file, see `Source.receive`; undefined, at once or later: it does not.
    * Errors: STORE_UNAVAILABLE with `retryAfter` while it is not running, for callers that it would let in.

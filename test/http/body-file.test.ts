@@ -38,6 +38,7 @@ async function start(verify: Verify = bearerVerifier(new SecretValue(TOKEN))) {
   const hooks = {
     handle: async (name: string, call: Request, info: { remoteAddress: string }) =>
       name === 'call' ? source.handle?.(call, info) : undefined,
+    takesFiles: (name: string) => name === 'call',
     receive: (name: string, call: Request, info: { remoteAddress: string }) => {
       const answer = name === 'call' ? source.receive?.(call, info) : undefined;
       calls.push({ call, answer });

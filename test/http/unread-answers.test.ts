@@ -134,7 +134,7 @@ test('a connection whose answer nobody reads is reset where others come, and wha
   const firstStopped = new Promise<void>((resolve) => void (onStop = resolve));
   const server = await listen({
     app: {
-      bodies: new SmallBodies(() => undefined),
+      smallBodies: new SmallBodies(() => undefined),
       routes: [],
       mounted: [],
       close: () => undefined,

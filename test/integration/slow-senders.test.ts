@@ -39,6 +39,7 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
   const { app } = createTestApp({
     hooks: {
       handle: async (_name, call, info) => source.handle?.(call, info),
+      takesFiles: (name) => name === 'file',
       receive: (name, call, info) => (name === 'file' ? filing.receive?.(call, info) : undefined),
     },
   });
@@ -57,11 +58,16 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
     `${file}Connection: close\r\nContent-Length: ${36 * 2048}\r\n\r\n`,
     'x'.repeat(2048),
   );
+  const small = slowly(
+    port,
+    `${file}Connection: close\r\nContent-Length: ${32 * 1500}\r\n\r\n`,
+    'x'.repeat(1500),
+  );
   const stuck = slowly(port, `${file}Content-Length: 1000\r\n\r\nx`, 'x');
   const quick = await fetch(`${server.url}/hooks/call`, { method: 'POST', body: 'x' });
   expect(quick.status).toBe(202);
   const [headers, line, body, chunked] = await Promise.all(slow);
-  const [moved, stood] = await Promise.all([moving, stuck]);
+  const [moved, movedSmall, stood] = await Promise.all([moving, small, stuck]);
   await server.close();
   for (const one of [headers, line]) {
     expect(one?.seconds).toBeGreaterThan(9);
@@ -74,9 +80,9 @@ test('who does not come to an end of headers is cut off after 10 s, of a body af
     expect(one?.answer).toMatch(/^HTTP\/1.1 408 /);
   }
   expect(moved.seconds).toBeGreaterThan(34);
-  expect(moved.answer).toMatch(/^HTTP\/1.1 202 /);
+  for (const { answer } of [moved, movedSmall]) expect(answer).toMatch(/^HTTP\/1.1 202 /);
   expect(stood.seconds).toBeGreaterThan(29);
   expect(stood.seconds).toBeLessThan(35);
   expect(stood.answer).toMatch(/^HTTP\/1.1 408 /);
-  expect(context.events).toHaveLength(2);
+  expect(context.events).toHaveLength(3);
 }, 60_000);

@@ -1,11 +1,17 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { createServer } from 'node:http';
+
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { LOAD_ROWS } from '../../scripts/lib/load-rows.mjs';
 import { openedIn } from '../../scripts/lib/load-slow.mjs';
 import { LIMIT, seeded, shuffled, smallestSeen, timesOf, welch } from '../../scripts/lib/load-timing.mjs';
-import { acceptedIn, quantile } from '../../scripts/lib/load-watch.mjs';
+import { quantile, watchProcess } from '../../scripts/lib/load-watch.mjs';
+import type { Watched } from '../../scripts/lib/load-watch.mjs';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const sorted = (values: readonly number[]): Float64Array => new Float64Array(values).sort();
 
@@ -94,18 +100,19 @@ describe('the rows', () => {
     expect(openedIn('')).toBe(0);
   });
 
-  it('of slow senders count what was accepted, by the kernel’s table', () => {
-    const rows = [
-      '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
-      '   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 111 1',
-      '   1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000  1000        0 222 1',
-      // Waits to be accepted; the other end; another port; was closed.
-      '   2: 0100007F:1F90 0100007F:D432 01 00000000:00000000 00:00000000 00000000     0        0 0 1',
-      '   3: 0100007F:D431 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1000        0 333 1',
-      '   4: 0100007F:1F91 0100007F:D433 01 00000000:00000000 00:00000000 00000000  1000        0 444 1',
-      '   5: 0100007F:1F90 0100007F:D434 06 00000000:00000000 00:00000000 00000000     0        0 555 1',
-    ];
-    expect(acceptedIn(rows.join('\n'), 8080)).toBe(1);
+  it('of slow senders count the connections that the gateway has accepted', async () => {
+    const program = `require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port); })`;
+    const server = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void server.kill());
+    const [port] = await once(server.stdout, 'data');
+    const watch = await watchProcess({ pid: server.pid ?? 0, dir: tempFolder() });
+    const sockets = Array.from({ length: 3 }, () => connect(Number(port), '127.0.0.1'));
+    onTestFinished(() => sockets.forEach((socket) => void socket.destroy()));
+    const { connections, mb } = await new Promise<Watched>((resolve, reject) => {
+      setTimeout(() => watch.stop().then(resolve, reject), 700);
+    });
+    expect(connections.at(-1)).toBe(3);
+    expect(mb).toBeGreaterThan(10);
   });
 
   it('take the 99th of a hundred, and no lateness at all as the worst', () => {

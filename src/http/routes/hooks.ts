@@ -1,49 +1,52 @@
 import type { IncomingMessage } from 'node:http';
-import type { ServerSettings } from '../../core/config.ts';
 import { TappetError } from '../../core/errors.ts';
 import { addressBlock } from '../../lib/addresses.ts';
 import { TokenBuckets } from '../../lib/token-buckets.ts';
 import { boundAnnounced, readBody, readIncoming } from '../body.ts';
 import type { BodyBudget, BodyShare } from '../body-budget.ts';
+import type { HttpDeps } from '../deps.ts';
 import { hookRefused, infoOf } from '../permissions.ts';
 import type { Caller, Routes } from '../permissions.ts';
 import { problemResponse } from '../problem.ts';
-import { give } from '../small-bodies.ts';
+import { give, isSmall } from '../small-bodies.ts';
 import type { SmallBodies } from '../small-bodies.ts';
 
 const PREFIX = '/hooks/';
 
+/** A path that means what it says. */
+const PLAIN_PATH = /^\/hooks\/([\w-]+)(?:\?|$)/;
+
 /**
- * Whether the body of a call to `url` may be read before the call is looked at: whoever may come too often, or brings
- * too much, hears so first.
+ * Whether the body of a call to `url` may be read before the call is looked at. Who calls too often, brings too much or
+ * sends a file hears what is said of that before he sends it.
  */
-export function isReadFirst(
-  url: string,
-  length: number,
-  { maxBodyBytes, rateLimit }: ServerSettings,
-): boolean {
-  return rateLimit === null && length <= maxBodyBytes && url.startsWith(PREFIX);
+export function isReadFirst(url: string, length: number, { config, hooks }: HttpDeps): boolean {
+  const { maxBodyBytes, rateLimit } = config().server;
+  if (rateLimit !== null || length > maxBodyBytes) return false;
+  const name = PLAIN_PATH.exec(url)?.[1];
+  return name !== undefined && hooks.takesFiles?.(name) !== true;
 }
 
 interface Bodies {
   /** Of all bodies together. */
   readonly budget: BodyBudget;
   /** Those that were read before their calls came here. */
-  readonly bodies: SmallBodies;
+  readonly smallBodies: SmallBodies;
 }
 
 /**
  * `/hooks/<trigger>`: the busiest way in, so nothing stands between the router and the source but the bound on the
  * body. Whoever is not let in hears the same, whether there is such a trigger or not.
  */
-export function hookRoutes(routes: Routes, { budget, bodies }: Bodies): void {
+export function hookRoutes(routes: Routes, { budget, smallBodies }: Bodies): void {
   const { deps } = routes;
   const calls = new TokenBuckets();
   routes.source('/hooks/:trigger', async (c) => {
     // The Fetch standard has no such requests: the first look at its headers would throw.
     if (c.req.method === 'TRACE') return hookRefused();
-    const there = c.env.incoming === undefined ? undefined : bodies.of(c.env.incoming);
-    if (there?.refusal !== undefined) return unread(problemResponse(there.refusal));
+    const { incoming } = c.env;
+    const readFirst = incoming === undefined ? undefined : smallBodies.of(incoming);
+    if (readFirst?.refusal !== undefined) return unread(problemResponse(readFirst.refusal));
     const { maxBodyBytes: limit, rateLimit } = deps.config().server;
     if (rateLimit !== null) {
       const wait = calls.take(addressBlock(c.env.remoteAddress), deps.clock.now(), rateLimit);
@@ -54,11 +57,11 @@ export function hookRoutes(routes: Routes, { budget, bodies }: Bodies): void {
     const receiving = deps.hooks.receive?.(name, c.req.raw, info);
     const received = receiving === undefined ? undefined : await taken(receiving, c.env);
     if (received !== undefined) return received;
-    const share = there ?? budget.share(limit);
+    const share = readFirst ?? budget.share(limit, isSmall(announcedBytes(c.req.raw)));
     try {
       // Who may take the body as a file has looked at the request, and a web stream may have begun to read.
-      const incoming = receiving === undefined ? c.env.incoming : undefined;
-      const request = there === undefined ? await bounded(c.req.raw, { limit, share, incoming }) : c.req.raw;
+      const bounds = { limit, share, incoming: receiving === undefined ? incoming : undefined };
+      const request = readFirst === undefined ? await bounded(c.req.raw, bounds) : c.req.raw;
       const response = await deps.hooks.handle(name, request, info);
       if (response !== undefined) return response.status === 401 ? hookRefused() : response;
       // A source makes this of the body before it answers; sooner or later would tell that there is none.
@@ -69,6 +72,8 @@ export function hookRoutes(routes: Routes, { budget, bodies }: Bodies): void {
       return unread(problemResponse(share.refusal));
     } finally {
       share.free();
+      // Not only with the answer: of a refusal that comes later, and is a stranger's.
+      if (incoming !== undefined) smallBodies.forget(incoming);
     }
   });
 }
@@ -102,6 +107,9 @@ function tooMany(waitMs: number): Response {
   const retryAfter = Math.ceil(waitMs / 1000);
   return unread(problemResponse(new TappetError('TOO_MANY_REQUESTS', message, { retryAfter })));
 }
+
+/** NaN where none are announced. */
+const announcedBytes = ({ headers }: Request): number => Number(headers.get('content-length') ?? NaN);
 
 interface Bounds {
   readonly limit: number;
