@@ -10,6 +10,7 @@ import type { App } from './app.ts';
 import { problemResponse } from './problem.ts';
 import { refusalTime } from './refusal-time.ts';
 import { SlowBodies } from './slow-bodies.ts';
+import { Turns } from './turns.ts';
 
 /** Against senders that hold a connection by being slow; node's own default is 60 s. Of bodies: `slow-bodies.ts`. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -120,15 +121,21 @@ function requestListener(
         problemResponse(new TappetError('INVALID_ARGUMENT', 'This is not a valid HTTP request.')),
     },
   );
-  // Settles after the answer; whatever goes wrong has become one.
+  const turns = new Turns();
   return (incoming, outgoing) => {
-    const transfer = bodies.of(incoming.socket);
-    transfer?.begin(incoming, outgoing);
-    app.smallBodies.whenThere(incoming, () => {
-      if (closing()) outgoing.setHeader('connection', 'close');
-      void Promise.resolve(listener(incoming, outgoing)).then(() => {
-        transfer?.answered(incoming);
-        app.smallBodies.forget(incoming);
+    const { socket } = incoming;
+    turns.take(socket, () => {
+      // Behind node's own listener, which ends the connection with its last answer.
+      outgoing.once('finish', () => turns.next(socket));
+      const transfer = bodies.of(socket);
+      transfer?.begin(incoming, outgoing);
+      app.smallBodies.whenThere(incoming, () => {
+        if (closing()) outgoing.setHeader('connection', 'close');
+        // Settles after the answer; whatever goes wrong has become one.
+        void Promise.resolve(listener(incoming, outgoing)).then(() => {
+          transfer?.answered(incoming);
+          app.smallBodies.forget(incoming);
+        });
       });
     });
   };

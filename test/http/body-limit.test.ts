@@ -6,7 +6,6 @@ import { afterEach, expect, test } from 'vitest';
 import type { RequestInfo } from '../../src/core/source.ts';
 import { listen } from '../../src/http/server.ts';
 import type { RunningServer } from '../../src/http/server.ts';
-import { deferred } from '../../src/lib/deferred.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
 import { heldBytes } from '../support/heap.ts';
@@ -158,43 +157,3 @@ test(
     expect(context.events).toMatchObject([{ event: { data: 'x'.repeat(ones) } }]);
   },
 );
-
-test('bodies that were handled are not kept until their answers have gone', { timeout: 20_000 }, async () => {
-  const size = 256 * 1024;
-  const bodies = 60;
-  const first = deferred<void>();
-  let handled = 0;
-  const { app } = createTestApp({
-    config: () => testConfig({ maxBodyBytes: size }),
-    hooks: {
-      handle: async (_name, call) => {
-        const { byteLength } = await call.arrayBuffer();
-        if (byteLength === 0) await first.promise;
-        else handled += 1;
-        return new Response();
-      },
-    },
-  });
-  server = await listen({ app, host: '127.0.0.1', port: 0, clock: new SystemClock() });
-  const socket = connect(server.port, '127.0.0.1').resume();
-  const call = (length: number): string =>
-    `POST /hooks/call HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n${'x'.repeat(length)}`;
-  socket.write(call(0));
-  const send = async (): Promise<void> => {
-    const before = handled;
-    socket.write(call(size));
-    while (handled === before) await setImmediate();
-  };
-  // What only the first ones need.
-  for (let i = 0; i < 10; i++) await send();
-  const before = heldBytes();
-  for (let i = 0; i < bodies; i++) await send();
-  // What was collected is given back by another thread, soon; what is kept never is.
-  const held = async (): Promise<number> => {
-    await setImmediate();
-    return heldBytes() - before;
-  };
-  await expect.poll(held, { timeout: 5_000 }).toBeLessThan((bodies * size) / 4);
-  first.resolve();
-  socket.destroy();
-});

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer } from 'node:http';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -10,7 +11,6 @@ import { LOAD_ROWS } from '../../scripts/lib/load-rows.mjs';
 import { openedIn } from '../../scripts/lib/load-slow.mjs';
 import { LIMIT, seeded, shuffled, smallestSeen, timesOf, welch } from '../../scripts/lib/load-timing.mjs';
 import { quantile, watchProcess } from '../../scripts/lib/load-watch.mjs';
-import type { Watched } from '../../scripts/lib/load-watch.mjs';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const sorted = (values: readonly number[]): Float64Array => new Float64Array(values).sort();
@@ -108,9 +108,9 @@ describe('the rows', () => {
     const watch = await watchProcess({ pid: server.pid ?? 0, dir: tempFolder() });
     const sockets = Array.from({ length: 3 }, () => connect(Number(port), '127.0.0.1'));
     onTestFinished(() => sockets.forEach((socket) => void socket.destroy()));
-    const { connections, mb } = await new Promise<Watched>((resolve, reject) => {
-      setTimeout(() => watch.stop().then(resolve, reject), 700);
-    });
+    // Longer than it takes until it looks again.
+    await sleep(700);
+    const { connections, mb } = await watch.stop();
     expect(connections.at(-1)).toBe(3);
     expect(mb).toBeGreaterThan(10);
   });

@@ -20,11 +20,11 @@ const PLAIN_PATH = /^\/hooks\/([\w-]+)(?:\?|$)/;
  * Whether the body of a call to `url` may be read before the call is looked at. Who calls too often, brings too much or
  * sends a file hears what is said of that before he sends it.
  */
-export function isReadFirst(url: string, length: number, { config, hooks }: HttpDeps): boolean {
-  const { maxBodyBytes, rateLimit } = config().server;
+export function isReadFirst(url: string, length: number, deps: HttpDeps): boolean {
+  const { maxBodyBytes, rateLimit } = deps.config().server;
   if (rateLimit !== null || length > maxBodyBytes) return false;
   const name = PLAIN_PATH.exec(url)?.[1];
-  return name !== undefined && hooks.takesFiles?.(name) !== true;
+  return name !== undefined && deps.hooks.takesFiles?.(name) !== true;
 }
 
 interface Bodies {
