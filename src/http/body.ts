@@ -50,7 +50,7 @@ export async function readBody(
  * takes twenty kilobytes and half a millisecond more, which many slow senders at a time make felt.
  *
  * To be called in the turn of the event loop in which the `request` event came (promises that are settled may stand in
- * between): before that nobody listens, and of a connection that closed meanwhile a body that had come in whole would
+ * between), or while the connection is known to be open: before that nobody listens, and of a connection that closed meanwhile a body that had come in whole would
  * count as broken off; of one that somebody has begun to read, what is gone would be missing.
  */
 export function readIncoming(

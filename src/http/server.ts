@@ -72,6 +72,8 @@ export async function listen(params: ListenParams): Promise<RunningServer> {
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
+      // Node would answer at once, before the calls that came first. What makes a Request refuses it, in its turn.
+      requireHostHeader: false,
     },
     listener,
   );
@@ -124,8 +126,8 @@ function requestListener(
   const turns = new Turns();
   return (incoming, outgoing) => {
     const { socket } = incoming;
-    turns.take(socket, () => {
-      // Behind node's own listener, which ends the connection with its last answer.
+    turns.take(incoming, () => {
+      // Behind node's own listener, which has then ended the connection with its last answer, or begun with the next one.
       outgoing.once('finish', () => turns.next(socket));
       const transfer = bodies.of(socket);
       transfer?.begin(incoming, outgoing);

@@ -56,7 +56,7 @@ export class SmallBodies {
     return this.#shares.get(incoming);
   }
 
-  /** Its call was handled; `incoming` lives on until the answer has gone, behind all before it in the connection. */
+  /** Its call was handled; `incoming` lives on until the answer has gone. */
   forget(incoming: IncomingMessage): void {
     (incoming as Read).rawBody = undefined;
     this.#shares.get(incoming)?.free();
