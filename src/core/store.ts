@@ -126,6 +126,11 @@ export interface EventOutcome {
   readonly decisions: readonly Decision[];
 }
 
+/** What became of an event, and the state of each of its executions, re-runs too, by name. */
+export interface FireOutcome extends EventOutcome {
+  readonly executions: Readonly<Record<string, ExecutionState>>;
+}
+
 // ---- definitions -------------------------------------------------------------------------------------------
 
 export interface DefinitionStore {

@@ -10,12 +10,12 @@ import type { Json, JsonObject } from '../core/json.ts';
 import type { LogSink } from '../core/log-sink.ts';
 import type { Log } from '../core/log.ts';
 import type { RequestInfo, TriggerStatus } from '../core/source.ts';
-import type { FireOutcome } from '../inbox/fire.ts';
 import type { Sessions } from './session.ts';
 import type {
   DefinitionRow,
   EngineInUse,
   ExecutorStore,
+  FireOutcome,
   MaintenanceStore,
   QueryStore,
 } from '../core/store.ts';

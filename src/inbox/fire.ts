@@ -4,7 +4,7 @@ import type { Ids } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
 import type { ManualEvent } from '../core/source.ts';
 import type { ExecutionState } from '../core/states.ts';
-import type { EventOutcome, QueryStore } from '../core/store.ts';
+import type { EventOutcome, FireOutcome, QueryStore } from '../core/store.ts';
 import { dataDigest } from '../lib/data-digest.ts';
 import type { Inbox } from './inbox.ts';
 
@@ -30,11 +30,6 @@ export interface FireRequest {
   /** Name of who asks; the event's origin. */
   readonly principal: string;
 }
-export interface FireOutcome extends EventOutcome {
-  /** Of all executions of the event, re-runs too: state by name. */
-  readonly executions: ExecutionStates;
-}
-type ExecutionStates = Readonly<Record<string, ExecutionState>>;
 
 /**
  * An event of the trigger's own type, made by a person and stored like a real one; only that trigger considers it.
@@ -79,7 +74,7 @@ async function outcomeOf(deps: FireDeps, uid: string): Promise<FireOutcome | und
 }
 
 /** Oldest first. */
-async function executionsOf(store: FireDeps['store'], event: string): Promise<ExecutionStates> {
+async function executionsOf(store: FireDeps['store'], event: string): Promise<FireOutcome['executions']> {
   const newestFirst: [string, ExecutionState][] = [];
   let cursor: string | null | undefined;
   while (cursor !== null) {
