@@ -11,9 +11,12 @@ const tooLarge = (limit: number): TappetError =>
     fix: 'Send less, or raise server.maxBody.',
   });
 
-/** Errors: PAYLOAD_TOO_LARGE where the body announces more than `limit` bytes. Node's parser lets only digits through. */
+/** How long the body will be; NaN where that is not announced. Node's parser lets only digits through. */
+export const announcedBytes = (headers: Headers): number => Number(headers.get('content-length') ?? NaN);
+
+/** Errors: PAYLOAD_TOO_LARGE where the body announces more than `limit` bytes. */
 export function boundAnnounced(headers: Headers, limit: number): void {
-  if (Number(headers.get('content-length')) > limit) throw tooLarge(limit);
+  if (announcedBytes(headers) > limit) throw tooLarge(limit);
 }
 
 /**

@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createServer } from 'node:http';
-
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LOAD_ROWS } from '../../scripts/lib/load-rows.mjs';
 import { openedIn } from '../../scripts/lib/load-slow.mjs';

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { TappetError } from '../../core/errors.ts';
 import { addressBlock } from '../../lib/addresses.ts';
 import { TokenBuckets } from '../../lib/token-buckets.ts';
-import { boundAnnounced, readBody, readIncoming } from '../body.ts';
+import { announcedBytes, boundAnnounced, readBody, readIncoming } from '../body.ts';
 import type { BodyBudget, BodyShare } from '../body-budget.ts';
 import type { HttpDeps } from '../deps.ts';
 import { hookRefused, infoOf } from '../permissions.ts';
@@ -57,7 +57,7 @@ export function hookRoutes(routes: Routes, { budget, smallBodies }: Bodies): voi
     const receiving = deps.hooks.receive?.(name, c.req.raw, info);
     const received = receiving === undefined ? undefined : await taken(receiving, c.env);
     if (received !== undefined) return received;
-    const share = readFirst ?? budget.share(limit, isSmall(announcedBytes(c.req.raw)));
+    const share = readFirst ?? budget.share(limit, isSmall(announcedBytes(c.req.raw.headers)));
     try {
       // Who may take the body as a file has looked at the request, and a web stream may have begun to read.
       const bounds = { limit, share, incoming: receiving === undefined ? incoming : undefined };
@@ -107,9 +107,6 @@ function tooMany(waitMs: number): Response {
   const retryAfter = Math.ceil(waitMs / 1000);
   return unread(problemResponse(new TappetError('TOO_MANY_REQUESTS', message, { retryAfter })));
 }
-
-/** NaN where none are announced. */
-const announcedBytes = ({ headers }: Request): number => Number(headers.get('content-length') ?? NaN);
 
 interface Bounds {
   readonly limit: number;
