@@ -11,7 +11,7 @@ const MAX_GLOBS = 64;
  */
 export function plainGlob(glob: string): ((path: string) => boolean) | undefined {
   if (MORE.test(glob)) return undefined;
-  const globs = spelledOut(glob)?.map((one) => one.split('/'));
+  const globs = spelledOut(glob)?.map((one) => one.split('/').filter(isNoRepeat));
   if (globs === undefined || !globs.every((parts) => parts.every(isPlain))) return undefined;
   return (path) => {
     // As picomatch has it: the file whose name is the glob itself.
@@ -43,11 +43,13 @@ function spelledOut(glob: string): readonly string[] | undefined {
 const isPlain = (part: string): boolean =>
   part === '**' || (part !== '' && part !== '.' && part !== '*.*' && !part.includes('**'));
 
+/** Several `**` one after the other are one, also to the rule below. */
+const isNoRepeat = (part: string, at: number, parts: readonly string[]): boolean =>
+  part !== '**' || parts[at - 1] !== '**';
+
 /** As picomatch has it: `in/**` matches a file of the name `in`; but behind a star a `**` at the end wants a folder. */
-function mayBeNothing(parts: readonly string[], at: number): boolean {
-  const before = parts[at - 1];
-  return at < parts.length - 1 || before === '**' || before?.endsWith('*') !== true;
-}
+const mayBeNothing = (parts: readonly string[], at: number): boolean =>
+  at < parts.length - 1 || parts[at - 1]?.endsWith('*') !== true;
 
 /** All places of the glob where the path could be are followed at once. */
 function fits(parts: readonly string[], names: readonly string[]): boolean {
