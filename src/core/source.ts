@@ -6,7 +6,7 @@ import type { Json } from './json.ts';
 import type { Log } from './log.ts';
 import type { ObjectStore } from './objects.ts';
 import type { ExecutionState } from './states.ts';
-import type { AcceptResult, EventOutcome, StateRow, StateWrite } from './store.ts';
+import type { EventOutcome, RoutedResult, StateRow, StateWrite } from './store.ts';
 
 /**
  * The port of what lets events in: one instance per origin. A source sees neither store nor executor; whatever it
@@ -70,7 +70,7 @@ export interface RequestInfo {
 
 export interface SourceContext {
   /** Commits events and state rows; when it resolves, they are durable. Errors: STORE_UNAVAILABLE. */
-  accept(params: SourceAccept): Promise<AcceptResult>;
+  accept(params: SourceAccept): Promise<RoutedResult>;
   /** What became of an event, as soon as it is `decided`; undefined where that did not happen within `withinMs`. */
   outcome(uid: string, params: { until: 'decided'; withinMs: number }): Promise<EventOutcome | undefined>;
   /**

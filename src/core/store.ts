@@ -95,14 +95,25 @@ export interface AcceptedEvent {
   readonly uid: string;
   readonly duplicateOf?: string;
 }
+/** `outcome`: what became of it, where it was decided with it, as it almost always is. */
+export interface RoutedEvent extends AcceptedEvent {
+  readonly outcome?: EventOutcome;
+}
+/** What the inbox tells of an accept. */
+export type RoutedResult =
+  | { readonly outcome: 'stored'; readonly events: readonly RoutedEvent[] }
+  | Exclude<AcceptResult, { readonly outcome: 'stored' }>;
 
 // ---- routing -----------------------------------------------------------------------------------------------
 
 export interface RoutingStore {
   /** Events without an answer yet, oldest first. */
   undecidedEvents(limit: number): Promise<StoredEvent[]>;
-  /** All decisions on one event and the executions that they cause, once: `gone` where the event is not stored or has been decided. */
-  decide(params: DecideParams): Promise<'decided' | 'gone'>;
+  /**
+   * All decisions on one event and the executions that they cause, once. Tells what became of it, as `eventOutcome` does;
+   * undefined where the event is not stored or has been decided before.
+   */
+  decide(params: DecideParams): Promise<EventOutcome | undefined>;
   /**
    * What became of an event, or undefined where there is none. Of one that was pruned before its identity was
    * forgotten: the decisions, without the values that they read.

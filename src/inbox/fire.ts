@@ -59,12 +59,16 @@ export async function fireTrigger(
   // No state row was given, so that there is nothing to conflict with.
   if (accepted === undefined) throw new TypeError('an accepted event has no answer');
   const uid = accepted.duplicateOf ?? accepted.uid;
-  return { uid, outcome: await outcomeOf(deps, uid) };
+  return { uid, outcome: await outcomeOf(deps, uid, accepted.outcome) };
 }
 
-async function outcomeOf(deps: FireDeps, uid: string): Promise<FireOutcome | undefined> {
+async function outcomeOf(
+  deps: FireDeps,
+  uid: string,
+  known: EventOutcome | undefined,
+): Promise<FireOutcome | undefined> {
   try {
-    const outcome = await deps.waitDecided(uid, DECISION_WAIT_MS);
+    const outcome = known ?? (await deps.waitDecided(uid, DECISION_WAIT_MS));
     return outcome && { ...outcome, executions: await executionsOf(deps.store, uid) };
   } catch (error) {
     // The event is stored and will be decided: an error here would say that it is not.

@@ -4,15 +4,18 @@ import type { NewEvent, Origin, StoredEvent } from '../core/event.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { SourceAccept } from '../core/source.ts';
-import type { AcceptEvent, AcceptResult, InboxStore } from '../core/store.ts';
+import type { AcceptEvent, AcceptResult, EventOutcome, InboxStore, RoutedResult } from '../core/store.ts';
 import { validateEvent } from './validate-event.ts';
 
 export interface InboxDeps {
   readonly store: InboxStore;
   readonly ids: Ids;
   readonly clock: Clock;
-  /** Must queue its decisions at the store before it returns; may fail, the events are safe by then. */
-  route(candidates: readonly StoredEvent[]): Promise<void>;
+  /**
+   * Must queue its decisions at the store before it returns; may fail, the events are safe by then. Tells what became of
+   * each, where it has decided it.
+   */
+  route(candidates: readonly StoredEvent[]): Promise<readonly (EventOutcome | undefined)[]>;
   /** Bound on an event's `data` as JSON; default 1 MiB. */
   maxDataBytes?(): number;
   readonly log?: Log;
@@ -41,13 +44,13 @@ export class Inbox {
    * `trigger` names the only trigger to consider; null = all that listen to `origin`.
    * Errors: INVALID_ARGUMENT and ID_REUSED (nothing stored), STORE_UNAVAILABLE (nothing stored, unless it says that it is not known).
    */
-  async accept(origin: Origin, trigger: string | null, params: SourceAccept): Promise<AcceptResult> {
+  async accept(origin: Origin, trigger: string | null, params: SourceAccept): Promise<RoutedResult> {
     const events = this.#prepare(trigger, params.events);
     const accepted = this.#deps.store.acceptEvents({ origin, events, state: params.state ?? [] });
     // The same turn: whatever is called between these two lines and the store's commit shares it.
     const routed = this.#route(origin, events);
     const result = await accepted;
-    const failure = await routed;
+    const { outcomes, failure } = await routed;
     // Where the events themselves were refused, their sender has heard of it: none waits.
     if (failure !== undefined)
       this.#deps.log?.warn('accepted events wait for their decision', {
@@ -55,7 +58,7 @@ export class Inbox {
         events: events.length,
         error: failure.error,
       });
-    return result;
+    return withOutcomes(result, outcomes);
   }
 
   #prepare(trigger: string | null, events: readonly NewEvent[]): AcceptEvent[] {
@@ -79,16 +82,12 @@ export class Inbox {
   }
 
   /** Never rejects: the sender's event is stored or not, whatever becomes of the decision. */
-  async #route(
-    origin: Origin,
-    events: readonly AcceptEvent[],
-  ): Promise<{ readonly error: unknown } | undefined> {
-    if (events.length === 0) return undefined;
+  async #route(origin: Origin, events: readonly AcceptEvent[]): Promise<Routed> {
+    if (events.length === 0) return { outcomes: [] };
     try {
-      await this.#deps.route(this.#candidates(origin, events));
-      return undefined;
+      return { outcomes: await this.#deps.route(this.#candidates(origin, events)) };
     } catch (error) {
-      return { error };
+      return { outcomes: [], failure: { error } };
     }
   }
 
@@ -106,4 +105,18 @@ export class Inbox {
       duplicates: 0,
     }));
   }
+}
+
+interface Routed {
+  readonly outcomes: readonly (EventOutcome | undefined)[];
+  readonly failure?: { readonly error: unknown };
+}
+
+function withOutcomes(result: AcceptResult, outcomes: Routed['outcomes']): RoutedResult {
+  if (result.outcome === 'conflict') return result;
+  const events = result.events.map((event, i) => {
+    const outcome = outcomes[i];
+    return outcome === undefined ? event : { ...event, outcome };
+  });
+  return { outcome: 'stored', events };
 }

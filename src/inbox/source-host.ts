@@ -18,7 +18,7 @@ import type {
   SourceContext,
   TriggerStatus,
 } from '../core/source.ts';
-import type { AcceptResult, EventOutcome, InboxStore, StateRow } from '../core/store.ts';
+import type { EventOutcome, InboxStore, RoutedResult, StateRow } from '../core/store.ts';
 import { HeapAlarms } from '../lib/alarms.ts';
 import type { Inbox } from './inbox.ts';
 import type { ResultWaits, WaitParams } from './results.ts';
@@ -352,7 +352,7 @@ class HostedContext implements SourceContext {
     return this.#deps.log;
   }
 
-  accept(params: SourceAccept): Promise<AcceptResult> {
+  accept(params: SourceAccept): Promise<RoutedResult> {
     return this.#deps.inbox.accept(this.#spec.origin, params.trigger ?? this.#spec.trigger, params);
   }
 

@@ -38,9 +38,6 @@ export interface PlanParams {
   readonly limits: Limits;
 }
 
-/** Digits after the job's name in an execution's: 50 bits. */
-const NAME_DIGITS = 10;
-
 /**
  * What a run of `job` would be, with the overrides checked and frozen into its spec. Pure but for `ids`.
  * Errors: INVALID_ARGUMENT with `path`: of an override (`env.NAME`, `args[0]`, `taskCount`, `timeout`), or of what
@@ -63,7 +60,7 @@ export function planExecution(params: PlanParams): NewExecution {
 }
 
 /** A name that no other execution has. */
-export const executionName = (job: string, ids: Ids): string => `${job}-${ids.suffix(NAME_DIGITS)}`;
+export const executionName = (job: string, ids: Ids): string => `${job}-${ids.nameDigits()}`;
 
 /** The configuration was checked with its own settings; a plan is made with those of now. */
 function checkImage({ name, spec: { image } }: PlanParams['job'], { allowedImages }: Limits): void {

@@ -62,11 +62,11 @@ export class Router {
 
   /**
    * Queues the decisions of these events at the store before it returns, so that a caller who accepts and decides
-   * in one turn gets one commit. Resolves when they are durable. Errors: STORE_UNAVAILABLE (the poll tries again).
+   * in one turn gets one commit. Resolves when they are durable, with what became of each; undefined for one that is not
+   * stored or was decided before. Errors: STORE_UNAVAILABLE (the poll tries again).
    */
-  decideNow(events: readonly StoredEvent[]): Promise<void> {
-    if (events.length === 1 && events[0] !== undefined) return this.#decide(events[0]);
-    return Promise.all(events.map((event) => this.#decide(event))).then(() => undefined);
+  decideNow(events: readonly StoredEvent[]): Promise<(EventOutcome | undefined)[]> {
+    return Promise.all(events.map((event) => this.#decide(event)));
   }
 
   /** What became of an event, as soon as it is decided; undefined where it is not stored or that took longer. */
@@ -88,13 +88,14 @@ export class Router {
     }
   }
 
-  async #decide(event: StoredEvent): Promise<void> {
+  async #decide(event: StoredEvent): Promise<EventOutcome | undefined> {
     const params: DecideParams = { event: event.uid, decisions: this.#answers(event) };
     const decided = this.#deps.store.decide(params);
     // In this turn: what is claimed now shares the commit. Where the event turns out a duplicate, nothing is found.
     if (params.decisions.some(({ execution }) => execution !== undefined)) this.#deps.onExecutions();
-    await decided;
+    const outcome = await decided;
     for (const wake of this.#waiters.get(event.uid) ?? []) wake();
+    return outcome;
   }
 
   #answers(event: StoredEvent): NewDecision[] {

@@ -46,9 +46,7 @@ class Machine {
       store: wrapStore?.(store) ?? store,
       ids,
       clock,
-      route: async (events) => {
-        await Promise.all(events.map(({ uid }) => store.decide({ event: uid, decisions: [] })));
-      },
+      route: (events) => Promise.all(events.map(({ uid }) => store.decide({ event: uid, decisions: [] }))),
     });
     const host = new SourceHost(
       {

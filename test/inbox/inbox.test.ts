@@ -18,23 +18,39 @@ beforeEach(() => {
 });
 
 function inbox(over: Partial<InboxDeps> = {}): Inbox {
-  const route = async (events: readonly StoredEvent[]): Promise<void> => {
-    await Promise.all(events.map((event) => store.decide({ event: event.uid, decisions: [] })));
-  };
+  const route = (events: readonly StoredEvent[]) =>
+    Promise.all(events.map((event) => store.decide({ event: event.uid, decisions: [] })));
   return new Inbox({ store, ids: new SeededIds(), clock, route, log, ...over });
 }
 
 describe('accept', () => {
   it('stores, and has the event decided in the same commit', async () => {
     const result = await inbox().accept('trigger/a', 'a', { events: [{ event: cloudEvent() }] });
-    expect(result).toEqual({ outcome: 'stored', events: [{ uid: store.list()[0]?.uid }] });
+    const uid = store.list()[0]?.uid;
+    const outcome = { decided: true, decisions: [] };
+    expect(result).toEqual({ outcome: 'stored', events: [{ uid, outcome }] });
     expect(store.commits).toEqual([['accept', 'decide']]);
     expect(store.list()[0]).toMatchObject({ origin: 'trigger/a', trigger: 'a', decideTime: clock.now() });
   });
 
+  it('tells what became of each event that was decided, and of no other', async () => {
+    const first = { decided: true, decisions: [] };
+    const of = (id: string) => ({ event: cloudEvent({ id }) });
+    const box = inbox({ route: async () => [undefined, first] });
+    const result = await box.accept('trigger/a', 'a', { events: [of('1'), of('2')] });
+    const uids = store.list().map(({ uid }) => uid);
+    expect(result).toEqual({
+      outcome: 'stored',
+      events: [{ uid: uids[0] }, { uid: uids[1], outcome: first }],
+    });
+  });
+
   it('hands routing what the store gets', async () => {
     let routed: readonly StoredEvent[] = [];
-    const route = async (events: readonly StoredEvent[]) => void (routed = events);
+    const route = async (events: readonly StoredEvent[]) => {
+      routed = events;
+      return [];
+    };
     const verdict = { outcome: 'late', reason: 'too old' } as const;
     const events = [{ event: cloudEvent(), claims: { sub: 'x' }, verdict }];
     await inbox({ route }).accept('connection/s', null, { events });

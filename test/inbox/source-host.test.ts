@@ -62,7 +62,7 @@ beforeEach(() => {
 
 function host(sources: Record<string, Source>, over: Partial<HostedSource> = {}): SourceHost {
   const ids = new SeededIds();
-  const inbox = new Inbox({ store, ids, clock, route: async () => undefined });
+  const inbox = new Inbox({ store, ids, clock, route: async () => [] });
   const waitDecided = (uid: string, withinMs: number) =>
     store.eventOutcome(uid).then((outcome) => (withinMs === 50 ? outcome : undefined));
   return new SourceHost(

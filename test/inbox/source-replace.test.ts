@@ -68,7 +68,7 @@ const hosted = (name: string, settings: unknown, source: Source, over: Partial<H
   ...over,
 });
 function host(...sources: HostedSource[]): SourceHost {
-  const inbox = new Inbox({ store, ids: new SeededIds(), clock, route: async () => undefined });
+  const inbox = new Inbox({ store, ids: new SeededIds(), clock, route: async () => [] });
   const deps = { inbox, store, waitDecided: async () => undefined, clock, ids: new SeededIds(), log };
   return new SourceHost(deps, sources);
 }

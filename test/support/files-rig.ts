@@ -62,7 +62,7 @@ export class FilesRig {
     const n = this.#starts;
     ids.uid = () => `u-${n}-${this.store.events.size}-${ids.suffix(8)}`;
     const { clock, log } = this;
-    const inbox = new Inbox({ store, ids, clock, route: async () => undefined });
+    const inbox = new Inbox({ store, ids, clock, route: async () => [] });
     const host = new SourceHost({ inbox, store, waitDecided: async () => undefined, clock, ids, log }, [
       { name: 'in', kind: 'files', origin: 'trigger/in', trigger: 'in', source },
     ]);

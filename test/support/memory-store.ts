@@ -47,13 +47,13 @@ export class MemoryStore implements InboxStore, RoutingStore {
     return this.#write('accept', () => this.#accept(params));
   }
 
-  decide(params: DecideParams): Promise<'decided' | 'gone'> {
+  decide(params: DecideParams): Promise<EventOutcome | undefined> {
     return this.#write('decide', () => {
       const kept = this.events.get(params.event);
-      if (kept === undefined || kept.decisions !== null) return 'gone';
+      if (kept === undefined || kept.decisions !== null) return undefined;
       kept.decisions = params.decisions;
       kept.event = { ...kept.event, decideTime: this.#clock.now() };
-      return 'decided';
+      return { decided: true, decisions: [] };
     });
   }
 

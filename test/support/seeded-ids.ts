@@ -13,6 +13,9 @@ export class SeededIds implements Ids {
     const n = (++this.#n).toString(16).padStart(12, '0');
     return `00000000-0000-7000-8000-${n}`;
   }
+  nameDigits(): string {
+    return this.suffix(10);
+  }
   suffix(length: number): string {
     let out = '';
     for (let i = 0; i < length; i++) {

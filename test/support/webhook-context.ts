@@ -3,7 +3,7 @@ import type { Bodies } from '../../src/core/bodies.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import type { NewEvent } from '../../src/core/event.ts';
 import type { ExecutionResult, SourceAccept, SourceContext } from '../../src/core/source.ts';
-import type { AcceptResult, EventOutcome } from '../../src/core/store.ts';
+import type { EventOutcome, RoutedEvent, RoutedResult } from '../../src/core/store.ts';
 import { HeapAlarms } from '../../src/lib/alarms.ts';
 import { FakeLog } from './fake-log.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -26,17 +26,19 @@ export class Context implements SourceContext {
   conflict = false;
   decisions: readonly Partial<Decision>[] = [{ outcome: 'matched', reason: 'no filter', execution: 'job-1' }];
   decided = true;
+  /** Told with the accept. */
+  decidedAtOnce: EventOutcome | undefined;
   #ids = 0;
 
   constructor(result: VerifyResult | Verify = { ok: true, claims: {} }) {
     this.verify = typeof result === 'function' ? result : async () => result;
   }
-  async accept({ events }: SourceAccept): Promise<AcceptResult> {
+  async accept({ events }: SourceAccept): Promise<RoutedResult> {
     if (this.acceptFails !== undefined) throw this.acceptFails;
     if (this.conflict) return { outcome: 'conflict', key: 'x' };
     return { outcome: 'stored', events: events.map((event) => this.#store(event)) };
   }
-  #store(event: NewEvent) {
+  #store(event: NewEvent): RoutedEvent {
     this.digests.push(event.digest);
     const identity = `${event.event.source} ${event.event.id}`;
     const before = this.#stored.get(identity);
@@ -44,7 +46,7 @@ export class Context implements SourceContext {
     if (before !== undefined) return { uid: `${uid}-again`, duplicateOf: before };
     this.#stored.set(identity, uid);
     this.events.push(event);
-    return { uid };
+    return this.decidedAtOnce === undefined ? { uid } : { uid, outcome: this.decidedAtOnce };
   }
   async outcome(uid: string, { withinMs }: { withinMs: number }): Promise<EventOutcome | undefined> {
     this.waits.push({ uid, withinMs });

@@ -2,7 +2,7 @@ import type { Decision } from '../../src/core/decision.ts';
 import { errorText } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { SourceContext } from '../../src/core/source.ts';
-import type { AcceptedEvent, EventOutcome } from '../../src/core/store.ts';
+import type { EventOutcome, RoutedEvent } from '../../src/core/store.ts';
 
 /** The caller waits this long for the decision; it is normally committed with the event. */
 const DECISION_WAIT_MS = 5_000;
@@ -27,13 +27,13 @@ interface DecisionAnswer {
 
 /** The event is durable by now, so whatever goes wrong here, the answer says that it was taken. */
 export async function answerFor(
-  accepted: AcceptedEvent,
+  accepted: RoutedEvent,
   context: SourceContext,
   open: boolean,
 ): Promise<EventAnswer> {
   const uid = accepted.duplicateOf ?? accepted.uid;
   const duplicate = accepted.duplicateOf !== undefined;
-  const outcome = await waitDecided(uid, context);
+  const outcome = accepted.outcome ?? (await waitDecided(uid, context));
   return {
     event: uid,
     duplicate,

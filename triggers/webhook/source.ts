@@ -6,7 +6,7 @@ import type { NewEvent } from '../../src/core/event.ts';
 import type { Template } from '../../src/core/expression.ts';
 import type { Json } from '../../src/core/json.ts';
 import type { ManualEvent, RequestInfo, Source, SourceContext } from '../../src/core/source.ts';
-import type { AcceptResult } from '../../src/core/store.ts';
+import type { RoutedResult } from '../../src/core/store.ts';
 import { TokenBuckets } from '../../src/lib/token-buckets.ts';
 import { Answering } from './answering.ts';
 import { fileData, NO_FILE, refusedFile, tooManyBodies } from './body-file.ts';
@@ -44,7 +44,7 @@ interface ReceivedCall {
   readonly context: SourceContext;
 }
 interface Told {
-  readonly accepted: AcceptResult;
+  readonly accepted: RoutedResult;
   readonly events: readonly NewEvent[];
   readonly batch: boolean;
   readonly context: SourceContext;

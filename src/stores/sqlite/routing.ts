@@ -13,13 +13,13 @@ export function undecidedEvents(tx: Tx, limit: number): StoredEvent[] {
 }
 
 /** Its executions hold the event: it is not pruned before them. */
-export function decide(tx: Tx, { event, decisions }: DecideParams): 'decided' | 'gone' {
+export function decide(tx: Tx, { event, decisions }: DecideParams): EventOutcome | undefined {
   const causes = decisions.flatMap(({ execution }) => execution?.cause ?? []);
   const row = tx.db.get<{ seq: number }>(
     'SELECT seq FROM events WHERE uid = ? AND decide_time IS NULL',
     event,
   );
-  if (row === undefined) return 'gone';
+  if (row === undefined) return undefined;
   tx.db.run(
     'UPDATE events SET decide_time = ?, holds = holds + ? WHERE seq = ?',
     tx.now,
@@ -27,7 +27,23 @@ export function decide(tx: Tx, { event, decisions }: DecideParams): 'decided' | 
     row.seq,
   );
   for (const decision of decisions) insertDecision(tx, row.seq, decision);
-  return 'decided';
+  const told = decisions.map((decision) => asRead(event, decision, tx.now));
+  return { decided: true, decisions: told.toSorted((a, b) => (a.trigger < b.trigger ? -1 : 1)) };
+}
+
+/** What a read of it gives: every call is answered with it, and is spared the read. */
+function asRead(event: string, decision: NewDecision, decideTime: number): Decision {
+  const { trigger, outcome, reason, clause, values, execution } = decision;
+  return {
+    event,
+    trigger,
+    outcome,
+    reason,
+    clause: clause ?? null,
+    values: values ?? null,
+    execution: execution?.name ?? null,
+    decideTime,
+  };
 }
 
 function insertDecision(tx: Tx, eventSeq: number, decision: NewDecision): void {

@@ -26,7 +26,7 @@ async function start(
 ): Promise<{ host: SourceHost; store: MemoryStore }> {
   const store = new MemoryStore(clock);
   const ids = new SeededIds(1);
-  const inbox = new Inbox({ store, ids, clock, route: async () => undefined });
+  const inbox = new Inbox({ store, ids, clock, route: async () => [] });
   const host = new SourceHost(
     { inbox, store, waitDecided: async () => undefined, clock, ids, log: new FakeLog() },
     Array.from({ length: count }, (_, i) => ({

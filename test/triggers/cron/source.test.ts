@@ -26,7 +26,7 @@ beforeEach(() => {
 async function start(cron = '* * * * *', zone = 'UTC', names = ['tick']): Promise<SourceHost> {
   const ids = new SeededIds(++seed);
   ids.uid = () => `u-${seed}-${store.events.size}-${ids.suffix(8)}`;
-  const inbox = new Inbox({ store, ids, clock, route: async () => undefined });
+  const inbox = new Inbox({ store, ids, clock, route: async () => [] });
   const host = new SourceHost(
     { inbox, store, waitDecided: async () => undefined, clock, ids, log },
     names.map((name) => ({

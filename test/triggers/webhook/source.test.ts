@@ -54,6 +54,17 @@ describe('a stored event', () => {
     expect(context.waits).toEqual([{ uid: 'uid-0', withinMs: 5000 }]);
   });
 
+  test('that was decided with its accept is answered with that, and the store is not asked again', async () => {
+    const context = new Context();
+    const before = await context.outcome('uid-0', { withinMs: 0 });
+    context.waits.length = 0;
+    context.decidedAtOnce = before;
+    context.decisions = [];
+    const { body } = await send(await started(context), post({ a: 1 }));
+    expect(body).toMatchObject({ event: 'uid-0', decided: true, executions: ['job-1'] });
+    expect(context.waits).toEqual([]);
+  });
+
   test('carries the verified claims, and none where there are none', async () => {
     const context = new Context({ ok: true, claims: { sub: 'x' } });
     await send(await started(context), post(1));
