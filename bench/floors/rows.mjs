@@ -67,6 +67,9 @@ function grouped(db) {
     });
 }
 
+/** As the gateway's: names of 32 ms begin alike, so that they stand side by side in the index. */
+const moment = (now) => (Math.floor(now / 32) % 32_768).toString(32).padStart(3, '0');
+
 const SPEC = JSON.stringify({
   image: 'none:1',
   env: {},
@@ -134,7 +137,7 @@ function rowsOf(db) {
     const now = Date.now();
     const uid = randomUUID();
     const id = randomUUID();
-    const name = `none-${randomBytes(5).toString('hex')}`;
+    const name = `none-${moment(now)}${randomBytes(4).toString('hex').slice(0, 7)}`;
     const envelope = {
       specversion: '1.0',
       id,

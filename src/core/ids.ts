@@ -5,9 +5,9 @@ export interface Ids {
   /** `length` digits of lower-case base32 (`0-9a-z` without i, l, o, u), unpredictable. */
   suffix(length: number): string;
   /**
-   * What makes a name unique: ten such digits. Names that are made within a moment begin alike, and else are as
-   * unpredictable, so that they stand side by side in an index: each of a thousand at random would be written on a page
-   * of its own.
+   * What makes a name unique: ten such digits, of which the first three tell when it was made, to 32 ms, and the other
+   * seven are unpredictable. So names that are made together stand side by side in an index: of pure chance, each of a
+   * thousand would be written on a page of its own.
    */
   nameDigits(): string;
 }

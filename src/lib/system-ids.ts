@@ -10,7 +10,7 @@ const POOL_BYTES = 4096;
 const MOMENT_MS = 32;
 /** The moments begin anew after 32,768, every 17 minutes: more digits would leave fewer for chance. */
 const MOMENT_DIGITS = 3;
-/** 35 bits: a collision among all the thousands that fit into a moment has a chance of one in ten thousand. */
+/** 35 bits. A hundred names of one job in a moment, 3,000 a second, collide once in some days; whoever comes second gets another. */
 const NAME_CHANCE_DIGITS = 7;
 
 /** Ids of production, in the shape of the ids port. */

@@ -49,7 +49,7 @@ const draw = (round: number, what: string, below: number): number =>
   createHash('sha256').update(`${row.seed}/${round}/${what}`).digest().readUInt32BE() % below;
 
 const placeOf = (round: number): Place => PLACES[round % PLACES.length] ?? 'data';
-/** The log of the database takes 16 MiB before it begins anew. */
+/** The log of the database takes 8 MiB before it begins anew. */
 const sizeOf = (round: number): number =>
   placeOf(round) === 'data' ? 56 + draw(round, 'size', 9) : 4 + draw(round, 'size', 61);
 const fullMs = (round: number): number =>

@@ -27,10 +27,11 @@ describe('the digits of a name', () => {
     expect(beginning()).toBe('000');
   });
 
-  it('are else for chance: as many different ones in one moment as were asked for', () => {
+  it('are else of chance, also in one moment', () => {
     const ids = new SystemIds(() => START);
     const names = Array.from({ length: 2000 }, () => ids.nameDigits());
-    expect(new Set(names).size).toBe(2000);
+    // Two of a hundred are the same once in seven million runs.
+    expect(new Set(names.slice(0, 100)).size).toBe(100);
     // Each of the seven places takes each of the 32 digits: that one is missing has a chance of 1 in 10^25.
     for (let place = 3; place < 10; place++) expect(new Set(names.map((name) => name[place])).size).toBe(32);
   });

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { StoredEvent } from '../../src/core/event.ts';
 import { Inbox } from '../../src/inbox/inbox.ts';
 import type { InboxDeps } from '../../src/inbox/inbox.ts';
@@ -8,6 +8,7 @@ import { FakeLog } from '../support/fake-log.ts';
 import { ManualClock, settle } from '../support/manual-clock.ts';
 import { MemoryStore, refused } from '../support/memory-store.ts';
 import { SeededIds } from '../support/seeded-ids.ts';
+import { makeSqliteFixture } from '../support/sqlite-fixture.ts';
 
 let clock: ManualClock;
 let store: MemoryStore;
@@ -102,6 +103,48 @@ describe('decideNow', () => {
     const uid = await accept((events) => other.decideNow(events), 1, 'trigger/call');
     expect(store.decisions(uid)).toMatchObject([{ outcome: 'failed', reason: 'internal error: bug' }]);
     expect(log.lines).toMatchObject([{ level: 'error' }]);
+  });
+});
+
+describe('a batch on a real store', () => {
+  it('tells of each event what a read would, and nothing of a duplicate', async () => {
+    const fixture = await makeSqliteFixture();
+    onTestFinished(() => fixture.dispose());
+    const { store: real, clock: time, ids } = fixture;
+    const limits = { maxTasks: 100, maxParallelism: 10 };
+    const own = new Router({
+      store: real,
+      clock: time,
+      ids,
+      triggers: () => triggers,
+      jobs: () => byName(job()),
+      limits: () => limits,
+      onExecutions: () => undefined,
+      log,
+    });
+    await real.syncDefinitions([{ kind: 'job', name: job().name, etag: 'e' }]);
+    const box = new Inbox({ store: real, ids, clock: time, route: (events) => own.decideNow(events) });
+    const of = (id: string, n: number) => ({ event: cloudEvent({ id, data: { n } }) });
+    const events = [of('1', 1), of('1', 1), of('2', 2)];
+    const result = await box.accept('connection/s', null, { events });
+    const told = result.outcome === 'stored' ? result.events : [];
+    const read = await Promise.all(told.map(({ uid }) => real.eventOutcome(uid)));
+    expect(told.map(({ outcome }) => outcome)).toEqual(read);
+    const outcomes = read.map((one) => one?.decisions.map(({ outcome }) => outcome));
+    expect(outcomes).toEqual([['matched', 'filtered'], undefined, ['matched', 'matched']]);
+  });
+
+  it('tells a reason as it is stored, also of half a character', async () => {
+    const fixture = await makeSqliteFixture();
+    onTestFinished(() => fixture.dispose());
+    const { store: real } = fixture;
+    const uid = fixture.ids.uid();
+    const event = { uid, trigger: null, event: cloudEvent(), claims: null, verdict: null, rememberMs: 1 };
+    await real.acceptEvents({ origin: 'connection/s', events: [event], state: [] });
+    const decision = { trigger: 'a', outcome: 'failed', reason: 'no \uD800', clause: '\uDC00' } as const;
+    const told = await real.decide({ event: uid, decisions: [decision] });
+    expect(told?.decisions[0]).toMatchObject({ reason: 'no \uFFFD', clause: '\uFFFD' });
+    expect(told).toEqual(await real.eventOutcome(uid));
   });
 });
 

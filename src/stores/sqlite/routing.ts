@@ -26,28 +26,32 @@ export function decide(tx: Tx, { event, decisions }: DecideParams): EventOutcome
     causes.filter((cause) => cause.kind === 'event' && cause.event === event).length,
     row.seq,
   );
-  for (const decision of decisions) insertDecision(tx, row.seq, decision);
-  const told = decisions.map((decision) => asRead(event, decision, tx.now));
+  const told = decisions.map((decision) =>
+    insertDecision(tx, row.seq, asRead(event, decision, tx.now), decision),
+  );
   return { decided: true, decisions: told.toSorted((a, b) => (a.trigger < b.trigger ? -1 : 1)) };
 }
 
-/** What a read of it gives: every call is answered with it, and is spared the read. */
+/**
+ * What a read of it gives: calls are answered with it, and are spared the read. A reason may quote half a character of
+ * the event, which SQLite would keep as bytes that are no text.
+ */
 function asRead(event: string, decision: NewDecision, decideTime: number): Decision {
   const { trigger, outcome, reason, clause, values, execution } = decision;
   return {
     event,
     trigger,
     outcome,
-    reason,
-    clause: clause ?? null,
+    reason: reason.toWellFormed(),
+    clause: clause?.toWellFormed() ?? null,
     values: values ?? null,
     execution: execution?.name ?? null,
     decideTime,
   };
 }
 
-function insertDecision(tx: Tx, eventSeq: number, decision: NewDecision): void {
-  if (decision.execution !== undefined) insertExecution(tx, decision.execution);
+function insertDecision(tx: Tx, eventSeq: number, decision: Decision, { execution }: NewDecision): Decision {
+  if (execution !== undefined) insertExecution(tx, execution);
   tx.db.run(
     `INSERT INTO decisions
      (event_seq, trigger_name, outcome, reason, clause, read_values, execution, decide_time)
@@ -56,18 +60,19 @@ function insertDecision(tx: Tx, eventSeq: number, decision: NewDecision): void {
     decision.trigger,
     decision.outcome,
     decision.reason,
-    decision.clause ?? null,
+    decision.clause,
     jsonOrNull(decision.values),
-    decision.execution?.name ?? null,
-    tx.now,
+    decision.execution,
+    decision.decideTime,
   );
+  return decision;
 }
 
 /** With each decision on the event; one row without a decision where there is none. */
 type OutcomeRow = { readonly decided: 0 | 1 } & (DecisionRow | { readonly trigger_name: null });
 
 /**
- * Every answer to a webhook reads this: one statement needs no transaction. Nor does the second one, where the event is
+ * Each answer to a duplicate reads this: one statement needs no transaction. Nor does the second one, where the event is
  * not there: pruning removes an event in the transaction that keeps its answer, and no event comes back. So what the
  * first no longer sees has its answer before the second reads, or has none any more, or was not there yet.
  */
