@@ -3,6 +3,7 @@ import type { StoredEvent } from '../../src/core/event.ts';
 import { Inbox } from '../../src/inbox/inbox.ts';
 import type { InboxDeps } from '../../src/inbox/inbox.ts';
 import { Router } from '../../src/routing/router.ts';
+import type { RouterDeps } from '../../src/routing/router.ts';
 import { byName, cloudEvent, job, storedEvent, trigger } from '../support/definitions.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { ManualClock, settle } from '../support/manual-clock.ts';
@@ -25,9 +26,13 @@ beforeEach(() => {
   store = new MemoryStore(clock);
   log = new FakeLog();
   woken = 0;
+  router = routerOf();
+});
+
+function routerOf(over: Partial<RouterDeps> = {}): Router {
   const limits = { maxTasks: 100, maxParallelism: 10 };
   const jobs = byName(job());
-  router = new Router({
+  return new Router({
     store,
     clock,
     ids: new SeededIds(9),
@@ -36,8 +41,9 @@ beforeEach(() => {
     limits: () => limits,
     onExecutions: () => woken++,
     log,
+    ...over,
   });
-});
+}
 
 /** As the inbox does, or as a gateway that died right after the accept. */
 async function accept(route: InboxDeps['route'], n = 1, origin = 'connection/s'): Promise<string> {
@@ -90,16 +96,7 @@ describe('decideNow', () => {
         },
       },
     };
-    const other = new Router({
-      store,
-      clock,
-      ids: new SeededIds(),
-      triggers: () => byName(broken),
-      jobs: () => byName(job()),
-      limits: () => ({ maxTasks: 1, maxParallelism: 1 }),
-      onExecutions: () => woken++,
-      log,
-    });
+    const other = routerOf({ triggers: () => byName(broken) });
     const uid = await accept((events) => other.decideNow(events), 1, 'trigger/call');
     expect(store.decisions(uid)).toMatchObject([{ outcome: 'failed', reason: 'internal error: bug' }]);
     expect(log.lines).toMatchObject([{ level: 'error' }]);
@@ -111,17 +108,7 @@ describe('a batch on a real store', () => {
     const fixture = await makeSqliteFixture();
     onTestFinished(() => fixture.dispose());
     const { store: real, clock: time, ids } = fixture;
-    const limits = { maxTasks: 100, maxParallelism: 10 };
-    const own = new Router({
-      store: real,
-      clock: time,
-      ids,
-      triggers: () => triggers,
-      jobs: () => byName(job()),
-      limits: () => limits,
-      onExecutions: () => undefined,
-      log,
-    });
+    const own = routerOf({ store: real, clock: time, ids });
     await real.syncDefinitions([{ kind: 'job', name: job().name, etag: 'e' }]);
     const box = new Inbox({ store: real, ids, clock: time, route: (events) => own.decideNow(events) });
     const of = (id: string, n: number) => ({ event: cloudEvent({ id, data: { n } }) });
