@@ -20,7 +20,11 @@ export function give(incoming: IncomingMessage, bytes: Uint8Array<ArrayBuffer>):
  */
 export class SmallBodies {
   readonly #share: (incoming: IncomingMessage, length: number) => BodyShare | undefined;
-  readonly #shares = new Map<IncomingMessage, BodyShare>();
+  /**
+   * Weak, though each is taken out again: what V8 makes when a `Map` outgrows its table hangs on the table before. Where
+   * that one has grown old, each call would stay with the calls after it until all memory is looked through.
+   */
+  readonly #shares = new WeakMap<IncomingMessage, BodyShare>();
 
   /** @param share what a body of such a length counts to; undefined where the call is to be looked at first */
   constructor(share: (incoming: IncomingMessage, length: number) => BodyShare | undefined) {

@@ -116,7 +116,10 @@ function withOutcomes(result: AcceptResult, outcomes: Routed['outcomes']): Route
   if (result.outcome === 'conflict') return result;
   const events = result.events.map((event, i) => {
     const outcome = outcomes[i];
-    return outcome === undefined ? event : { ...event, outcome };
+    if (outcome === undefined) return event;
+    // No spread here: see “What a call makes dies with it” in docs/architecture.md.
+    const { uid, duplicateOf } = event;
+    return duplicateOf === undefined ? { uid, outcome } : { uid, duplicateOf, outcome };
   });
   return { outcome: 'stored', events };
 }

@@ -1,4 +1,3 @@
-import { executionPath } from '../../src/core/api.ts';
 import type { AnswerTemplates, WebhookSourceSpec } from '../../src/core/config.ts';
 import { errorText } from '../../src/core/errors.ts';
 import type { NewEvent } from '../../src/core/event.ts';
@@ -108,10 +107,9 @@ function plain<A extends Decided>(
   status: number,
 ): Response {
   const of = (answer: A): JsonObject => {
-    const fields = { ...answer, statusUrls: answer.executions.map(executionPath) };
-    if (results === undefined) return fields as unknown as JsonObject;
+    if (results === undefined) return answer as unknown as JsonObject;
     const own = results.filter(({ execution }) => answer.executions.includes(execution));
-    return { ...fields, results: own.map((result) => told(result, open)) } as unknown as JsonObject;
+    return { ...answer, results: own.map((result) => told(result, open)) } as unknown as JsonObject;
   };
   return Response.json(batch ? { events: answers.map(of) } : of(answers[0] as A), { status });
 }

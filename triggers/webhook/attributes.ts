@@ -59,7 +59,9 @@ export function buildEvent(
   if (declared) {
     for (const name of REQUIRED) if (named[name] === undefined) return invalid(where, name, 'is missing');
   }
-  const event: CloudEvent = { ...defaults, ...named, specversion: '1.0' };
+  // No spread to begin with: see “What a call makes dies with it” in docs/architecture.md.
+  const { id, source, type, time } = defaults;
+  const event: CloudEvent = { id, source, type, time, ...named, specversion: '1.0' };
   if (extensions.size === 0) return { ok: true, value: event };
   return { ok: true, value: { ...event, extensions: Object.fromEntries(extensions) } };
 }

@@ -1,3 +1,4 @@
+import { executionPath } from '../../src/core/api.ts';
 import type { Decision } from '../../src/core/decision.ts';
 import { errorText } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
@@ -15,6 +16,8 @@ interface EventAnswer {
   readonly decided: boolean;
   readonly decisions: readonly DecisionAnswer[];
   readonly executions: readonly string[];
+  /** Where each of them tells how it is going. */
+  readonly statusUrls: readonly string[];
 }
 interface DecisionAnswer {
   readonly trigger: string;
@@ -34,13 +37,15 @@ export async function answerFor(
   const uid = accepted.duplicateOf ?? accepted.uid;
   const duplicate = accepted.duplicateOf !== undefined;
   const outcome = accepted.outcome ?? (await waitDecided(uid, context));
+  // Those of the first answer: what was run again since, or is no longer kept, changes nothing of it.
+  const executions = (outcome?.decisions ?? []).flatMap(({ execution }) => execution ?? []);
   return {
     event: uid,
     duplicate,
     decided: outcome?.decided ?? false,
     decisions: (outcome?.decisions ?? []).map((decision) => decisionAnswer(decision, duplicate, open)),
-    // Those of the first answer: what was run again since, or is no longer kept, changes nothing of it.
-    executions: (outcome?.decisions ?? []).flatMap(({ execution }) => execution ?? []),
+    executions,
+    statusUrls: executions.map(executionPath),
   };
 }
 

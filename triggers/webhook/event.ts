@@ -146,7 +146,8 @@ function binary(call: RawCall, type: MediaType): Result<CallEvents> {
   if (!event.ok) return event;
   const datacontenttype = call.headers.get('content-type');
   const typed = datacontenttype === null || call.body.length === 0 ? {} : { datacontenttype };
-  const events = [{ ...event.value, ...typed, data: data.value }];
+  // The event is ours alone; in place of a spread: see “What a call makes dies with it” in docs/architecture.md.
+  const events = [Object.assign(event.value, typed, { data: data.value })];
   if (id.value === undefined) return { ok: true, value: { events, batch: false, unnamed: true } };
   return { ok: true, value: { events, batch: false } };
 }

@@ -160,12 +160,12 @@ class WebhookSource implements Source {
     return this.#told({ accepted, events, batch, context, bytes: body.value.length });
   }
 
-  async #told({ accepted, events, ...call }: Told): Promise<Response> {
+  async #told({ accepted, events, batch, context, bytes }: Told): Promise<Response> {
     if (accepted.outcome === 'conflict')
       return unavailable('The event could not be stored. Send it again.', 1);
     const open = this.#open;
-    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, call.context, open)));
-    return this.#answering.respond({ ...call, events, answers, open });
+    const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context, open)));
+    return this.#answering.respond({ events, answers, batch, context, bytes, open });
   }
 
   async #receive(request: Request, info: RequestInfo, maxBytes: number): Promise<Response | undefined> {
