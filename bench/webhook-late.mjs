@@ -10,7 +10,7 @@ import { Caller } from '../scripts/lib/load-caller.mjs';
 import { interleave, median, scratch } from './lib.mjs';
 import { BODY, checkDelivery, hmacHeaders, startBoth } from './webhook.mjs';
 
-/** Odd, so that the median is one of them; many, since a machine that others share has loud half minutes. */
+/** Odd, so that as many lie below the median as above; many, since a machine that others share has loud half minutes. */
 const ROUNDS = 7;
 const SECONDS = 10;
 const CONNECTIONS = 64;

@@ -167,7 +167,7 @@ async function underAttack({ short }, attack) {
       checks: [
         ...checks(watched),
         lateness(probed.times, [...before.times, ...after.times]),
-        growthOf(watched.mb - beforeMb),
+        growthOf(beforeMb, watched.mb),
         honestCalls(all, stored),
       ],
     };
@@ -219,14 +219,15 @@ function lateness(times, quiet) {
 }
 
 /**
- * @param {number} mb
+ * @param {number} before MB
+ * @param {number} most MB, since
  * @returns {Check}
  */
-const growthOf = (mb) => ({
+const growthOf = (before, most) => ({
   what: 'memory that the gateway takes more than before',
-  figure: `${mb.toFixed(0)} MB`,
+  figure: `${(most - before).toFixed(1)} MB, ${before.toFixed(0)} before and ${most.toFixed(0)} at most`,
   goal: `≤ ${MAX_GROWTH_MB} MB`,
-  ok: mb <= MAX_GROWTH_MB,
+  ok: most - before <= MAX_GROWTH_MB,
 });
 
 /**

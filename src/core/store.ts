@@ -90,7 +90,7 @@ export interface StateWrite {
 export type AcceptResult =
   | { readonly outcome: 'stored'; readonly events: readonly AcceptedEvent[] }
   | { readonly outcome: 'conflict'; readonly key: string };
-/** `duplicateOf` is the uid of the first event with this identity; then nothing was stored for this one. */
+/** What is added here, `withOutcomes` of the inbox has to pass on. `duplicateOf` is the uid of the first event with this identity; then nothing was stored for this one. */
 export interface AcceptedEvent {
   readonly uid: string;
   readonly duplicateOf?: string;

@@ -21,8 +21,8 @@ export function give(incoming: IncomingMessage, bytes: Uint8Array<ArrayBuffer>):
 export class SmallBodies {
   readonly #share: (incoming: IncomingMessage, length: number) => BodyShare | undefined;
   /**
-   * Weak, though each is taken out again: what V8 makes when a `Map` outgrows its table hangs on the table before. Where
-   * that one has grown old, each call would stay with the calls after it until all memory is looked through.
+   * Weak, though each is taken out again: a `Map` that entries come to and go from makes new tables, to which the old ones
+   * point. An old one that has outlived two collections would keep the calls in all after it until the next thorough one.
    */
   readonly #shares = new WeakMap<IncomingMessage, BodyShare>();
 

@@ -63,7 +63,7 @@ export function buildEvent(
   const { id, source, type, time } = defaults;
   const event: CloudEvent = { id, source, type, time, ...named, specversion: '1.0' };
   if (extensions.size === 0) return { ok: true, value: event };
-  return { ok: true, value: { ...event, extensions: Object.fromEntries(extensions) } };
+  return { ok: true, value: Object.assign(event, { extensions: Object.fromEntries(extensions) }) };
 }
 
 function attributeProblem(name: string, value: Json): string | undefined {

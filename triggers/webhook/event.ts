@@ -115,7 +115,7 @@ function envelope(value: Json, call: RawCall, where: string): Result<CloudEvent>
     where,
   });
   if (!event.ok) return event;
-  if (base64 === null) return { ok: true, value: { ...event.value, data } };
+  if (base64 === null) return { ok: true, value: Object.assign(event.value, { data }) };
   if (data !== null || typeof base64 !== 'string' || !BASE64.test(base64)) {
     const path = `${where}data_base64`;
     return reject(
@@ -129,7 +129,7 @@ function envelope(value: Json, call: RawCall, where: string): Result<CloudEvent>
     mediaType(event.value.datacontenttype ?? 'application/json'),
     true,
   );
-  return decoded.ok ? { ok: true, value: { ...event.value, data: decoded.value } } : decoded;
+  return decoded.ok ? { ok: true, value: Object.assign(event.value, { data: decoded.value }) } : decoded;
 }
 
 /** Binary mode, or a call that knows nothing of CloudEvents: attributes in headers if anywhere, the body is the data. */

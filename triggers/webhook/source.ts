@@ -165,6 +165,7 @@ class WebhookSource implements Source {
       return unavailable('The event could not be stored. Send it again.', 1);
     const open = this.#open;
     const answers = await Promise.all(accepted.events.map((one) => answerFor(one, context, open)));
+    // Each by its name: see “What a call makes dies with it” in docs/architecture.md.
     return this.#answering.respond({ events, answers, batch, context, bytes, open });
   }
 
