@@ -6,7 +6,7 @@
 // The floor gets the same calls. Afterwards every 202 must have its event and its execution.
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { Caller } from '../scripts/lib/load-caller.mjs';
+import { callBytes, Caller } from '../scripts/lib/load-caller.mjs';
 import { interleave, median, scratch } from './lib.mjs';
 import { BODY, checkDelivery, hmacHeaders, startBoth } from './webhook.mjs';
 
@@ -54,18 +54,6 @@ async function measure(loop) {
   return (who, figure) => median(results[who].map((one) => one[figure]));
 }
 
-/** The bytes of a call. */
-function callBytes() {
-  const head = {
-    host: 'gateway',
-    'content-type': 'application/json',
-    'content-length': BODY.length,
-    ...hmacHeaders(),
-  };
-  const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}`);
-  return Buffer.from(['POST /hooks/in HTTP/1.1', ...lines, '', BODY].join('\r\n'));
-}
-
 async function callOnce(caller, bytes) {
   const { status, ms } = await caller.call(bytes);
   if (status !== 202) throw new Error(`a call was answered ${status}`);
@@ -75,7 +63,7 @@ async function callOnce(caller, bytes) {
 /** As many calls as connections at any time. */
 async function closedLoop(url) {
   const port = Number(new URL(url).port);
-  const bytes = callBytes();
+  const bytes = callBytes('/hooks/in', hmacHeaders(), BODY);
   const callers = await Promise.all(Array.from({ length: CONNECTIONS }, () => Caller.open(port)));
   await Promise.all(callers.map((caller) => callOnce(caller, bytes)));
   const times = [];
@@ -91,7 +79,7 @@ async function closedLoop(url) {
 /** A call each millisecond, on any connection that is free, or a new one. */
 async function openLoop(url) {
   const port = Number(new URL(url).port);
-  const bytes = callBytes();
+  const bytes = callBytes('/hooks/in', hmacHeaders(), BODY);
   const free = [];
   let connections = 0;
   const times = [];

@@ -3,6 +3,23 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 
+/**
+ * The bytes of a call with a JSON body.
+ * @param {string} path
+ * @param {Record<string, string>} headers besides those of the body
+ * @param {string} body
+ */
+export function callBytes(path, headers, body) {
+  const all = {
+    host: 'gateway',
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
+  return Buffer.from([`POST ${path} HTTP/1.1`, ...lines, '', body].join('\r\n'));
+}
+
 /** One connection, one call at a time. */
 export class Caller {
   #socket;

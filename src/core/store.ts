@@ -90,7 +90,10 @@ export interface StateWrite {
 export type AcceptResult =
   | { readonly outcome: 'stored'; readonly events: readonly AcceptedEvent[] }
   | { readonly outcome: 'conflict'; readonly key: string };
-/** What is added here, `withOutcomes` of the inbox has to pass on. `duplicateOf` is the uid of the first event with this identity; then nothing was stored for this one. */
+/**
+ * `duplicateOf` is the uid of the first event with this identity; then nothing was stored for this one. What is added
+ * here, `withOutcomes` of the inbox has to pass on.
+ */
 export interface AcceptedEvent {
   readonly uid: string;
   readonly duplicateOf?: string;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { Caller } from '../../scripts/lib/load-caller.mjs';
+import { callBytes, Caller } from '../../scripts/lib/load-caller.mjs';
 import { GatewayProcess } from '../support/gateway-process.ts';
 
 /**
@@ -43,14 +43,7 @@ async function start(): Promise<GatewayProcess> {
 
 async function callAll(url: string): Promise<void> {
   const signature = createHmac('sha256', SECRET).update(BODY).digest('hex');
-  const lines = [
-    'POST /hooks/in HTTP/1.1',
-    'host: gateway',
-    'content-type: application/json',
-    `content-length: ${BODY.length}`,
-    `x-hub-signature-256: sha256=${signature}`,
-  ];
-  const bytes = Buffer.from([...lines, '', BODY].join('\r\n'));
+  const bytes = callBytes('/hooks/in', { 'x-hub-signature-256': `sha256=${signature}` }, BODY);
   let left = CALLS;
   const goOn = async (caller: Caller): Promise<void> => {
     while (left > 0) {

@@ -4,14 +4,11 @@ import type { NewEvent } from '../../src/core/event.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { ExecutionResult, SourceContext } from '../../src/core/source.ts';
 import { renderAnswer } from './answer.ts';
+import type { EventAnswer } from './event-answer.ts';
 
-/** What became of one event, as far as it was known when it was decided. */
-interface Decided {
-  readonly executions: readonly string[];
-}
-export interface Accepted<A extends Decided> {
+export interface Accepted {
   readonly events: readonly NewEvent[];
-  readonly answers: readonly A[];
+  readonly answers: readonly EventAnswer[];
   readonly batch: boolean;
   readonly context: SourceContext;
   /** Of the call, kept as long as the answer takes. */
@@ -47,7 +44,7 @@ export class Answering {
     this.#stopped.abort();
   }
 
-  async respond<A extends Decided>(accepted: Accepted<A>): Promise<Response> {
+  async respond(accepted: Accepted): Promise<Response> {
     const names = accepted.answers.flatMap(({ executions }) => executions);
     const results = await this.#results(names, accepted);
     const allEnded = results !== undefined && results.length > 0 && results.every(({ ended }) => ended);
@@ -58,7 +55,7 @@ export class Answering {
   /** undefined = nobody asked for them, or they cannot be had. */
   async #results(
     names: readonly string[],
-    { context, bytes }: Pick<Accepted<Decided>, 'context' | 'bytes'>,
+    { context, bytes }: Pick<Accepted, 'context' | 'bytes'>,
   ): Promise<readonly ExecutionResult[] | undefined> {
     if (this.#templates === undefined || names.length === 0) return undefined;
     try {
@@ -78,8 +75,8 @@ export class Answering {
   }
 
   /** In the trigger's own words; a list of events has a list of answers, which these cannot say. */
-  #worded<A extends Decided>(
-    { events, answers, batch, context }: Accepted<A>,
+  #worded(
+    { events, answers, batch, context }: Accepted,
     results: readonly ExecutionResult[] = [],
     usual: number,
   ): Response | undefined {
@@ -101,17 +98,17 @@ export class Answering {
   }
 }
 
-function plain<A extends Decided>(
-  { answers, batch, open }: Accepted<A>,
+function plain(
+  { answers, batch, open }: Accepted,
   results: readonly ExecutionResult[] | undefined,
   status: number,
 ): Response {
-  const of = (answer: A): JsonObject => {
+  const of = (answer: EventAnswer): JsonObject => {
     if (results === undefined) return answer as unknown as JsonObject;
     const own = results.filter(({ execution }) => answer.executions.includes(execution));
     return { ...answer, results: own.map((result) => told(result, open)) } as unknown as JsonObject;
   };
-  return Response.json(batch ? { events: answers.map(of) } : of(answers[0] as A), { status });
+  return Response.json(batch ? { events: answers.map(of) } : of(answers[0] as EventAnswer), { status });
 }
 
 function told(result: ExecutionResult, open: boolean): Partial<ExecutionResult> {

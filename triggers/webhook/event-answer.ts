@@ -9,7 +9,7 @@ import type { EventOutcome, RoutedEvent } from '../../src/core/store.ts';
 const DECISION_WAIT_MS = 5_000;
 
 /** What became of one event, as its sender hears it. */
-interface EventAnswer {
+export interface EventAnswer {
   readonly event: string;
   readonly duplicate: boolean;
   /** false: stored, and the decision will follow. */
@@ -37,13 +37,14 @@ export async function answerFor(
   const uid = accepted.duplicateOf ?? accepted.uid;
   const duplicate = accepted.duplicateOf !== undefined;
   const outcome = accepted.outcome ?? (await waitDecided(uid, context));
+  const decisions = outcome?.decisions ?? [];
   // Those of the first answer: what was run again since, or is no longer kept, changes nothing of it.
-  const executions = (outcome?.decisions ?? []).flatMap(({ execution }) => execution ?? []);
+  const executions = decisions.flatMap(({ execution }) => execution ?? []);
   return {
     event: uid,
     duplicate,
     decided: outcome?.decided ?? false,
-    decisions: (outcome?.decisions ?? []).map((decision) => decisionAnswer(decision, duplicate, open)),
+    decisions: decisions.map((decision) => decisionAnswer(decision, duplicate, open)),
     executions,
     statusUrls: executions.map(executionPath),
   };
