@@ -36,17 +36,27 @@ export async function benchWebhookOpen() {
   ];
 }
 
+/** By `loop`. Where a call fails, what the program said of itself is told too. */
+async function callsTo(program, loop) {
+  try {
+    return await loop(program.url);
+  } catch (error) {
+    const last = program.output().slice(-2_000);
+    throw new Error(`${error.message}, by ${program.url}, which printed last:\n${last}`, { cause: error });
+  }
+}
+
 /** Both in turn by `loop`; gives the median of a figure of its results. */
 async function measure(loop) {
   const { dir, remove } = scratch();
   const { gateway, floor } = await startBoth(dir, 'hmac');
   let sent = 0;
   const ours = async () => {
-    const result = await loop(gateway.url);
+    const result = await callsTo(gateway, loop);
     sent += result.calls;
     return result;
   };
-  const results = await interleave(ROUNDS, ours, () => loop(floor.url));
+  const results = await interleave(ROUNDS, ours, () => callsTo(floor, loop));
   await gateway.stop();
   await floor.stop();
   checkDelivery(join(gateway.dataDir, 'tappet.db'), sent, 0);
