@@ -2,9 +2,8 @@
 // start, wait and remove with the same create body at the concurrency that is its best.
 import Docker from 'dockerode';
 import { bodyOfOne } from './start.mjs';
-import { interleave, median, scratch, startGateway } from './lib.mjs';
+import { interleave, median, ROUNDS, scratch, startGateway } from './lib.mjs';
 
-const ROUNDS = 3;
 const TASKS = 40;
 const CONCURRENCIES = [2, 4];
 const LOOK_MS = 20;

@@ -106,6 +106,9 @@ export async function load(url, { seconds, headers, body }) {
 
 const lua = (text) => JSON.stringify(text).replaceAll('\\u', '\\\\u');
 
+/** Odd, so that as many lie below the median as above; many, since a machine that others share has loud half minutes. */
+export const ROUNDS = 7;
+
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)];

@@ -3,9 +3,8 @@
 // all that were sent are through.
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { interleave, load, median, scratch, startGateway, startProgram } from './lib.mjs';
+import { interleave, load, median, ROUNDS, scratch, startGateway, startProgram } from './lib.mjs';
 
-const ROUNDS = 4;
 const SECONDS = 4;
 const LOOK_MS = 10;
 const GIVE_UP_MS = 60_000;

@@ -8,12 +8,11 @@ import Docker from 'dockerode';
 import { rolldown } from 'rolldown';
 import { pack } from 'tar-stream';
 import { startMinio } from '../scripts/lib/object-store.mjs';
-import { interleave, median } from './lib.mjs';
+import { interleave, median, ROUNDS } from './lib.mjs';
 
 const ROOT = join(import.meta.dirname, '..');
 const MIB = 1024 * 1024;
 const SIZE = 256 * MIB;
-const ROUNDS = 7;
 const IMAGE = 'tappet-demo/busybox:1';
 const OBJECT = { Bucket: 'bench', Key: 'large' };
 const TO = '/in/large';

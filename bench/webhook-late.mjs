@@ -7,11 +7,9 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { callBytes, Caller } from '../scripts/lib/load-caller.mjs';
-import { interleave, median, scratch } from './lib.mjs';
+import { interleave, median, ROUNDS, scratch } from './lib.mjs';
 import { BODY, checkDelivery, hmacHeaders, startBoth } from './webhook.mjs';
 
-/** Odd, so that as many lie below the median as above; many, since a machine that others share has loud half minutes. */
-const ROUNDS = 7;
 const SECONDS = 10;
 const CONNECTIONS = 64;
 const PER_SECOND = 1_000;

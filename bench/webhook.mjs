@@ -7,9 +7,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { exportJWK, SignJWT } from 'jose';
-import { interleave, load, median, scratch, startGateway, startProgram } from './lib.mjs';
+import { interleave, load, median, ROUNDS, scratch, startGateway, startProgram } from './lib.mjs';
 
-const ROUNDS = 4;
 const SECONDS = 5;
 const CONNECTIONS = 64;
 export const SECRET = 'a secret of the benchmark, 32 bytes';
