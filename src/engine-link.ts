@@ -105,7 +105,7 @@ export class EngineLink {
   admission(): AdmissionView {
     if (this.#executor !== undefined) return this.#executor.admission();
     const all = { memoryBytes: Infinity, cpuMillis: Infinity };
-    const nothing = { host: null, settings: ADMISSION_DEFAULTS, free: all, reserved: null };
+    const nothing = { host: null, settings: ADMISSION_DEFAULTS, free: all, reserved: null, begun: new Map() };
     return { ready: false, message: this.#problem, ...nothing, runningTasks: 0, maxRunningTasks: Infinity };
   }
 

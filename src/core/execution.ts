@@ -105,6 +105,13 @@ export interface AttemptKey {
   readonly attempt: number;
 }
 
+/** Of what names an attempt, and may have more to it. */
+export const keyOf = ({ execution, index, attempt }: AttemptKey): AttemptKey => ({
+  execution,
+  index,
+  attempt,
+});
+
 /** Why an attempt ended, as a stable word. */
 export const ATTEMPT_REASONS = [
   'EXITED_ZERO',

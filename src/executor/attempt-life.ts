@@ -1,10 +1,10 @@
+import { keyOf } from '../core/execution.ts';
 import type { Attempt, AttemptKey, AttemptResult, Execution, LogBytes } from '../core/execution.ts';
 import type { Claim } from '../core/store.ts';
 import type { ContainerStatus, PreparedImage } from '../core/runner.ts';
 import { chargeOf } from '../core/admission.ts';
 import type { Charge } from '../core/admission.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
-import { JOB_DEFAULTS } from '../core/job.ts';
 import { isTerminal } from '../core/states.ts';
 import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
@@ -13,8 +13,10 @@ import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
 import { adoptedImage, hasStarted } from './container-status.ts';
 import type { ImageHold } from './execution-images.ts';
+import { HoldUp } from './hold-up.ts';
 import type { LifeContext } from './life-context.ts';
-import { LogCapture } from './log-capture.ts';
+import { openCapture } from './log-capture.ts';
+import type { LogCapture } from './log-capture.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Ended } from './outcome.ts';
 import { storeOutputs } from './outputs.ts';
@@ -58,6 +60,7 @@ const REFUSED_LOOK_MS = 5_000;
  * the life at its next step: the container stays, and nothing more is written.
  */
 export class AttemptLife {
+  readonly holdUp = new HoldUp();
   readonly #context: LifeContext;
   readonly #execution: Execution;
   readonly #resumed: boolean;
@@ -70,7 +73,6 @@ export class AttemptLife {
   #gauge: Gauge | undefined;
   #looks = 0;
   #ranAfterStopRequest = false;
-  #refusal: string | undefined;
   #cancelDeadline: () => void = () => undefined;
   #cancelLook: () => void = () => undefined;
 
@@ -104,6 +106,10 @@ export class AttemptLife {
   /** What it holds of the host. */
   get charge(): Charge {
     return chargeOf(this.#attempt, this.#execution.spec);
+  }
+
+  get key(): AttemptKey {
+    return keyOf(this.#attempt);
   }
 
   /** Something may have happened to the container. */
@@ -172,6 +178,7 @@ export class AttemptLife {
       execution: this.#execution,
       capture,
       attempt,
+      holdUp: this.holdUp,
       inspect: () => this.#inspect(),
       stopAsked,
     });
@@ -201,7 +208,7 @@ export class AttemptLife {
     const { images, session, store } = this.#context;
     images.runs(this.#execution.name, image);
     const params = {
-      key: this.#key(),
+      key: this.key,
       epoch: session.epoch,
       startTime,
       imageDigest: image?.digest ?? null,
@@ -237,7 +244,7 @@ export class AttemptLife {
       const left = deadline - clock.now();
       if (left > 0) return this.#armDeadline(left);
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
-      this.#attempt = await session.write(() => store.requestStop(this.#key(), session.epoch, 'timeout'));
+      this.#attempt = await session.write(() => store.requestStop(this.key, session.epoch, 'timeout'));
     }
     if (this.#attempt.stopReason === null) return;
     await this.#ask();
@@ -267,7 +274,9 @@ export class AttemptLife {
     this.#clearTimers();
     this.#gauge?.end();
     const capture = this.#capture ?? (await this.#openLog());
-    const complete = ended.state === 'missing' || (await capture.complete());
+    const complete =
+      ended.state === 'missing' ||
+      (await this.holdUp.during('has ended, and its output is being read', () => capture.complete()));
     const bytes = await capture.close();
     const { clock, gate } = this.#context;
     const outcome = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
@@ -278,6 +287,7 @@ export class AttemptLife {
     const params = {
       context: this.#context,
       execution: this.#execution,
+      holdUp: this.holdUp,
       attempt: () => this.#attempt,
       stopAsked: this.#stopAsked.promise,
     };
@@ -297,26 +307,20 @@ export class AttemptLife {
     // Drawn once: a write that is tried again must not move the next attempt.
     const random = this.#context.random.next();
     const { execution, turnPassedOn } = await session.write(() =>
-      store.finishAttempt({ key: this.#key(), epoch: session.epoch, result, logBytes, usage, random }),
+      store.finishAttempt({
+        key: this.key,
+        epoch: session.epoch,
+        result,
+        logBytes,
+        usage,
+        random,
+      }),
     );
     this.#onFinished(isTerminal(execution.state) && !turnPassedOn);
   }
 
   async #openLog(): Promise<LogCapture> {
-    const { logs, runner, gate, clock, log, session } = this.#context;
-    // Waits where the log cannot be opened now (disk full, no file handles left): the container is not to blame.
-    const maxBytes = this.#execution.spec.maxLogBytes ?? JOB_DEFAULTS.maxLogBytes;
-    const writer = await session.write(() => logs.open(this.#key(), { maxBytes }));
-    this.#capture = new LogCapture({
-      runner,
-      gate,
-      clock,
-      log,
-      name: this.name,
-      writer,
-      signal: session.signal,
-      onEnd: () => this.#bell.ring(),
-    });
+    this.#capture = await openCapture(this.#context, this.#execution, this.#attempt, () => this.#bell.ring());
     return this.#capture;
   }
 
@@ -339,16 +343,16 @@ export class AttemptLife {
     const requested = this.#attempt.stopReason !== null;
     try {
       const status = await gate.through(() => runner.inspect(this.name));
-      this.#refusal = undefined;
+      this.holdUp.refusal = undefined;
       // Seen, not reckoned: the engine's clock may be another than the store's. As requested before it was asked.
       if (requested && status.state === 'running') this.#ranAfterStopRequest = true;
       return status;
     } catch (error) {
       if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
       if (this.#stopper.removed) return { state: 'missing' };
-      if (this.#refusal !== error.message)
+      if (this.holdUp.refusal !== error.message)
         log.warn(`What ${this.name} does is not known; asking again: ${error.message}`);
-      this.#refusal = error.message;
+      this.holdUp.refusal = error.message;
       return undefined;
     }
   }
@@ -391,10 +395,5 @@ export class AttemptLife {
   #clearTimers(): void {
     this.#cancelDeadline();
     this.#cancelLook();
-  }
-
-  #key(): AttemptKey {
-    const { execution, index, attempt } = this.#attempt;
-    return { execution, index, attempt };
   }
 }

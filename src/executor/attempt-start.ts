@@ -1,18 +1,14 @@
 import { envTotalProblem, envValueProblem } from '../core/env.ts';
 import { errorText, errorWithFix, isTappetError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
-import type {
-  Attempt,
-  AttemptKey,
-  AttemptReason,
-  AttemptResult,
-  Execution,
-  RenderedSpec,
-} from '../core/execution.ts';
+import { keyOf } from '../core/execution.ts';
+import type { Attempt, AttemptReason, AttemptResult, Execution, RenderedSpec } from '../core/execution.ts';
 import type { ContainerSpec, ContainerStatus, Ensured, PreparedImage } from '../core/runner.ts';
 import { onAbort, OVER, pause } from '../lib/service.ts';
 import { adoptedImage, hasStarted } from './container-status.ts';
 import { taskEnvironment } from './environment.ts';
+import { imageWords } from './hold-up.ts';
+import type { HoldUp } from './hold-up.ts';
 import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
 import type { LogCapture } from './log-capture.ts';
@@ -29,6 +25,7 @@ export interface StartParams {
   readonly context: LifeContext;
   readonly execution: Execution;
   readonly capture: LogCapture;
+  readonly holdUp: HoldUp;
   /** The row as last seen; a request to stop shows in it. */
   attempt(): Attempt;
   /** What its container is, as soon as the engine tells. Errors: SessionOver. */
@@ -92,14 +89,15 @@ export async function startAttempt(params: StartParams): Promise<Started> {
 }
 
 async function tryToStart(params: StartParams, made: Made): Promise<Started> {
-  const { context, execution } = params;
+  const { context, execution, holdUp } = params;
   for (let tries = 1; ; tries++) {
     try {
-      const image = await Promise.race([context.images.prepare(execution), params.stopAsked]);
+      const image = await holdUp.during(
+        () => imageWords(execution.spec.image, context.runner.pulls()),
+        () => Promise.race([context.images.prepare(execution), params.stopAsked]),
+      );
       if (image === undefined) return cancelled(params);
-      // Inputs may take hours: nothing that could start at once waits for them.
-      const turns = made.inputs.large ? context.transfers : context.starts;
-      return await inTurn(turns, made.signal, () => create(params, made, image));
+      return await createInTurn(params, made, image);
     } catch (error) {
       context.session.throwIfOver();
       // While its inputs were put, or while it was still waiting for its turn.
@@ -109,11 +107,24 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
       if (failure.reason === 'ENGINE_REFUSED' && tries < START_TRIES) {
         const name = params.attempt().containerName;
         context.log.warn(`${name} could not be started; trying again: ${failure.message}`);
-        if (await pauseForNextTry(params)) continue;
+        const words = `is started again in some seconds: ${failure.message}`;
+        if (await holdUp.during(words, () => pauseForNextTry(params))) continue;
       }
       return never(params, failure.reason, failure.message);
     }
   }
+}
+
+function createInTurn(params: StartParams, made: Made, image: PreparedImage): Promise<Started> {
+  const { context, holdUp } = params;
+  const { large } = made.inputs;
+  // Inputs may take hours: nothing that could start at once waits for them.
+  const turns = large ? context.transfers : context.starts;
+  const turn = large ? 'waits until other tasks have their files' : 'waits until other tasks have started';
+  const work = large ? 'is given its files' : 'is being started by the container engine';
+  return holdUp.during(turn, () =>
+    inTurn(turns, made.signal, () => holdUp.during(work, () => create(params, made, image))),
+  );
 }
 
 /** Why it did not start. Throws what is no reason but a bug. */
@@ -204,8 +215,6 @@ function cancelled(params: StartParams): Never {
   const result = neverRan('CANCELLED', 'CANCELLED', message, params.context.clock.now());
   return { outcome: 'never', result };
 }
-
-const keyOf = ({ execution, index, attempt }: Attempt): AttemptKey => ({ execution, index, attempt });
 
 async function render(params: StartParams): Promise<RenderedSpec | Never> {
   const { context, execution } = params;

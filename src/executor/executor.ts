@@ -176,7 +176,7 @@ export class Executor extends Service {
     );
     const { state, message } = this.#stateNow();
     return {
-      ready: state === 'ready',
+      ready: state === 'ready' || state === 'draining',
       draining: this.#draining,
       message,
       host,
@@ -185,6 +185,7 @@ export class Executor extends Service {
       reserved: this.#serving?.claims.reserved ?? null,
       runningTasks: this.#serving?.live.size ?? 0,
       maxRunningTasks,
+      begun: this.#serving?.live.waits() ?? new Map(),
     };
   }
 

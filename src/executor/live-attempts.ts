@@ -6,6 +6,7 @@ import { pause } from '../lib/service.ts';
 import { AttemptLife } from './attempt-life.ts';
 import type { LifeContext } from './life-context.ts';
 import { SessionOver } from './session.ts';
+import type { BegunWaits } from './waiting.ts';
 
 /** A life that ends by a bug begins anew after a pause; at the third time the attempt fails, with the reason. */
 const MAX_CRASHES = 3;
@@ -43,6 +44,18 @@ export class LiveAttempts {
   /** What they hold of the engine's host. */
   charges(): Charge[] {
     return Array.from(this.#lives.values(), (life) => life.charge);
+  }
+
+  /** What they wait for, those that wait. */
+  waits(): BegunWaits {
+    const waits = new Map<string, Map<number, string>>();
+    for (const { key, holdUp } of this.#lives.values()) {
+      const { words } = holdUp;
+      if (words === null) continue;
+      const ofOne = waits.get(key.execution) ?? new Map<number, string>();
+      waits.set(key.execution, ofOne.set(key.index, words));
+    }
+    return waits;
   }
 
   has(name: string): boolean {

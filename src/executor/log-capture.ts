@@ -1,11 +1,14 @@
 import type { Clock } from '../core/clock.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
-import type { LogBytes } from '../core/execution.ts';
+import { keyOf } from '../core/execution.ts';
+import type { Attempt, Execution, LogBytes } from '../core/execution.ts';
+import { JOB_DEFAULTS } from '../core/job.ts';
 import type { Log } from '../core/log.ts';
 import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
 import type { Runner } from '../core/runner.ts';
 import { onAbort, OVER, pause } from '../lib/service.ts';
 import type { EngineGate } from './engine-gate.ts';
+import type { LifeContext } from './life-context.ts';
 import { SessionOver } from './session.ts';
 
 /** After the exit a stream may be silent for so long before it counts as stuck and the rest is read anew. */
@@ -34,6 +37,19 @@ interface Pump {
   readonly done: Promise<boolean>;
   /** Nothing more is wanted of it. */
   readonly abort: () => void;
+}
+
+/** With the attempt's log. Waits where that cannot be opened now (disk full, no file handles left). Errors: SessionOver. */
+export async function openCapture(
+  { logs, runner, gate, clock, log, session }: LifeContext,
+  execution: Execution,
+  attempt: Attempt,
+  onEnd: () => void,
+): Promise<LogCapture> {
+  const maxBytes = execution.spec.maxLogBytes ?? JOB_DEFAULTS.maxLogBytes;
+  const writer = await session.write(() => logs.open(keyOf(attempt), { maxBytes }));
+  const { signal } = session;
+  return new LogCapture({ runner, gate, clock, log, name: attempt.containerName, writer, signal, onEnd });
 }
 
 /**

@@ -8,6 +8,7 @@ import { isFolder, keyProblem, outputAddress } from '../core/staging.ts';
 import type { Address, OutputSpec } from '../core/staging.ts';
 import { onAbort, pause } from '../lib/service.ts';
 import { contentTypeOf } from './content-type.ts';
+import type { HoldUp } from './hold-up.ts';
 import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
 import { noting } from './noting.ts';
@@ -25,6 +26,7 @@ const STORE_PAUSE_MAX_MS = 60_000;
 export interface OutputsParams {
   readonly context: LifeContext;
   readonly execution: Execution;
+  readonly holdUp: HoldUp;
   /** The row as last seen; a request to stop shows in it. */
   attempt(): Attempt;
   /** Settles when somebody asks to stop. */
@@ -126,6 +128,7 @@ class Upload {
 
   /** Errors: OutputProblem, SessionOver, and anything once the signal has aborted. */
   async run(): Promise<void> {
+    const { holdUp } = this.#params;
     const { clock, gate, log, transfers } = this.#params.context;
     this.#addresses = addressesOf(this.#params);
     const name = this.#params.attempt().containerName;
@@ -133,7 +136,13 @@ class Upload {
       const before = this.stored;
       try {
         // Waits with nothing in its hands: others may have a store that answers.
-        return await inTurn(transfers, this.#signal, () => gate.through(() => this.#once(name)));
+        return await holdUp.during('waits until other tasks have stored their files', () =>
+          inTurn(transfers, this.#signal, () =>
+            holdUp.during('has ended, and its files are being stored', () =>
+              gate.through(() => this.#once(name)),
+            ),
+          ),
+        );
       } catch (error) {
         this.#signal.throwIfAborted();
         if (error instanceof OutputProblem) throw error;
@@ -141,7 +150,10 @@ class Upload {
         if (!isTappetError(error)) log.error(`The outputs of ${name} met an unexpected error`, { error });
         if (!isTappetError(error, 'OBJECT_STORE_UNAVAILABLE') || tries >= STORE_TRIES) throw problemOf(error);
         if (tries === 1) log.warn(`The outputs of ${name} wait for their object store: ${errorText(error)}`);
-        await pause(clock, Math.min(STORE_PAUSE_MS * 2 ** (tries - 1), STORE_PAUSE_MAX_MS), this.#signal);
+        const pauseMs = Math.min(STORE_PAUSE_MS * 2 ** (tries - 1), STORE_PAUSE_MAX_MS);
+        await holdUp.during(`waits for the object store of its files: ${errorText(error)}`, () =>
+          pause(clock, pauseMs, this.#signal),
+        );
       }
     }
   }

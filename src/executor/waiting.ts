@@ -4,9 +4,12 @@ import type { Execution, Task } from '../core/execution.ts';
 import { isTerminal } from '../core/states.ts';
 import { sizeText } from '../lib/size.ts';
 
+/** What begun tasks wait for, in words: by their execution's name and their index. */
+export type BegunWaits = ReadonlyMap<string, ReadonlyMap<number, string>>;
+
 /** What this gateway's executor has to give out now. */
 export interface AdmissionView {
-  /** Whether tasks start at all; `message` says why not. */
+  /** Whether the engine is there to be asked; `message` says why not. */
   readonly ready: boolean;
   readonly message: string;
   /** The gateway starts nothing more before it ends. */
@@ -20,17 +23,35 @@ export interface AdmissionView {
   readonly runningTasks: number;
   /** Infinity = there is no such setting. */
   readonly maxRunningTasks: number;
+  readonly begun: BegunWaits;
 }
 
-/** What keeps the next task of an execution from starting, in one plain line; null where nothing does, or there is none. */
+/**
+ * What keeps the next task of an execution from starting, in one plain line; where there is none, and all that have begun
+ * are kept from going on, what keeps the first of them. null where nothing does.
+ */
 export function waitText(execution: Execution, view: AdmissionView): string | null {
-  if (isTerminal(execution.state) || (execution.waits ?? null) === null) return null;
+  if (isTerminal(execution.state)) return null;
+  if ((execution.waits ?? null) === null) return begunText(execution, view);
   // The job's limit of today counts, which its frozen spec does not have.
   if (execution.waits === 'turn')
     return `waits for its turn: maxConcurrentExecutions of job ${execution.job} is reached`;
   if (view.draining === true) return 'waits for the next start of the gateway, which is being drained';
   if (!view.ready) return `waits for the container engine: ${view.message}`;
   return roomText(execution, view);
+}
+
+function begunText({ name, counters }: Execution, view: AdmissionView): string | null {
+  const begun = view.begun.get(name);
+  if (begun === undefined || begun.size < counters.running) return null;
+  const [first] = begun.values();
+  return keptText(first, view);
+}
+
+/** While the engine is away nothing else counts. */
+function keptText(words: string | undefined, view: AdmissionView): string | null {
+  if (words === undefined) return null;
+  return view.ready ? words : `waits for the container engine: ${view.message}`;
 }
 
 function roomText({ name, spec }: Execution, view: AdmissionView): string | null {
@@ -58,7 +79,8 @@ export function taskWaitText(
   view: AdmissionView,
   now: number,
 ): string | null {
-  if (task.state !== 'PENDING' || isTerminal(execution.state)) return null;
+  if (isTerminal(task.state) || isTerminal(execution.state)) return null;
+  if (task.state !== 'PENDING') return keptText(view.begun.get(execution.name)?.get(task.index), view);
   if (task.notBefore !== null && task.notBefore > now)
     return `waits for its next attempt until ${new Date(task.notBefore).toISOString()}`;
   const { parallelism } = execution.spec;

@@ -1,4 +1,6 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -21,24 +23,33 @@ const job = (memory: string, more: JsonObject = {}): JsonObject => ({
   ...more,
 });
 
-const CONFIG: JsonObject = {
-  server: { allowedBinds: [gates], admission: { memoryReserve: String(totalmem() - GIVEN_OUT) } },
-  jobs: {
-    large: job('192Mi'),
-    huge: job('1000Gi'),
-    nightly: job('16Mi', { maxConcurrentExecutions: 1, retentionCount: 1 }),
-  },
+const SERVER: JsonObject = {
+  allowedBinds: [gates],
+  admission: { memoryReserve: String(totalmem() - GIVEN_OUT) },
+};
+const JOBS: JsonObject = {
+  large: job('192Mi'),
+  huge: job('1000Gi'),
+  nightly: job('16Mi', { maxConcurrentExecutions: 1, retentionCount: 1 }),
 };
 
 describe('admission on a real engine', () => {
   let gateway: GatewayProcess;
+  /** A registry that takes every call and answers none. */
+  const silent = createServer();
+  let far: string;
   beforeAll(async () => {
     mkdirSync(gates);
-    gateway = new GatewayProcess({ dir, config: CONFIG, env: { DOCKER_HOST: await engineHost() } });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    far = `127.0.0.1:${(silent.address() as AddressInfo).port}/far:1`;
+    const jobs = { ...JOBS, far: { image: far, memory: '16Mi' } };
+    const config = { server: SERVER, jobs };
+    gateway = new GatewayProcess({ dir, config, env: { DOCKER_HOST: await engineHost() } });
     await gateway.start();
   });
   afterAll(async () => {
     await gateway.stop();
+    silent.close();
     rmSync(dir, { recursive: true, force: true });
   });
 
@@ -53,6 +64,19 @@ describe('admission on a real engine', () => {
     expect(failed['message']).toMatch(
       /^A task needs 1000 GiB of memory, and the host .* has [\d.]+ [MGT]iB; /,
     );
+  });
+
+  it('says of a task that has begun what keeps it: a registry that does not answer', async () => {
+    const path = await run('far');
+    const words = `waits for image ${far}: its pull has begun`;
+    await until(path, ({ waitsFor }) => waitsFor === words);
+    expect((await gateway.api('GET', `${path}/tasks/0`)).json()).toMatchObject({
+      state: 'RUNNING',
+      waitsFor: words,
+    });
+    await gateway.api('POST', `${path}:cancel`, {});
+    const ended = await until(path, ({ completionTime }) => completionTime !== null);
+    expect(ended).toMatchObject({ state: 'CANCELLED', waitsFor: null });
   });
 
   it('lets what does not fit wait, and a job of one execution at a time, and says for what', async () => {

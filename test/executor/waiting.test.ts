@@ -16,6 +16,19 @@ const view = (over: Partial<AdmissionView> = {}): AdmissionView => ({
   ...over,
 });
 
+const TASK: Task = {
+  execution: 'nightly-1',
+  index: 0,
+  state: 'PENDING',
+  attempts: 0,
+  retries: 0,
+  infraFailures: 0,
+  notBefore: null,
+  startTime: null,
+  completionTime: null,
+  message: null,
+};
+
 function execution(spec: Partial<JobSpec> = {}, over: Partial<Execution> = {}): Execution {
   const planned = {
     uid: 'u',
@@ -86,20 +99,39 @@ describe('an execution waits', () => {
   });
 });
 
-describe('a task waits', () => {
-  const task = (over: Partial<Task> = {}): Task => ({
-    execution: 'nightly-1',
-    index: 0,
-    state: 'PENDING',
-    attempts: 0,
-    retries: 0,
-    infraFailures: 0,
-    notBefore: null,
-    startTime: null,
-    completionTime: null,
-    message: null,
-    ...over,
+describe('what has begun waits', () => {
+  const counters = { running: 2, succeeded: 0, failed: 0, cancelled: 0, retried: 0 };
+  const busy = execution({}, { counters, waits: null, state: 'RUNNING' });
+  const one = new Map([[3, 'waits for image x']]);
+  const both = new Map([...one, [4, 'is given its files']]);
+  const begun = (waits: ReadonlyMap<number, string>, over: Partial<AdmissionView> = {}): AdmissionView =>
+    view({ begun: new Map([['nightly-1', waits]]), ...over });
+  const away = { ready: false, message: 'refused' };
+  it.each([
+    ['an execution of which all tasks wait: the first', busy, begun(both), 'waits for image x'],
+    ['not one of which a task runs', busy, begun(one), null],
+    ['not one of which others wait for room', { ...busy, waits: 'room' as const }, begun(both), null],
+    ['not another', { ...busy, name: 'other-1' }, begun(both), null],
+    ['not one that has ended', { ...busy, state: 'FAILED' as const }, begun(both), null],
+    ['for the engine first of all', busy, begun(both, away), 'waits for the container engine: refused'],
+    ['while the gateway is drained too', busy, begun(both, { draining: true }), 'waits for image x'],
+  ])('%s', (_, of, seen, text) => {
+    expect(waitText(of, seen)).toBe(text);
   });
+
+  it.each([
+    ['a task', 3, begun(both), 'waits for image x'],
+    ['each for itself', 4, begun(both), 'is given its files'],
+    ['not one that runs', 5, begun(both), null],
+    ['not one that runs while the engine is away', 5, begun(both, away), null],
+    ['for the engine first of all', 3, begun(both, away), 'waits for the container engine: refused'],
+  ])('%s', (_, index, seen, text) => {
+    expect(taskWaitText({ ...TASK, index, state: 'RUNNING' }, busy, seen, NOW)).toBe(text);
+  });
+});
+
+describe('a task waits', () => {
+  const task = (over: Partial<Task> = {}): Task => ({ ...TASK, ...over });
   const counters = { running: 2, succeeded: 0, failed: 0, cancelled: 0, retried: 0 };
   const busy = execution({ parallelism: 2 }, { counters, waits: null, state: 'RUNNING' });
   const soon = 'waits for its next attempt until 2026-01-01T00:00:05.000Z';

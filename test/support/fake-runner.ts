@@ -57,6 +57,7 @@ export class FakeRunner implements Runner {
   measure: (name: string) => Measurement | null = () => null;
   readonly #clock: Clock;
   readonly #containers = new Map<string, Container>();
+  pulling: readonly PullProgress[] = [];
   readonly #hints = new FakeHints();
   readonly #faults: { method: Method; error: TappetError; after: boolean; times: number }[] = [];
   readonly #holds = new Map<Method, Promise<void>>();
@@ -138,7 +139,7 @@ export class FakeRunner implements Runner {
   }
 
   pulls(): readonly PullProgress[] {
-    return [];
+    return this.pulling;
   }
 
   removeImage(digest: string): Promise<'removed' | 'kept' | 'missing'> {

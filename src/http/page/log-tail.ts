@@ -1,3 +1,4 @@
+import { keyOf } from '../../core/execution.ts';
 import type { AttemptKey } from '../../core/execution.ts';
 import { gapText } from '../../core/log-gap.ts';
 import type { LogChunk, LogSink, LogStream } from '../../core/log-sink.ts';
@@ -26,7 +27,7 @@ export interface LogExcerpt {
 
 /** What reading its end may cost, in bytes; compare with MAX_SCAN_BYTES. */
 export async function tailCost(logs: LogSink, key: AttemptKey): Promise<number> {
-  return Math.min(await logs.end(placeOf(key)), SCAN_BYTES);
+  return Math.min(await logs.end(keyOf(key)), SCAN_BYTES);
 }
 
 /** The last `bytes` bytes or little less, from the beginning of a line on. What is before them is not read. */
@@ -35,7 +36,7 @@ export async function readTail(
   attempt: AttemptKey,
   { bytes }: { readonly bytes: number },
 ): Promise<LogExcerpt> {
-  const key = placeOf(attempt);
+  const key = keyOf(attempt);
   const end = await logs.end(key);
   for (let window = 2 * bytes; ; window *= GROWTH) {
     const after = end - window - 1;
@@ -45,8 +46,6 @@ export async function readTail(
     return { parts: partsOf(last.chunks, cut), cut, next: null };
   }
 }
-
-const placeOf = ({ execution, index, attempt }: AttemptKey): AttemptKey => ({ execution, index, attempt });
 
 /** The last `bytes` bytes of these chunks. */
 async function lastChunks(
