@@ -105,7 +105,13 @@ export class EngineLink {
   admission(): AdmissionView {
     if (this.#executor !== undefined) return this.#executor.admission();
     const all = { memoryBytes: Infinity, cpuMillis: Infinity };
-    const nothing = { host: null, settings: ADMISSION_DEFAULTS, free: all, reserved: null, begun: new Map() };
+    const nothing = {
+      host: null,
+      settings: ADMISSION_DEFAULTS,
+      free: all,
+      reserved: null,
+      begun: () => new Map<string, never>(),
+    };
     return { ready: false, message: this.#problem, ...nothing, runningTasks: 0, maxRunningTasks: Infinity };
   }
 

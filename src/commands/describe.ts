@@ -97,9 +97,10 @@ function describeText({ execution, decision, tasks }: Description, now: number):
 function headline(execution: ExecutionResource): string {
   const { state, message, cancelRequestTime, waitsFor } = execution;
   if (message !== null) return clean(`${state}: ${message}`);
-  if (waitsFor !== null) return clean(`${state}: ${waitsFor}`);
   const stopping = cancelRequestTime === null ? '' : ', and is being cancelled';
-  return `${state}: ${tasksText(execution)}${stopping}`;
+  const far = state === 'PENDING' && waitsFor !== null ? waitsFor : tasksText(execution);
+  const kept = state === 'PENDING' || waitsFor === null ? '' : `; ${waitsFor}`;
+  return clean(`${state}: ${far}${stopping}${kept}`);
 }
 
 type Fact = readonly [label: string, text: string];

@@ -138,7 +138,9 @@ function taskTable(tasks: readonly TaskResource[], now: number): string {
       String(task.retried),
       when(task.startTime, now),
       when(task.completionTime, now),
-      [task.message, task.waitsFor].filter((text) => text !== null).join(' '),
+      task.message === null
+        ? (task.waitsFor ?? '')
+        : [task.message, ...(task.waitsFor === null ? [] : [`It ${task.waitsFor}.`])].join(' '),
     ]),
   );
 }

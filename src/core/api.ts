@@ -113,7 +113,7 @@ export interface ExecutionResource extends ResourceMeta {
   readonly reason: string | null;
   readonly message: string | null;
   readonly taskCount: number;
-  /** What its next task waits for, in words; null where it has ended, or nothing keeps it. */
+  /** What its next task waits for, in words, or those that have begun; null where it has ended, or nothing keeps it. */
   readonly waitsFor: string | null;
   /** Tasks that it runs, which the counts are of: all, or those that had not succeeded in `rerunOf`. */
   readonly tasksToRun: number;
@@ -204,7 +204,7 @@ export interface TaskResource {
   readonly attempts: number;
   readonly infraFailures: number;
   readonly message: string | null;
-  /** What a PENDING task waits for, in words. */
+  /** What it waits for, in words, before it starts and after it has begun; null where nothing keeps it. */
   readonly waitsFor: string | null;
   readonly notBefore: string | null;
   readonly startTime: string | null;

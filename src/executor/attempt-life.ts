@@ -1,16 +1,17 @@
 import { keyOf } from '../core/execution.ts';
-import type { Attempt, AttemptKey, AttemptResult, Execution, LogBytes } from '../core/execution.ts';
+import type { Attempt, AttemptResult, Execution, LogBytes } from '../core/execution.ts';
 import type { Claim } from '../core/store.ts';
-import type { ContainerStatus, PreparedImage } from '../core/runner.ts';
+import type { ContainerStatus, PreparedImage, PullProgress } from '../core/runner.ts';
 import { chargeOf } from '../core/admission.ts';
 import type { Charge } from '../core/admission.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import { isTerminal } from '../core/states.ts';
 import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
-import { onAbort } from '../lib/service.ts';
+import { onAbort, pause } from '../lib/service.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
+import { ContainerLook } from './container-look.ts';
 import { adoptedImage, hasStarted } from './container-status.ts';
 import type { ImageHold } from './execution-images.ts';
 import { HoldUp } from './hold-up.ts';
@@ -60,7 +61,6 @@ const REFUSED_LOOK_MS = 5_000;
  * the life at its next step: the container stays, and nothing more is written.
  */
 export class AttemptLife {
-  readonly holdUp = new HoldUp();
   readonly #context: LifeContext;
   readonly #execution: Execution;
   readonly #resumed: boolean;
@@ -68,11 +68,12 @@ export class AttemptLife {
   readonly #bell = new Bell();
   readonly #stopAsked = deferred<void>();
   readonly #stopper: Stopper;
+  readonly #look: ContainerLook;
+  readonly #holdUp = new HoldUp();
   #attempt: Attempt;
   #capture: LogCapture | undefined;
   #gauge: Gauge | undefined;
   #looks = 0;
-  #ranAfterStopRequest = false;
   #cancelDeadline: () => void = () => undefined;
   #cancelLook: () => void = () => undefined;
 
@@ -97,6 +98,12 @@ export class AttemptLife {
       signal: session.signal,
       onAct: () => this.#bell.ring(),
     });
+    this.#look = new ContainerLook({
+      context,
+      name: this.name,
+      stopper: this.#stopper,
+      stopRequested: () => this.#attempt.stopReason !== null,
+    });
   }
 
   get name(): string {
@@ -108,8 +115,14 @@ export class AttemptLife {
     return chargeOf(this.#attempt, this.#execution.spec);
   }
 
-  get key(): AttemptKey {
-    return keyOf(this.#attempt);
+  /** Which task it is of. */
+  get task(): Pick<Attempt, 'execution' | 'index'> {
+    return this.#attempt;
+  }
+
+  /** What keeps it from going on, in words that follow "It"; null = nothing. */
+  waitWords(pulls: readonly PullProgress[]): string | null {
+    return this.#look.words ?? this.#holdUp.words(pulls) ?? this.#stopper.words;
   }
 
   /** Something may have happened to the container. */
@@ -142,12 +155,19 @@ export class AttemptLife {
     }
   }
 
+  /** After a bug, until it begins anew. */
+  rest(ms: number): Promise<void> {
+    const { clock, session } = this.#context;
+    const words = 'begins anew in some seconds: the gateway made an error, which its log tells of';
+    return this.#holdUp.during(words, () => pause(clock, ms, session.signal));
+  }
+
   /** Gives up after bugs: removes the container and says so in the row. Errors: SessionOver, and bugs. */
   async fail(message: string): Promise<void> {
     const { clock } = this.#context;
     const removed = await this.#remove();
     // It may only have begun to.
-    const { state } = (await this.#ask()) ?? { state: removed ? 'missing' : 'running' };
+    const { state } = (await this.#look.ask()) ?? { state: removed ? 'missing' : 'running' };
     if (state === 'running') await this.#untilStopped();
     const reason = this.#attempt.state === 'RUNNING' ? 'CONTAINER_LOST' : 'CONTAINER_START_FAILED';
     await this.#store(
@@ -157,7 +177,9 @@ export class AttemptLife {
   }
 
   async #live(held: ImageHold): Promise<void> {
-    const status = this.#resumed ? await this.#inspect() : ({ state: 'missing' } as const);
+    const status = this.#resumed
+      ? await this.#holdUp.during('is looked for on the container engine', () => this.#inspect())
+      : ({ state: 'missing' } as const);
     if (hasStarted(status)) this.#context.images.runs(this.#execution.name, adoptedImage(status));
     held.seen();
     if (this.#attempt.state === 'STARTING' && !hasStarted(status)) return this.#start(status);
@@ -178,7 +200,7 @@ export class AttemptLife {
       execution: this.#execution,
       capture,
       attempt,
-      holdUp: this.holdUp,
+      holdUp: this.#holdUp,
       inspect: () => this.#inspect(),
       stopAsked,
     });
@@ -208,14 +230,14 @@ export class AttemptLife {
     const { images, session, store } = this.#context;
     images.runs(this.#execution.name, image);
     const params = {
-      key: this.key,
+      key: keyOf(this.#attempt),
       epoch: session.epoch,
       startTime,
       imageDigest: image?.digest ?? null,
       imageRepoDigest: image?.repoDigest ?? null,
       pulledBytes: image?.pulledBytes ?? null,
     };
-    const row = await session.write(() => store.attemptStarted(params));
+    const row = await session.write(() => store.attemptStarted(params), this.#holdUp);
     // A request that was heard of meanwhile is not in the row that was read before.
     const seen = this.#attempt;
     this.#attempt = row;
@@ -244,10 +266,13 @@ export class AttemptLife {
       const left = deadline - clock.now();
       if (left > 0) return this.#armDeadline(left);
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
-      this.#attempt = await session.write(() => store.requestStop(this.key, session.epoch, 'timeout'));
+      this.#attempt = await session.write(
+        () => store.requestStop(keyOf(this.#attempt), session.epoch, 'timeout'),
+        this.#holdUp,
+      );
     }
     if (this.#attempt.stopReason === null) return;
-    await this.#ask();
+    await this.#look.ask();
     // What it used before it was told to end; nobody waits for it.
     void this.#gauge?.measure();
     this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
@@ -276,18 +301,18 @@ export class AttemptLife {
     const capture = this.#capture ?? (await this.#openLog());
     const complete =
       ended.state === 'missing' ||
-      (await this.holdUp.during('has ended, and its output is being read', () => capture.complete()));
+      (await this.#holdUp.during('has the end of its log read', () => capture.complete()));
     const bytes = await capture.close();
     const { clock, gate } = this.#context;
     const outcome = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
-      ranAfterStopRequest: this.#ranAfterStopRequest,
+      ranAfterStopRequest: this.#look.ranAfterStopRequest,
       engineWasAway: ended.state === 'exited' && gate.wasAwayAround(ended.endTime),
       lastMemoryBytes: this.#gauge?.lastMemoryBytes ?? null,
     });
     const params = {
       context: this.#context,
       execution: this.#execution,
-      holdUp: this.holdUp,
+      holdUp: this.#holdUp,
       attempt: () => this.#attempt,
       stopAsked: this.#stopAsked.promise,
     };
@@ -306,54 +331,30 @@ export class AttemptLife {
     const { session, store } = this.#context;
     // Drawn once: a write that is tried again must not move the next attempt.
     const random = this.#context.random.next();
-    const { execution, turnPassedOn } = await session.write(() =>
-      store.finishAttempt({
-        key: this.key,
-        epoch: session.epoch,
-        result,
-        logBytes,
-        usage,
-        random,
-      }),
-    );
+    const { epoch } = session;
+    const params = { key: keyOf(this.#attempt), epoch, result, logBytes, usage, random };
+    const finished = await session.write(() => store.finishAttempt(params), this.#holdUp);
+    const { execution, turnPassedOn } = finished;
     this.#onFinished(isTerminal(execution.state) && !turnPassedOn);
   }
 
   async #openLog(): Promise<LogCapture> {
-    this.#capture = await openCapture(this.#context, this.#execution, this.#attempt, () => this.#bell.ring());
+    this.#capture = await openCapture(this.#context, this.#execution, this.#attempt, this.#holdUp, () =>
+      this.#bell.ring(),
+    );
     return this.#capture;
   }
 
   /** What the container is, as soon as the engine tells; a stop that falls due meanwhile goes ahead. */
   async #inspect(): Promise<ContainerStatus> {
     for (;;) {
-      const status = await this.#ask();
+      const status = await this.#look.ask();
       if (status !== undefined) return status;
       await this.#stopWhereDue();
       this.#cancelLook();
       this.#cancelLook = this.#context.clock.setTimer(REFUSED_LOOK_MS, () => this.#bell.ring());
       await this.#bell.wait();
       this.#context.session.throwIfOver();
-    }
-  }
-
-  /** undefined = the engine is there but does not want to tell. */
-  async #ask(): Promise<ContainerStatus | undefined> {
-    const { gate, runner, log } = this.#context;
-    const requested = this.#attempt.stopReason !== null;
-    try {
-      const status = await gate.through(() => runner.inspect(this.name));
-      this.holdUp.refusal = undefined;
-      // Seen, not reckoned: the engine's clock may be another than the store's. As requested before it was asked.
-      if (requested && status.state === 'running') this.#ranAfterStopRequest = true;
-      return status;
-    } catch (error) {
-      if (!isTappetError(error, 'ENGINE_REFUSED')) throw error;
-      if (this.#stopper.removed) return { state: 'missing' };
-      if (this.holdUp.refusal !== error.message)
-        log.warn(`What ${this.name} does is not known; asking again: ${error.message}`);
-      this.holdUp.refusal = error.message;
-      return undefined;
     }
   }
 

@@ -92,9 +92,8 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
   const { context, execution, holdUp } = params;
   for (let tries = 1; ; tries++) {
     try {
-      const image = await holdUp.during(
-        () => imageWords(execution.spec.image, context.runner.pulls()),
-        () => Promise.race([context.images.prepare(execution), params.stopAsked]),
+      const image = await holdUp.during(imageWords(imageNames(execution)), () =>
+        Promise.race([context.images.prepare(execution), params.stopAsked]),
       );
       if (image === undefined) return cancelled(params);
       return await createInTurn(params, made, image);
@@ -115,12 +114,18 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
   }
 }
 
+/** By which its pull may be known: as the job says, and as its registry knows what others of the execution run. */
+function imageNames({ spec, image }: Execution, known = image): string[] {
+  const pinned = known?.repoDigest ?? null;
+  return pinned === null ? [spec.image] : [spec.image, pinned];
+}
+
 function createInTurn(params: StartParams, made: Made, image: PreparedImage): Promise<Started> {
   const { context, holdUp } = params;
   const { large } = made.inputs;
   // Inputs may take hours: nothing that could start at once waits for them.
   const turns = large ? context.transfers : context.starts;
-  const turn = large ? 'waits until other tasks have their files' : 'waits until other tasks have started';
+  const turn = large ? 'waits for its turn to be given its files' : 'waits for its turn to start';
   const work = large ? 'is given its files' : 'is being started by the container engine';
   return holdUp.during(turn, () =>
     inTurn(turns, made.signal, () => holdUp.during(work, () => create(params, made, image))),
@@ -226,7 +231,8 @@ async function render(params: StartParams): Promise<RenderedSpec | Never> {
   if (!rendering.ok) return never(params, 'RENDER_FAILED', rendering.message);
   const { rendered, namesTask } = rendering;
   const { session, store } = context;
-  if (namesTask) await session.write(() => store.attemptRendered(key, session.epoch, rendered));
+  if (namesTask)
+    await session.write(() => store.attemptRendered(key, session.epoch, rendered), params.holdUp);
   return rendered;
 }
 
@@ -267,7 +273,10 @@ async function create(params: StartParams, made: Made, image: PreparedImage): Pr
   } catch (error) {
     if (!isTappetError(error, 'IMAGE_NOT_FOUND')) throw error;
     // Somebody removed the image since: once more, and then it is a failure.
-    return await ensure(params, made, await context.images.again(params.execution, image));
+    const found = await params.holdUp.during(imageWords(imageNames(params.execution, image)), () =>
+      context.images.again(params.execution, image),
+    );
+    return await ensure(params, made, found);
   }
 }
 

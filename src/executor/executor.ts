@@ -168,7 +168,8 @@ export class Executor extends Service {
   admission(): AdmissionView {
     const { admission: settings, maxRunningTasks } = this.#options.settings();
     const host = this.#serving?.gate.capabilities ?? null;
-    const charges = this.#serving?.live.charges() ?? [];
+    const live = this.#serving?.live;
+    const charges = live?.charges() ?? [];
     const { free } = new Ledger(
       capacityOf(host ?? UNKNOWN_HOST, settings),
       charges,
@@ -183,9 +184,9 @@ export class Executor extends Service {
       settings,
       free,
       reserved: this.#serving?.claims.reserved ?? null,
-      runningTasks: this.#serving?.live.size ?? 0,
+      runningTasks: live?.size ?? 0,
       maxRunningTasks,
-      begun: this.#serving?.live.waits() ?? new Map(),
+      begun: lazily(() => live?.waits() ?? new Map<string, never>()),
     };
   }
 
@@ -307,4 +308,10 @@ export class Executor extends Service {
     this.#serving?.live.ringAll();
     this.wakeStops();
   }
+}
+
+/** Made when it is first asked for, and then the same. */
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }

@@ -1,20 +1,20 @@
 import type { PullProgress } from '../core/runner.ts';
+import { parseImageRef } from '../lib/image-ref.ts';
 import { sizeText } from '../lib/size.ts';
 
-/** As a sentence's end after "It", or what gives it when somebody asks. */
-export type HoldUpWords = string | (() => string);
+/** They may hold what an engine or a registry says, and stand in each line of a list. */
+const MAX_CHARS = 300;
+
+/** As a sentence's end after "It"; or what gives it when somebody asks, from what is being pulled now. */
+export type HoldUpWords = string | ((pulls: readonly PullProgress[]) => string);
 
 /** What a begun attempt waits for now. Told while it lasts, and never stored: a process that goes on begins anew. */
 export class HoldUp {
-  /** Why the engine last did not tell what the container does; undefined where it did. */
-  refusal: string | undefined;
   #words: HoldUpWords | null = null;
 
   /** null = nothing keeps it. */
-  get words(): string | null {
-    if (this.refusal !== undefined)
-      return `waits for the container engine to tell what its container does: ${this.refusal}`;
-    return typeof this.#words === 'function' ? this.#words() : this.#words;
+  words(pulls: readonly PullProgress[]): string | null {
+    return typeof this.#words === 'function' ? this.#words(pulls) : this.#words;
   }
 
   /** While `work` goes on; what was before counts again after it. */
@@ -29,12 +29,31 @@ export class HoldUp {
   }
 }
 
-/** `waits for image team/report:2: 12 MiB of 80 MiB, 3 of 7 layers`; how far it is stands there while it is pulled. */
-export function imageWords(image: string, pulls: readonly PullProgress[]): string {
-  const pull = pulls.find((one) => one.image === image);
-  if (pull === undefined) return `waits for image ${image}`;
-  const { bytes, totalBytes, layers, layersDone } = pull;
-  const sizes = totalBytes === 0 ? [] : [`${sizeText(bytes)} of ${sizeText(totalBytes)}`];
-  const done = layers === 0 ? [] : [`${layersDone} of ${layers} layers`];
-  return `waits for image ${image}: ${[...sizes, ...done].join(', ') || 'its pull has begun'}`;
+/** One line of bounded length, without a full stop: it goes on as a part of others. */
+export function shortWords(words: string): string {
+  const line = words.replaceAll(/\s+/g, ' ');
+  return line.length > MAX_CHARS ? `${line.slice(0, MAX_CHARS - 1)}…` : line.replace(/\.$/, '');
+}
+
+/**
+ * `waits for image team/report:2: 12 MiB of 80 MiB, 3 of 7 layers`; how far it is stands there while it is pulled, by
+ * any of `names`.
+ */
+export function imageWords(names: readonly string[]): HoldUpWords {
+  const wanted = new Set(names.map(pullOf));
+  const words = `waits for image ${names[0]}`;
+  return (pulls) => {
+    const pull = pulls.find(({ image }) => wanted.has(pullOf(image)));
+    if (pull === undefined) return words;
+    const { bytes, totalBytes, layers, layersDone } = pull;
+    const sizes = totalBytes === 0 ? [] : [`${sizeText(bytes)} of ${sizeText(totalBytes)}`];
+    const done = layers === 0 ? [] : [`${layersDone} of ${layers} layers`];
+    return `${words}: ${[...sizes, ...done].join(', ') || 'its pull has begun'}`;
+  };
+}
+
+/** Executions whose image is written in other ways share one pull. */
+function pullOf(image: string): string {
+  const ref = parseImageRef(image);
+  return ref === null ? image : `${ref.repository} ${ref.tag}`;
 }

@@ -2,8 +2,8 @@ import type { Charge } from '../core/admission.ts';
 import { errorText } from '../core/errors.ts';
 import type { Attempt } from '../core/execution.ts';
 import type { Claim } from '../core/store.ts';
-import { pause } from '../lib/service.ts';
 import { AttemptLife } from './attempt-life.ts';
+import { shortWords } from './hold-up.ts';
 import type { LifeContext } from './life-context.ts';
 import { SessionOver } from './session.ts';
 import type { BegunWaits } from './waiting.ts';
@@ -49,11 +49,13 @@ export class LiveAttempts {
   /** What they wait for, those that wait. */
   waits(): BegunWaits {
     const waits = new Map<string, Map<number, string>>();
-    for (const { key, holdUp } of this.#lives.values()) {
-      const { words } = holdUp;
+    const pulls = this.#context.runner.pulls();
+    for (const life of this.#lives.values()) {
+      const words = life.waitWords(pulls);
       if (words === null) continue;
-      const ofOne = waits.get(key.execution) ?? new Map<number, string>();
-      waits.set(key.execution, ofOne.set(key.index, words));
+      const { execution, index } = life.task;
+      const ofOne = waits.get(execution) ?? new Map<number, string>();
+      waits.set(execution, ofOne.set(index, shortWords(words)));
     }
     return waits;
   }
@@ -91,7 +93,7 @@ export class LiveAttempts {
   }
 
   async #supervise(first: Claim, resumed: boolean): Promise<void> {
-    const { session, clock, log } = this.#context;
+    const { log } = this.#context;
     const name = first.attempt.containerName;
     let claim: Claim | undefined = first;
     for (let crashes = 0; claim !== undefined;) {
@@ -110,7 +112,7 @@ export class LiveAttempts {
         if (error instanceof SessionOver) break;
         crashes += 1;
         log.error(`Attempt ${name} met an unexpected error: ${errorText(error)}`, { error });
-        await pause(clock, CRASH_PAUSE_MS, session.signal);
+        await life.rest(CRASH_PAUSE_MS);
         claim = await this.#reload(claim);
       }
     }

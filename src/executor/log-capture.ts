@@ -8,6 +8,7 @@ import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
 import type { Runner } from '../core/runner.ts';
 import { onAbort, OVER, pause } from '../lib/service.ts';
 import type { EngineGate } from './engine-gate.ts';
+import type { HoldUp } from './hold-up.ts';
 import type { LifeContext } from './life-context.ts';
 import { SessionOver } from './session.ts';
 
@@ -44,10 +45,11 @@ export async function openCapture(
   { logs, runner, gate, clock, log, session }: LifeContext,
   execution: Execution,
   attempt: Attempt,
+  holdUp: HoldUp,
   onEnd: () => void,
 ): Promise<LogCapture> {
   const maxBytes = execution.spec.maxLogBytes ?? JOB_DEFAULTS.maxLogBytes;
-  const writer = await session.write(() => logs.open(keyOf(attempt), { maxBytes }));
+  const writer = await session.write(() => logs.open(keyOf(attempt), { maxBytes }), holdUp);
   const { signal } = session;
   return new LogCapture({ runner, gate, clock, log, name: attempt.containerName, writer, signal, onEnd });
 }

@@ -5,14 +5,16 @@ import type { OutputsParams } from './outputs.ts';
 
 /** What a container that ended well handed back is a part of its end; where that cannot be taken, it did not end well. Errors: SessionOver. */
 export async function takeOutput(
-  params: Pick<OutputsParams, 'context' | 'execution' | 'attempt'>,
+  params: Pick<OutputsParams, 'context' | 'execution' | 'attempt' | 'holdUp'>,
   result: AttemptResult,
 ): Promise<AttemptResult> {
   const { output: format } = params.execution.spec;
   if (format === undefined || result.state !== 'SUCCEEDED') return result;
   const { gate, session } = params.context;
   try {
-    const bytes = await gate.through(() => read(params));
+    const bytes = await params.holdUp.during('has its $TAPPET_OUTPUT read', () =>
+      gate.through(() => read(params)),
+    );
     if (bytes === 'folder') return failed(result, 'OUTPUT_REFUSED', 'is a folder, and not a file');
     if (bytes.length === 0) return result;
     if (bytes.length > OUTPUT_MAX_BYTES) return failed(result, 'OUTPUT_REFUSED', `is ${tooLong(bytes)}`);

@@ -136,11 +136,9 @@ class Upload {
       const before = this.stored;
       try {
         // Waits with nothing in its hands: others may have a store that answers.
-        return await holdUp.during('waits until other tasks have stored their files', () =>
+        return await holdUp.during('waits for its turn to have its files stored', () =>
           inTurn(transfers, this.#signal, () =>
-            holdUp.during('has ended, and its files are being stored', () =>
-              gate.through(() => this.#once(name)),
-            ),
+            holdUp.during('has its files stored', () => gate.through(() => this.#once(name))),
           ),
         );
       } catch (error) {

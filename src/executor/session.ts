@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { pause } from '../lib/service.ts';
+import { HoldUp } from './hold-up.ts';
 
 /** How long another gateway waits for a sign of life before it takes the engine. */
 export const LEASE_MS = 15_000;
@@ -86,9 +87,9 @@ export class Session {
 
   /**
    * A write about attempts, repeated until the store takes it: what happened to a container must get in.
-   * Errors: SessionOver, and what is not the store's or the epoch's.
+   * `holdUp`: of who waits for it. Errors: SessionOver, and what is not the store's or the epoch's.
    */
-  async write<T>(fn: () => Promise<T>): Promise<T> {
+  async write<T>(fn: () => Promise<T>, holdUp = new HoldUp()): Promise<T> {
     for (;;) {
       this.throwIfOver();
       try {
@@ -103,7 +104,8 @@ export class Session {
         if (!this.#storeFailing)
           this.#log.error(`What tasks do cannot be stored; trying again: ${errorText(error)}`);
         this.#storeFailing = true;
-        await pause(this.#clock, RETRY_MS, this.signal);
+        const words = `waits for the gateway's own disk: ${errorText(error)}`;
+        await holdUp.during(words, () => pause(this.#clock, RETRY_MS, this.signal));
       }
     }
   }

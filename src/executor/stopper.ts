@@ -33,6 +33,8 @@ export class Stopper {
   readonly #options: StopperOptions;
   #end: (() => void) | undefined;
   #removed = false;
+  #stage: string | null = null;
+  #problem: string | null = null;
 
   constructor(options: StopperOptions) {
     this.#options = options;
@@ -47,6 +49,12 @@ export class Stopper {
     return this.#removed;
   }
 
+  /** How far it is, in words that follow "It"; null before, and once the container has ended. */
+  get words(): string | null {
+    if (this.#stage === null || this.#problem === null) return this.#stage;
+    return `${this.#stage}; the engine last said: ${this.#problem}`;
+  }
+
   /** Idempotent; goes on in the background. */
   begin(attempt: Attempt, graceMs: number): void {
     if (this.begun) return;
@@ -59,11 +67,14 @@ export class Stopper {
     const asked = attempt.stopRequestTime ?? this.#options.clock.now();
     // The clock may have been set since: the grace is never longer than the job's.
     const left = Math.min(graceMs, Math.max(0, asked + graceMs - this.#options.clock.now()));
+    const killed = new Date(this.#options.clock.now() + left).toISOString();
+    this.#stage = `was asked to end, and is killed if it still runs at ${killed}`;
     void this.#run(attempt.containerName, left, abort.signal);
   }
 
   /** The container has ended. */
   cancel(): void {
+    this.#stage = null;
     this.#end?.();
   }
 
@@ -73,6 +84,7 @@ export class Stopper {
     await pause(clock, graceMs + KILL_AFTER_GRACE_MS, signal);
     for (let wait = REMOVE_AFTER_KILL_MS; ; wait = Math.min(2 * wait, AGAIN_MAX_MS)) {
       if (signal.aborted) return;
+      this.#stage = 'was killed, and still runs';
       await this.#act(`kill ${name}`, () => runner.kill(name));
       await pause(clock, wait, signal);
       if (signal.aborted) return;
@@ -86,9 +98,12 @@ export class Stopper {
     const { gate, log, onAct } = this.#options;
     try {
       await gate.through(order);
+      this.#problem = null;
       return true;
     } catch (error) {
-      if (!(error instanceof SessionOver)) log.warn(`Could not ${what}: ${errorText(error)}`);
+      if (error instanceof SessionOver) return false;
+      this.#problem = errorText(error);
+      log.warn(`Could not ${what}: ${this.#problem}`);
       return false;
     } finally {
       onAct();

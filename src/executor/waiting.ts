@@ -23,35 +23,47 @@ export interface AdmissionView {
   readonly runningTasks: number;
   /** Infinity = there is no such setting. */
   readonly maxRunningTasks: number;
-  readonly begun: BegunWaits;
+  readonly begun: () => BegunWaits;
 }
 
 /**
- * What keeps the next task of an execution from starting, in one plain line; where there is none, and all that have begun
- * are kept from going on, what keeps the first of them. null where nothing does.
+ * What keeps an execution, in one plain line: what its next task waits for; where that may start, or there is none, and
+ * none of those that have begun goes on, what keeps the first of these. null where nothing does.
  */
 export function waitText(execution: Execution, view: AdmissionView): string | null {
   if (isTerminal(execution.state)) return null;
-  if ((execution.waits ?? null) === null) return begunText(execution, view);
+  return nextText(execution, view) ?? begunText(execution, view);
+}
+
+function nextText(execution: Execution, view: AdmissionView): string | null {
+  if ((execution.waits ?? null) === null) return null;
   // The job's limit of today counts, which its frozen spec does not have.
   if (execution.waits === 'turn')
     return `waits for its turn: maxConcurrentExecutions of job ${execution.job} is reached`;
-  if (view.draining === true) return 'waits for the next start of the gateway, which is being drained';
-  if (!view.ready) return `waits for the container engine: ${view.message}`;
-  return roomText(execution, view);
+  return gatewayText(view) ?? roomText(execution, view);
 }
 
-function begunText({ name, counters }: Execution, view: AdmissionView): string | null {
-  const begun = view.begun.get(name);
+/** Why nothing starts, whatever it is. */
+function gatewayText(view: AdmissionView): string | null {
+  if (view.draining === true) return 'waits for the next start of the gateway, which is being drained';
+  return view.ready ? null : engineText(view);
+}
+
+const engineText = ({ message }: AdmissionView): string => `waits for the container engine: ${message}`;
+
+function begunText({ name, counters, spec }: Execution, view: AdmissionView): string | null {
+  if (counters.running === 0) return null;
+  const begun = view.begun().get(name);
   if (begun === undefined || begun.size < counters.running) return null;
-  const [first] = begun.values();
-  return keptText(first, view);
+  const first = Math.min(...begun.keys());
+  const words = keptText(begun.get(first), view);
+  return spec.taskCount === 1 ? words : `task ${first} ${words}`;
 }
 
 /** While the engine is away nothing else counts. */
 function keptText(words: string | undefined, view: AdmissionView): string | null {
   if (words === undefined) return null;
-  return view.ready ? words : `waits for the container engine: ${view.message}`;
+  return view.ready ? words : engineText(view);
 }
 
 function roomText({ name, spec }: Execution, view: AdmissionView): string | null {
@@ -80,14 +92,17 @@ export function taskWaitText(
   now: number,
 ): string | null {
   if (isTerminal(task.state) || isTerminal(execution.state)) return null;
-  if (task.state !== 'PENDING') return keptText(view.begun.get(execution.name)?.get(task.index), view);
+  if (task.state !== 'PENDING') return keptText(view.begun().get(execution.name)?.get(task.index), view);
   if (task.notBefore !== null && task.notBefore > now)
     return `waits for its next attempt until ${new Date(task.notBefore).toISOString()}`;
   const { parallelism } = execution.spec;
   const { running } = execution.counters;
   if (parallelism > 0 && running >= parallelism)
     return `waits for another task of its execution to end: parallelism ${parallelism}`;
-  return waitText(execution, view);
+  // Its next attempt is due, and nobody has looked yet.
+  return execution.waits === undefined || execution.waits === null
+    ? gatewayText(view)
+    : nextText(execution, view);
 }
 
 function givenOut({ host, settings }: AdmissionView): Capacity {

@@ -177,6 +177,10 @@ describe('executions describe', () => {
     );
     const { out } = await describeIt(name);
     expect(out).toMatch(/^RUNNING: 0 of 1 succeeded, 1 running\n/);
+    t.store.update(name, { cancelRequestTime: START });
+    expect((await describeIt(name)).out).toMatch(
+      /^RUNNING: 0 of 1 succeeded, 1 running, and is being cancelled\n/,
+    );
     expect(out).toContain('  Attempt 0: RUNNING, for 2m so far, cpu 1m1s, memory not measured\n');
   });
 

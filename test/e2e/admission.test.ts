@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -36,7 +36,8 @@ const JOBS: JsonObject = {
 describe('admission on a real engine', () => {
   let gateway: GatewayProcess;
   /** A registry that takes every call and answers none. */
-  const silent = createServer();
+  const calls = new Set<Socket>();
+  const silent = createServer((socket) => void calls.add(socket));
   let far: string;
   beforeAll(async () => {
     mkdirSync(gates);
@@ -49,6 +50,7 @@ describe('admission on a real engine', () => {
   });
   afterAll(async () => {
     await gateway.stop();
+    for (const socket of calls) socket.destroy();
     silent.close();
     rmSync(dir, { recursive: true, force: true });
   });

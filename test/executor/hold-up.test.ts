@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
 import type { PullProgress } from '../../src/core/runner.ts';
-import { HoldUp, imageWords } from '../../src/executor/hold-up.ts';
+import { ContainerLook } from '../../src/executor/container-look.ts';
+import { HoldUp, imageWords, shortWords } from '../../src/executor/hold-up.ts';
+import type { LifeContext } from '../../src/executor/life-context.ts';
 import { Rig } from '../support/executor-rig.ts';
 import { storeAway } from '../support/staging-fakes.ts';
 
@@ -9,7 +11,7 @@ describe('what keeps an attempt', () => {
   it('is the innermost of what it does, and nothing afterwards, whatever became of it', async () => {
     const holdUp = new HoldUp();
     const seen: (string | null)[] = [];
-    const see = (): void => void seen.push(holdUp.words);
+    const see = (): void => void seen.push(holdUp.words([]));
     let count = 1;
     await holdUp.during('outer', async () => {
       see();
@@ -29,16 +31,19 @@ describe('what keeps an attempt', () => {
     expect(seen).toEqual(['outer', 'inner 1', 'inner 2', 'outer', null]);
   });
 
-  it('is first of all that the engine does not tell of it', async () => {
-    const holdUp = new HoldUp();
-    holdUp.refusal = 'device busy';
-    const asked = 'waits for the container engine to tell what its container does: device busy';
-    await holdUp.during('outer', async () => expect(holdUp.words).toBe(asked));
+  it('is told in one line, as a part of others, and not at any length', () => {
+    expect(shortWords('waits for it: no.\n  Not  now.')).toBe('waits for it: no. Not now');
+    expect(shortWords('x'.repeat(300))).toBe('x'.repeat(300));
+    expect(shortWords('x'.repeat(301))).toBe(`${'x'.repeat(299)}…`);
   });
 
   const pull = (over: Partial<PullProgress>): readonly PullProgress[] => [
     { image: 'x', startTime: 0, layers: 0, layersDone: 0, bytes: 0, totalBytes: 0, ...over },
   ];
+  const of = (names: string[], pulls: readonly PullProgress[]): string => {
+    const words = imageWords(names);
+    return typeof words === 'function' ? words(pulls) : words;
+  };
   it.each([
     ['nobody pulls', [], 'waits for image x'],
     ['another is pulled', pull({ image: 'y' }), 'waits for image x'],
@@ -50,7 +55,14 @@ describe('what keeps an attempt', () => {
       'waits for image x: 12 MiB of 80 MiB, 3 of 7 layers',
     ],
   ])('may be its image: %s', (_, pulls, words) => {
-    expect(imageWords('x', pulls)).toBe(words);
+    expect(of(['x'], pulls)).toBe(words);
+  });
+
+  it('may be an image that another asked for by another name', () => {
+    const digest = `r.test/x@sha256:${'0'.repeat(64)}`;
+    expect(of(['x'], pull({ image: 'x:latest' }))).toBe('waits for image x: its pull has begun');
+    expect(of(['x:1', digest], pull({ image: digest }))).toBe('waits for image x:1: its pull has begun');
+    expect(of(['x:1', digest], pull({ image: 'x:2' }))).toBe('waits for image x:1');
   });
 });
 
@@ -62,8 +74,8 @@ describe('an attempt says what keeps it, until it goes on', () => {
   afterEach(() => rig.close());
 
   const words = (name: string, index = 0): string | null =>
-    rig.executorView().begun.get(name)?.get(index) ?? null;
-  const says = (name: string, text: string): Promise<void> => rig.until(() => words(name) === text);
+    rig.executorView().begun().get(name)?.get(index) ?? null;
+  const says = (name: string, text: string | null): Promise<void> => rig.until(() => words(name) === text);
   const refused = new TappetError('ENGINE_REFUSED', 'The engine will not: device busy.');
   const always = { times: Number.POSITIVE_INFINITY };
   const whenRunning = async (...names: string[]): Promise<(string | null)[]> => {
@@ -91,7 +103,7 @@ describe('an attempt says what keeps it, until it goes on', () => {
     for (let i = 0; i < 10; i++) names.push(await rig.create({ memoryBytes: 1 }));
     const [first = '', last = ''] = [names.at(0), names.at(-1)];
     await says(first, 'is being started by the container engine');
-    await says(last, 'waits until other tasks have started');
+    await says(last, 'waits for its turn to start');
     release();
     expect(await whenRunning(...names)).toEqual(names.map(() => null));
   });
@@ -105,7 +117,7 @@ describe('an attempt says what keeps it, until it goes on', () => {
     for (let i = 0; i < 10; i++) names.push(await rig.create({ memoryBytes: 1, inputs }));
     const [first = '', last = ''] = [names.at(0), names.at(-1)];
     await says(first, 'is given its files');
-    await says(last, 'waits until other tasks have their files');
+    await says(last, 'waits for its turn to be given its files');
     release();
     expect(await whenRunning(...names)).toEqual(names.map(() => null));
   });
@@ -114,19 +126,66 @@ describe('an attempt says what keeps it, until it goes on', () => {
     await rig.started();
     rig.runner.fail('ensure', refused);
     const name = await rig.create();
-    await says(name, 'is started again in some seconds: The engine will not: device busy.');
+    await says(name, 'is started again in some seconds: The engine will not: device busy');
     expect(await whenRunning(name)).toEqual([null]);
   });
 
+  const untold =
+    'waits for the container engine to tell what its container does: The engine will not: device busy';
   it('an engine that does not tell what its container does', async () => {
     await rig.started();
     const name = await rig.create();
     await rig.running(name);
     rig.runner.fail('inspect', refused, { times: 3 });
-    rig.runner.exit(rig.container(name), { exitCode: 0 });
-    const asked = 'waits for the container engine to tell what its container does';
-    await says(name, `${asked}: The engine will not: device busy.`);
-    expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
+    rig.runner.cut(rig.container(name));
+    await says(name, untold);
+    await says(name, null);
+    expect((await rig.attempt(name)).state).toBe('RUNNING');
+  });
+
+  it('no more an engine that did not tell, once it has removed the container', async () => {
+    const stopper = { removed: false };
+    const context = {
+      gate: { through: () => Promise.reject(refused) },
+      runner: rig.runner,
+      log: { warn: () => 0 },
+    };
+    const look = new ContainerLook({
+      context: context as unknown as LifeContext,
+      name: 'x',
+      stopper,
+      stopRequested: () => true,
+    });
+    expect(await look.ask()).toBeUndefined();
+    expect(look.words).toBe(`${untold}.`);
+    stopper.removed = true;
+    expect(await look.ask()).toEqual({ state: 'missing' });
+    expect(look.words).toBeNull();
+  });
+
+  it('its grace, and an engine that does not end it', async () => {
+    rig.runner.script = () => ({ onTerm: null, unkillable: true });
+    const executor = await rig.started();
+    rig.runner.fail('kill', refused, always);
+    const name = await rig.create({ gracePeriodMs: 2000 });
+    await rig.running(name);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    await rig.until(() => words(name) !== null);
+    const killed = new Date(rig.clock.now() + 2000).toISOString();
+    expect(words(name)).toBe(`was asked to end, and is killed if it still runs at ${killed}`);
+    await says(name, 'was killed, and still runs; the engine last said: The engine will not: device busy');
+    expect(await rig.ended(name)).toMatchObject({ state: 'CANCELLED' });
+  });
+
+  it('the disk of the gateway', async () => {
+    await rig.started();
+    const full = new TappetError('STORE_UNAVAILABLE', 'The disk is full.');
+    const open = vi.spyOn(rig.logs, 'open').mockRejectedValue(full);
+    const name = await rig.create();
+    await says(name, "waits for the gateway's own disk: The disk is full");
+    open.mockRestore();
+    expect(await whenRunning(name)).toEqual([null]);
   });
 
   it('the end of its output', async () => {
@@ -136,7 +195,7 @@ describe('an attempt says what keeps it, until it goes on', () => {
     rig.runner.cut(rig.container(name));
     rig.runner.fail('logs', refused, always);
     rig.runner.exit(rig.container(name), { exitCode: 0 });
-    await says(name, 'has ended, and its output is being read');
+    await says(name, 'has the end of its log read');
     expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
   });
 
@@ -146,9 +205,9 @@ describe('an attempt says what keeps it, until it goes on', () => {
     const release = rig.runner.hold('outputs');
     rig.objects.store.fail('put', storeAway());
     const name = await rig.create({ outputs: [{ from: '/out/a', to: 's3://store/done/a' }] });
-    await says(name, 'has ended, and its files are being stored');
+    await says(name, 'has its files stored');
     release();
-    await says(name, `waits for the object store of its files: ${storeAway().message}`);
+    await says(name, `waits for the object store of its files: ${storeAway().message.replace(/\.$/, '')}`);
     expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
   });
 });

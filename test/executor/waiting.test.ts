@@ -101,21 +101,36 @@ describe('an execution waits', () => {
 
 describe('what has begun waits', () => {
   const counters = { running: 2, succeeded: 0, failed: 0, cancelled: 0, retried: 0 };
-  const busy = execution({}, { counters, waits: null, state: 'RUNNING' });
+  const busy = execution({ taskCount: 5 }, { counters, waits: null, state: 'RUNNING' });
+  const single = execution({}, { counters: { ...counters, running: 1 }, waits: null, state: 'RUNNING' });
+  const large = { ...busy, waits: 'room' as const, spec: { ...busy.spec, memoryBytes: 2 * GIB } };
   const one = new Map([[3, 'waits for image x']]);
-  const both = new Map([...one, [4, 'is given its files']]);
+  const both = new Map([[4, 'is given its files'], ...one]);
   const begun = (waits: ReadonlyMap<number, string>, over: Partial<AdmissionView> = {}): AdmissionView =>
-    view({ begun: new Map([['nightly-1', waits]]), ...over });
+    view({ begun: () => new Map([['nightly-1', waits]]), ...over });
   const away = { ready: false, message: 'refused' };
   it.each([
-    ['an execution of which all tasks wait: the first', busy, begun(both), 'waits for image x'],
+    ['an execution of which all tasks wait: the first', busy, begun(both), 'task 3 waits for image x'],
+    ['an execution of one task', single, begun(one), 'waits for image x'],
     ['not one of which a task runs', busy, begun(one), null],
-    ['not one of which others wait for room', { ...busy, waits: 'room' as const }, begun(both), null],
+    ['one whose others may start', { ...busy, waits: 'room' }, begun(both), 'task 3 waits for image x'],
+    [
+      'not where others wait for room: these come first',
+      large,
+      begun(both),
+      'waits for 2 GiB of memory: 1.2 GiB of 8 GiB free',
+    ],
+    [
+      'not one of which no task is under way',
+      { ...busy, counters: { ...counters, running: 0 } },
+      begun(both),
+      null,
+    ],
     ['not another', { ...busy, name: 'other-1' }, begun(both), null],
-    ['not one that has ended', { ...busy, state: 'FAILED' as const }, begun(both), null],
-    ['for the engine first of all', busy, begun(both, away), 'waits for the container engine: refused'],
-    ['while the gateway is drained too', busy, begun(both, { draining: true }), 'waits for image x'],
-  ])('%s', (_, of, seen, text) => {
+    ['not one that has ended', { ...busy, state: 'FAILED' }, begun(both), null],
+    ['for the engine first of all', single, begun(one, away), 'waits for the container engine: refused'],
+    ['while the gateway is drained too', single, begun(one, { draining: true }), 'waits for image x'],
+  ] as [string, Execution, AdmissionView, string | null][])('%s', (_, of, seen, text) => {
     expect(waitText(of, seen)).toBe(text);
   });
 
@@ -149,9 +164,26 @@ describe('a task waits', () => {
       execution({ memoryBytes: 2 * GIB }),
       'waits for 2 GiB of memory: 1.2 GiB of 8 GiB free',
     ],
+    [
+      'for the gateway, where its next attempt is due and nothing starts',
+      task({ notBefore: NOW }),
+      execution({}, { waits: null, state: 'RUNNING' }),
+      'waits for the next start of the gateway, which is being drained',
+      view({ draining: true }),
+    ],
+    [
+      'not for what others wait for that have begun',
+      task({ notBefore: NOW }),
+      execution({ parallelism: 0 }, { waits: null, state: 'RUNNING', counters: { ...counters, running: 1 } }),
+      null,
+      view({ begun: () => new Map([['nightly-1', new Map([[0, 'waits for image x']])]]) }),
+    ],
     ['no more once it runs', task({ state: 'RUNNING' }), execution(), null],
     ['no more once all has ended', task(), execution({}, { state: 'FAILED' }), null],
-  ])('%s', (_, one, of, text) => {
-    expect(taskWaitText(one, of, view(), NOW)).toBe(text);
-  });
+  ] as [string, Task, Execution, string | null, AdmissionView?][])(
+    '%s',
+    (_, one, of, text, seen = view()) => {
+      expect(taskWaitText(one, of, seen, NOW)).toBe(text);
+    },
+  );
 });

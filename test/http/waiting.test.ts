@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli-runner.ts';
 import { ADMISSION_VIEW, createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
@@ -52,4 +52,38 @@ test('the page says so, of the execution and of each of its tasks', async () => 
   const shown = await page(`/executions/${name}`);
   expect(shown).toContain(`<span class="sub">${WAITS}</span>`);
   expect(shown.split(`It has not started. It ${WAITS}.`)).toHaveLength(4);
+});
+
+describe('a task that has begun', () => {
+  const BEGUN = 'waits for image x: <b>\u001b[2J</b>';
+  beforeEach(async () => {
+    t = createTestApp({
+      admission: () => ({ ...ADMISSION_VIEW, begun: () => new Map([[name, new Map([[1, BEGUN]])]]) }),
+    });
+    ({ name } = (await (await t.call('POST', '/api/v1/jobs/other:run')).json()) as { name: string });
+    const counters = { running: 1, succeeded: 0, failed: 0, cancelled: 0, retried: 0 };
+    t.store.update(name, { state: 'RUNNING', waits: null, counters });
+    t.store.setTask(name, 1, { state: 'RUNNING', attempts: 1 });
+  });
+
+  test('says in the API what keeps it, and so does its execution', async () => {
+    expect(await get(`/${name}`)).toMatchObject({ waitsFor: `task 1 ${BEGUN}` });
+    const other = 'waits for another task of its execution to end: parallelism 1';
+    expect(await get(`/${name}/tasks`)).toMatchObject({
+      tasks: [{ waitsFor: other }, { waitsFor: BEGUN }, { waitsFor: other }],
+    });
+  });
+
+  test('says so on the command line, without what would move its cursor', async () => {
+    const clean = String.raw`waits for image x: <b>\x1b[2J</b>`;
+    expect(await run('executions', 'list')).toContain(`task 1 ${clean}`);
+    expect(await run('executions', 'tasks', name)).toContain(clean);
+    expect(await run('executions', 'describe', name)).toContain(`; task 1 ${clean}`);
+  });
+
+  test('says so on the page, as text', async () => {
+    const text = String.raw`waits for image x: &lt;b&gt;\x1b[2J&lt;/b&gt;`;
+    expect(await page('/')).toContain(`<span class="sub">task 1 ${text}</span>`);
+    expect(await page(`/executions/${name}`)).toContain(`It ${text}.`);
+  });
 });

@@ -91,7 +91,7 @@ function executionRow(
       <a href="${executionPath(name)}">${name}</a><span class="sub">job ${job}</span>
     </td>
     <td data-label="State">
-      ${stateMark(state)}${message !== null && html`<span class="sub">${clip(message, TEXT_CHARS)}</span>`}${waits !== null && html`<span class="sub">${waits}</span>`}
+      ${stateMark(state)}${message !== null && html`<span class="sub">${clip(message, TEXT_CHARS)}</span>`}${waits !== null && html`<span class="sub">${clip(waits, TEXT_CHARS)}</span>`}
     </td>
     <td data-label="Why it ran">${whyText(execution, decision)}</td>
     <td data-label="Started" class="tight">${ago(startTime, now)}</td>
