@@ -6,6 +6,7 @@ import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 import { ExitWith } from './io.ts';
 import { followLog } from './logs.ts';
+import { clean } from './output.ts';
 
 export interface WaitOptions {
   readonly wait?: boolean;
@@ -14,14 +15,16 @@ export interface WaitOptions {
 }
 
 const POLL_MS = 500;
+/** So many looks find the same before it is told what an execution waits for: most of it is over sooner. */
+const TELL_AFTER = 4;
 
 /** The last line; ends with another exit code where it did not succeed. */
 export function tellEnd(io: CliIo, { name, state, message }: ExecutionResource): void {
-  io.err(`${name}: ${state}${message === null ? '' : `: ${message}`}`);
+  io.err(clean(`${name}: ${state}${message === null ? '' : `: ${message}`}`));
   if (state !== 'SUCCEEDED') throw new ExitWith(EXIT.failed);
 }
 
-/** Follows or polls until the execution has ended; a timer bounds both. */
+/** Polls, and follows the log, until the execution has ended; a timer bounds both. What it waits for for long is told. */
 export async function untilEnd(
   io: CliIo,
   client: Client,
@@ -36,8 +39,12 @@ export async function untilEnd(
   }
   const signal = AbortSignal.any([late.signal, io.signal]);
   try {
-    if (options.follow === true) await followLog(io, client, started.name, { index: 0, attempt: 0, signal });
-    return await poll(io, client, started.name, signal);
+    const { name } = started;
+    const ended = poll(io, client, name, AbortSignal.any([signal, done.signal]));
+    const task = { index: 0, attempt: 0, signal };
+    const followed = options.follow === true ? followLog(io, client, name, task) : undefined;
+    const [execution] = await Promise.all([ended, followed]);
+    return execution;
   } catch (error) {
     const { name } = started;
     if (io.signal.aborted) io.err(`${name} goes on. Stop it with: tappet executions cancel ${name}`);
@@ -55,9 +62,17 @@ async function poll(
   name: string,
   signal: AbortSignal,
 ): Promise<ExecutionResource> {
+  let seen: string | undefined;
+  let times = 0;
   for (;;) {
     const execution = await client.executions.get(name);
-    if (execution.state !== 'PENDING' && execution.state !== 'RUNNING') return execution;
+    const { state, waitsFor } = execution;
+    if (state !== 'PENDING' && state !== 'RUNNING') return execution;
+    // How far it is stands behind the colon.
+    const kind = waitsFor?.split(':', 1)[0];
+    times = kind === seen ? times + 1 : 1;
+    seen = kind;
+    if (times === TELL_AFTER && waitsFor !== null) io.err(clean(`${name} ${waitsFor}`));
     await io.pause(POLL_MS, signal);
     signal.throwIfAborted();
   }

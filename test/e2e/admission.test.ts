@@ -3,8 +3,10 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
+import { cli } from '../support/cli-runner.ts';
 import { TEST_IMAGE } from '../support/engine.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
@@ -69,16 +71,30 @@ describe('admission on a real engine', () => {
   });
 
   it('says of a task that has begun what keeps it: a registry that does not answer', async () => {
-    const path = await run('far');
+    let told = '';
+    const following = cli(['jobs', 'run', 'far', '--follow'], {
+      env: { TAPPET_URL: gateway.url, TAPPET_TOKEN: gateway.token },
+      fetch,
+      pause: (ms, signal) => setTimeout(ms, undefined, { signal }).catch(() => undefined),
+      err: (line) => (told += `${line}\n`),
+    });
+    const list = await gateway.until('/api/v1/executions?job=far', ({ executions }) => {
+      const [first] = executions as JsonObject[];
+      return first;
+    });
+    const name = String(list['name']);
+    const path = `/api/v1/executions/${name}`;
     const words = `waits for image ${far}: its pull has begun`;
     await until(path, ({ waitsFor }) => waitsFor === words);
     expect((await gateway.api('GET', `${path}/tasks/0`)).json()).toMatchObject({
       state: 'RUNNING',
       waitsFor: words,
     });
+    await expect.poll(() => told, { timeout: 20_000 }).toContain(`${name} ${words}\n`);
     await gateway.api('POST', `${path}:cancel`, {});
     const ended = await until(path, ({ completionTime }) => completionTime !== null);
     expect(ended).toMatchObject({ state: 'CANCELLED', waitsFor: null });
+    expect((await following).code).toBe(1);
   });
 
   it('lets what does not fit wait, and a job of one execution at a time, and says for what', async () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli-runner.ts';
+import type { CliRun } from '../support/cli-runner.ts';
 import { ADMISSION_VIEW, createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
 import type { TestApp } from '../support/http-fakes.ts';
 
@@ -15,12 +16,13 @@ beforeEach(async () => {
 });
 const get = async (path: string): Promise<unknown> =>
   (await t.call('GET', `/api/v1/executions${path}`)).json();
-const run = async (...args: string[]): Promise<string> => {
+const command = (args: string[], pause?: () => Promise<void>): Promise<CliRun> => {
   const env = { TAPPET_URL: 'http://gateway.test', TAPPET_TOKEN: ROOT_TOKEN };
   const toApp = (url: string, init?: RequestInit) =>
     t.app.fetch(new Request(url, init), { remoteAddress: '127.0.0.1' });
-  return (await cli(args, { env, fetch: toApp })).out;
+  return cli(args, { env, fetch: toApp, ...(pause === undefined ? {} : { pause }) });
 };
+const run = async (...args: string[]): Promise<string> => (await command(args)).out;
 const page = async (path: string): Promise<string> => {
   const { code } = t.deps.sessions.newCode();
   const ask = (at: string, headers: Record<string, string> = {}) =>
@@ -55,14 +57,15 @@ test('the page says so, of the execution and of each of its tasks', async () => 
 });
 
 describe('a task that has begun', () => {
+  const counters = { running: 1, succeeded: 0, failed: 0, cancelled: 0, retried: 0 };
+  const RUNNING = { state: 'RUNNING', waits: null, counters } as const;
   const BEGUN = 'waits for image x: <b>\u001b[2J</b>';
   beforeEach(async () => {
     t = createTestApp({
       admission: () => ({ ...ADMISSION_VIEW, begun: () => new Map([[name, new Map([[1, BEGUN]])]]) }),
     });
     ({ name } = (await (await t.call('POST', '/api/v1/jobs/other:run')).json()) as { name: string });
-    const counters = { running: 1, succeeded: 0, failed: 0, cancelled: 0, retried: 0 };
-    t.store.update(name, { state: 'RUNNING', waits: null, counters });
+    t.store.update(name, RUNNING);
     t.store.setTask(name, 1, { state: 'RUNNING', attempts: 1 });
   });
 
@@ -79,6 +82,22 @@ describe('a task that has begun', () => {
     expect(await run('executions', 'list')).toContain(`task 1 ${clean}`);
     expect(await run('executions', 'tasks', name)).toContain(clean);
     expect(await run('executions', 'describe', name)).toContain(`; task 1 ${clean}`);
+  });
+
+  test.each([
+    ['for long is told once', 6, 1],
+    ['for a moment is not told', 3, 0],
+  ])('who waits for it with a command: what it waits for %s', async (_, looks, told) => {
+    let count = 0;
+    const { err } = await command(['jobs', 'run', 'other', '--wait'], async () => {
+      ({ name } = t.store.executions[0] ?? { name });
+      t.store.update(name, count < looks ? RUNNING : { state: 'FAILED', message: 'Lost \u001b[2J.' });
+      count += 1;
+    });
+    const lines = err.split('\n');
+    const words = String.raw`${name} task 1 waits for image x: <b>\x1b[2J</b>`;
+    expect(lines.filter((line) => line === words)).toHaveLength(told);
+    expect(lines).toContain(String.raw`${name}: FAILED: Lost \x1b[2J.`);
   });
 
   test('says so on the page, as text', async () => {
