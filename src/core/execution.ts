@@ -78,6 +78,8 @@ export interface Execution extends NewExecution {
    * engine with room for it. null = it has ended, or there is no task that could start now.
    */
   readonly waits?: 'turn' | 'room' | null;
+  /** No task may start now, but one is tried again then (epoch ms); else null. */
+  readonly retryTime?: number | null;
   readonly etag: string;
 }
 

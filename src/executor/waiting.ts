@@ -27,12 +27,13 @@ export interface AdmissionView {
 }
 
 /**
- * What keeps an execution, in one plain line: what its next task waits for; where that may start, or there is none, and
- * none of those that have begun goes on, what keeps the first of these. null where nothing does.
+ * What keeps an execution, in one plain line: what its next task waits for, or where none runs, until when it is tried
+ * again; where it may start, or there is none, and none of those that have begun goes on, what keeps the first of these.
+ * null where nothing does.
  */
 export function waitText(execution: Execution, view: AdmissionView): string | null {
   if (isTerminal(execution.state)) return null;
-  return nextText(execution, view) ?? begunText(execution, view);
+  return nextText(execution, view) ?? retryText(execution, view) ?? begunText(execution, view);
 }
 
 function nextText(execution: Execution, view: AdmissionView): string | null {
@@ -41,6 +42,12 @@ function nextText(execution: Execution, view: AdmissionView): string | null {
   if (execution.waits === 'turn')
     return `waits for its turn: maxConcurrentExecutions of job ${execution.job} is reached`;
   return gatewayText(view) ?? roomText(execution, view);
+}
+
+function retryText({ retryTime, counters, spec }: Execution, view: AdmissionView): string | null {
+  if (retryTime === undefined || retryTime === null || counters.running > 0) return null;
+  const of = spec.taskCount === 1 ? 'its next attempt' : 'the next attempt of a task';
+  return gatewayText(view) ?? `waits for ${of} until ${new Date(retryTime).toISOString()}`;
 }
 
 /** Why nothing starts, whatever it is. */

@@ -92,6 +92,38 @@ describe('an execution waits', () => {
       view(),
       'does not fit: A task needs 3 cores, and the host of the container engine has 2 cores. Lower "cpu" of the job, or use a larger host.',
     ],
+    [
+      'for its next attempt',
+      execution({}, { waits: null, state: 'RUNNING', retryTime: NOW + 5000 }),
+      view(),
+      'waits for its next attempt until 2026-01-01T00:00:05.000Z',
+    ],
+    [
+      'for that of any of its tasks',
+      execution({ taskCount: 2 }, { waits: null, state: 'RUNNING', retryTime: NOW + 5000 }),
+      view(),
+      'waits for the next attempt of a task until 2026-01-01T00:00:05.000Z',
+    ],
+    [
+      'for the next start of the gateway, if there is an attempt to come',
+      execution({}, { waits: null, state: 'RUNNING', retryTime: NOW + 5000 }),
+      view({ draining: true }),
+      'waits for the next start of the gateway, which is being drained',
+    ],
+    [
+      'for its tasks that run, not for a retry beside them',
+      execution(
+        { taskCount: 2 },
+        {
+          waits: null,
+          state: 'RUNNING',
+          retryTime: NOW + 5000,
+          counters: { running: 1, succeeded: 0, failed: 0, cancelled: 0, retried: 1 },
+        },
+      ),
+      view(),
+      null,
+    ],
     ['for its tasks that run', execution({}, { waits: null }), view(), null],
     ['no more', execution({}, { state: 'CANCELLED' }), view(), null],
   ])('%s', (_, one, seen, text) => {

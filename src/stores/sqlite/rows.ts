@@ -256,6 +256,7 @@ export function toExecution(row: ExecutionRow): Execution {
     deadline: row.deadline,
     haltReason: row.halt_reason,
     waits: waitsOf(row),
+    retryTime: row.wake_time,
     etag: String(row.version),
   };
 }

@@ -39,13 +39,16 @@ export function retriesContract(bench: Bench): void {
         const key = keyOf(attempt);
         const epoch = await bench.epoch();
         const params = { key, epoch, result: bench.exit(1), logBytes: null, random };
-        const { task } = await bench.store.finishAttempt(params);
+        const { task, execution } = await bench.store.finishAttempt(params);
         expect(task.notBefore).toBe(bench.clock.now() + pause);
+        expect(execution).toMatchObject({ waits: null, retryTime: task.notBefore });
         await bench.clock.advance(pause - 1);
         await expect(bench.running()).rejects.toThrow('nothing to claim');
         await bench.clock.advance(1);
       }
-      expect((await bench.running()).attempt.attempt).toBe(2);
+      const { attempt, execution } = await bench.running();
+      expect(attempt.attempt).toBe(2);
+      expect(execution.retryTime).toBeNull();
     });
 
     it('leaves alone what its rules do not name, and says so', async () => {
