@@ -110,7 +110,7 @@ export class EngineLink {
       settings: ADMISSION_DEFAULTS,
       free: all,
       reserved: null,
-      begun: () => new Map<string, never>(),
+      begun: () => new Map<number, never>(),
     };
     return { ready: false, message: this.#problem, ...nothing, runningTasks: 0, maxRunningTasks: Infinity };
   }

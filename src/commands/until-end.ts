@@ -16,7 +16,7 @@ export interface WaitOptions {
 
 const POLL_MS = 500;
 /** So many looks find the same before it is told what an execution waits for: most of it is over sooner. */
-const TELL_AFTER = 4;
+const TELL_AFTER = 5;
 
 /** The last line; ends with another exit code where it did not succeed. */
 export function tellEnd(io: CliIo, { name, state, message }: ExecutionResource): void {
@@ -24,7 +24,7 @@ export function tellEnd(io: CliIo, { name, state, message }: ExecutionResource):
   if (state !== 'SUCCEEDED') throw new ExitWith(EXIT.failed);
 }
 
-/** Polls, and follows the log, until the execution has ended; a timer bounds both. What it waits for for long is told. */
+/** Follows or polls until the execution has ended; a timer bounds both. What it waits for for long is told. */
 export async function untilEnd(
   io: CliIo,
   client: Client,
@@ -33,6 +33,7 @@ export async function untilEnd(
 ): Promise<ExecutionResource> {
   const late = new AbortController();
   const done = new AbortController();
+  const followed = new AbortController();
   const { waitTimeout } = options;
   if (waitTimeout !== undefined) {
     void io.pause(waitTimeout, AbortSignal.any([done.signal, io.signal])).then(() => late.abort());
@@ -40,11 +41,13 @@ export async function untilEnd(
   const signal = AbortSignal.any([late.signal, io.signal]);
   try {
     const { name } = started;
-    const ended = poll(io, client, name, AbortSignal.any([signal, done.signal]));
-    const task = { index: 0, attempt: 0, signal };
-    const followed = options.follow === true ? followLog(io, client, name, task) : undefined;
-    const [execution] = await Promise.all([ended, followed]);
-    return execution;
+    if (options.follow === true) {
+      // Whatever becomes of it: the log is what is followed, and has tries of its own.
+      void poll(io, client, name, AbortSignal.any([signal, followed.signal])).catch(() => undefined);
+      await followLog(io, client, name, { index: 0, attempt: 0, signal });
+      followed.abort();
+    }
+    return await poll(io, client, name, signal);
   } catch (error) {
     const { name } = started;
     if (io.signal.aborted) io.err(`${name} goes on. Stop it with: tappet executions cancel ${name}`);
@@ -53,6 +56,7 @@ export async function untilEnd(
     throw new ExitWith(EXIT.timedOut);
   } finally {
     done.abort();
+    followed.abort();
   }
 }
 
@@ -62,19 +66,34 @@ async function poll(
   name: string,
   signal: AbortSignal,
 ): Promise<ExecutionResource> {
-  let seen: string | undefined;
-  let times = 0;
+  const waits = new Waits();
   for (;;) {
     const execution = await client.executions.get(name);
-    const { state, waitsFor } = execution;
-    if (state !== 'PENDING' && state !== 'RUNNING') return execution;
-    // How far it is stands behind the colon.
-    const kind = waitsFor?.split(':', 1)[0];
-    times = kind === seen ? times + 1 : 1;
-    seen = kind;
-    if (times === TELL_AFTER && waitsFor !== null) io.err(clean(`${name} ${waitsFor}`));
+    signal.throwIfAborted();
+    if (execution.state !== 'PENDING' && execution.state !== 'RUNNING') return execution;
+    const words = waits.toTell(execution.waitsFor);
+    if (words !== undefined) io.err(clean(`${name} ${words}`));
     await io.pause(POLL_MS, signal);
     signal.throwIfAborted();
+  }
+}
+
+/** What an execution waits for is told where it lasts, and once for each kind of it. */
+class Waits {
+  readonly #told = new Set<string>();
+  #kind: string | undefined;
+  #times = 0;
+
+  /** `words`: as just looked at; gives them where they are to be told now. */
+  toTell(words: string | null): string | undefined {
+    // Which of its tasks it is, and how far that is, makes no other kind.
+    const kind = words?.replace(/^task \d+ /, '').split(':', 1)[0];
+    this.#times = kind === this.#kind ? this.#times + 1 : 1;
+    this.#kind = kind;
+    if (words === null || kind === undefined || this.#times < TELL_AFTER || this.#told.has(kind))
+      return undefined;
+    this.#told.add(kind);
+    return words;
   }
 }
 

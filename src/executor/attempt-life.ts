@@ -8,7 +8,7 @@ import { errorText, isTappetError } from '../core/errors.ts';
 import { isTerminal } from '../core/states.ts';
 import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
-import { onAbort, pause } from '../lib/service.ts';
+import { onAbort } from '../lib/service.ts';
 import { startAttempt } from './attempt-start.ts';
 import { Bell } from './bell.ts';
 import { ContainerLook } from './container-look.ts';
@@ -61,6 +61,7 @@ const REFUSED_LOOK_MS = 5_000;
  * the life at its next step: the container stays, and nothing more is written.
  */
 export class AttemptLife {
+  readonly holdUp = new HoldUp();
   readonly #context: LifeContext;
   readonly #execution: Execution;
   readonly #resumed: boolean;
@@ -69,7 +70,6 @@ export class AttemptLife {
   readonly #stopAsked = deferred<void>();
   readonly #stopper: Stopper;
   readonly #look: ContainerLook;
-  readonly #holdUp = new HoldUp();
   #attempt: Attempt;
   #capture: LogCapture | undefined;
   #gauge: Gauge | undefined;
@@ -122,7 +122,8 @@ export class AttemptLife {
 
   /** What keeps it from going on, in words that follow "It"; null = nothing. */
   waitWords(pulls: readonly PullProgress[]): string | null {
-    return this.#look.words ?? this.#holdUp.words(pulls) ?? this.#stopper.words;
+    const kept = [this.#stopper.words, this.#look.words].filter((words) => words !== null);
+    return this.holdUp.words(pulls) ?? (kept.join(', and it ') || null);
   }
 
   /** Something may have happened to the container. */
@@ -155,13 +156,6 @@ export class AttemptLife {
     }
   }
 
-  /** After a bug, until it begins anew. */
-  rest(ms: number): Promise<void> {
-    const { clock, session } = this.#context;
-    const words = 'begins anew in some seconds: the gateway made an error, which its log tells of';
-    return this.#holdUp.during(words, () => pause(clock, ms, session.signal));
-  }
-
   /** Gives up after bugs: removes the container and says so in the row. Errors: SessionOver, and bugs. */
   async fail(message: string): Promise<void> {
     const { clock } = this.#context;
@@ -178,7 +172,10 @@ export class AttemptLife {
 
   async #live(held: ImageHold): Promise<void> {
     const status = this.#resumed
-      ? await this.#holdUp.during('is looked for on the container engine', () => this.#inspect())
+      ? await this.holdUp.during(
+          () => this.#look.words ?? 'is looked for on the engine',
+          () => this.#inspect(),
+        )
       : ({ state: 'missing' } as const);
     if (hasStarted(status)) this.#context.images.runs(this.#execution.name, adoptedImage(status));
     held.seen();
@@ -200,7 +197,7 @@ export class AttemptLife {
       execution: this.#execution,
       capture,
       attempt,
-      holdUp: this.#holdUp,
+      holdUp: this.holdUp,
       inspect: () => this.#inspect(),
       stopAsked,
     });
@@ -237,7 +234,7 @@ export class AttemptLife {
       imageRepoDigest: image?.repoDigest ?? null,
       pulledBytes: image?.pulledBytes ?? null,
     };
-    const row = await session.write(() => store.attemptStarted(params), this.#holdUp);
+    const row = await session.write(() => store.attemptStarted(params), this.holdUp);
     // A request that was heard of meanwhile is not in the row that was read before.
     const seen = this.#attempt;
     this.#attempt = row;
@@ -268,7 +265,7 @@ export class AttemptLife {
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
       this.#attempt = await session.write(
         () => store.requestStop(keyOf(this.#attempt), session.epoch, 'timeout'),
-        this.#holdUp,
+        this.holdUp,
       );
     }
     if (this.#attempt.stopReason === null) return;
@@ -301,7 +298,10 @@ export class AttemptLife {
     const capture = this.#capture ?? (await this.#openLog());
     const complete =
       ended.state === 'missing' ||
-      (await this.#holdUp.during('has the end of its log read', () => capture.complete()));
+      (await this.holdUp.during(
+        () => capture.words,
+        () => capture.complete(),
+      ));
     const bytes = await capture.close();
     const { clock, gate } = this.#context;
     const outcome = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
@@ -312,7 +312,7 @@ export class AttemptLife {
     const params = {
       context: this.#context,
       execution: this.#execution,
-      holdUp: this.#holdUp,
+      holdUp: this.holdUp,
       attempt: () => this.#attempt,
       stopAsked: this.#stopAsked.promise,
     };
@@ -333,13 +333,13 @@ export class AttemptLife {
     const random = this.#context.random.next();
     const { epoch } = session;
     const params = { key: keyOf(this.#attempt), epoch, result, logBytes, usage, random };
-    const finished = await session.write(() => store.finishAttempt(params), this.#holdUp);
+    const finished = await session.write(() => store.finishAttempt(params), this.holdUp);
     const { execution, turnPassedOn } = finished;
     this.#onFinished(isTerminal(execution.state) && !turnPassedOn);
   }
 
   async #openLog(): Promise<LogCapture> {
-    this.#capture = await openCapture(this.#context, this.#execution, this.#attempt, this.#holdUp, () =>
+    this.#capture = await openCapture(this.#context, this.#execution, this.#attempt, this.holdUp, () =>
       this.#bell.ring(),
     );
     return this.#capture;

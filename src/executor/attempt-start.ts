@@ -8,7 +8,7 @@ import { onAbort, OVER, pause } from '../lib/service.ts';
 import { adoptedImage, hasStarted } from './container-status.ts';
 import { taskEnvironment } from './environment.ts';
 import { imageWords } from './hold-up.ts';
-import type { HoldUp } from './hold-up.ts';
+import type { HoldUp, HoldUpWords } from './hold-up.ts';
 import { inTurn } from './in-turn.ts';
 import type { LifeContext } from './life-context.ts';
 import type { LogCapture } from './log-capture.ts';
@@ -92,7 +92,7 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
   const { context, execution, holdUp } = params;
   for (let tries = 1; ; tries++) {
     try {
-      const image = await holdUp.during(imageWords(imageNames(execution)), () =>
+      const image = await holdUp.during(imageWaits(params), () =>
         Promise.race([context.images.prepare(execution), params.stopAsked]),
       );
       if (image === undefined) return cancelled(params);
@@ -114,10 +114,11 @@ async function tryToStart(params: StartParams, made: Made): Promise<Started> {
   }
 }
 
-/** By which its pull may be known: as the job says, and as its registry knows what others of the execution run. */
-function imageNames({ spec, image }: Execution, known = image): string[] {
+/** Its pull may be known as the job says, or as its registry knows what others of the execution run. */
+function imageWaits({ context, execution }: StartParams, known = execution.image): HoldUpWords {
   const pinned = known?.repoDigest ?? null;
-  return pinned === null ? [spec.image] : [spec.image, pinned];
+  const words = imageWords([execution.spec.image, ...(pinned === null ? [] : [pinned])]);
+  return (pulls) => context.images.waitWords(execution.name) ?? words(pulls);
 }
 
 function createInTurn(params: StartParams, made: Made, image: PreparedImage): Promise<Started> {
@@ -273,7 +274,7 @@ async function create(params: StartParams, made: Made, image: PreparedImage): Pr
   } catch (error) {
     if (!isTappetError(error, 'IMAGE_NOT_FOUND')) throw error;
     // Somebody removed the image since: once more, and then it is a failure.
-    const found = await params.holdUp.during(imageWords(imageNames(params.execution, image)), () =>
+    const found = await params.holdUp.during(imageWaits(params, image), () =>
       context.images.again(params.execution, image),
     );
     return await ensure(params, made, found);

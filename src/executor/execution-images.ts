@@ -4,6 +4,7 @@ import type { ExecutorStore } from '../core/store.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
 import type { EngineGate } from './engine-gate.ts';
+import { HoldUp } from './hold-up.ts';
 import type { Session } from './session.ts';
 
 export interface ExecutionImagesOptions {
@@ -21,6 +22,8 @@ interface Entry {
   /** A container of it has started, so that no other image may run. */
   ran: boolean;
   image: Promise<PreparedImage> | undefined;
+  /** Of what is done with its image. */
+  readonly holdUp: HoldUp;
   /** Settles when none is unseen any more. */
   seen: Deferred<void>;
 }
@@ -89,6 +92,11 @@ export class ExecutionImages {
     entry.image ??= Promise.resolve(image);
   }
 
+  /** Beside its pull: null = nothing else keeps it. */
+  waitWords(execution: string): string | null {
+    return this.#entries.get(execution)?.holdUp.words([]) ?? null;
+  }
+
   /** The image that the execution runs, on the engine. Errors: those of the runner's `prepare` but ENGINE_UNAVAILABLE; SessionOver. */
   async prepare(execution: Execution): Promise<PreparedImage> {
     const entry = this.#entry(execution);
@@ -120,7 +128,7 @@ export class ExecutionImages {
   }
 
   #ask(entry: Entry, execution: Execution, pinned: PinnedImage | undefined): Promise<PreparedImage> {
-    const asked = this.#prepare(execution, pinned);
+    const asked = this.#prepare(execution, pinned, entry.holdUp);
     entry.image = asked;
     // What failed is asked for anew by the next attempt.
     asked.catch(() => {
@@ -129,7 +137,11 @@ export class ExecutionImages {
     return asked;
   }
 
-  async #prepare({ spec }: Execution, pinned: PinnedImage | undefined): Promise<PreparedImage> {
+  async #prepare(
+    { spec }: Execution,
+    pinned: PinnedImage | undefined,
+    holdUp: HoldUp,
+  ): Promise<PreparedImage> {
     const { runner, gate, session, store } = this.#options;
     const options = {
       ...(spec.pullPolicy === undefined ? {} : { pullPolicy: spec.pullPolicy }),
@@ -140,10 +152,18 @@ export class ExecutionImages {
       const { engine } = runner;
       const { epoch } = session;
       const { digest } = image;
-      await session.write(() => store.imagePulled({ engine, epoch, digest, name: spec.image }));
+      const pulled = { engine, epoch, digest, name: spec.image };
+      await session.write(() => store.imagePulled(pulled), holdUp);
     }
     return image;
   }
 }
 
-const newEntry = (): Entry => ({ holders: 0, unseen: 0, ran: false, image: undefined, seen: deferred() });
+const newEntry = (): Entry => ({
+  holdUp: new HoldUp(),
+  holders: 0,
+  unseen: 0,
+  ran: false,
+  image: undefined,
+  seen: deferred(),
+});

@@ -186,7 +186,7 @@ export class Executor extends Service {
       reserved: this.#serving?.claims.reserved ?? null,
       runningTasks: live?.size ?? 0,
       maxRunningTasks,
-      begun: lazily(() => live?.waits() ?? new Map<string, never>()),
+      begun: (execution) => live?.waits(execution) ?? new Map<number, never>(),
     };
   }
 
@@ -308,10 +308,4 @@ export class Executor extends Service {
     this.#serving?.live.ringAll();
     this.wakeStops();
   }
-}
-
-/** Made when it is first asked for, and then the same. */
-function lazily<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }

@@ -39,7 +39,7 @@ export function shortWords(words: string): string {
  * `waits for image team/report:2: 12 MiB of 80 MiB, 3 of 7 layers`; how far it is stands there while it is pulled, by
  * any of `names`.
  */
-export function imageWords(names: readonly string[]): HoldUpWords {
+export function imageWords(names: readonly string[]): (pulls: readonly PullProgress[]) => string {
   const wanted = new Set(names.map(pullOf));
   const words = `waits for image ${names[0]}`;
   return (pulls) => {

@@ -2,15 +2,16 @@ import type { Charge } from '../core/admission.ts';
 import { errorText } from '../core/errors.ts';
 import type { Attempt } from '../core/execution.ts';
 import type { Claim } from '../core/store.ts';
+import { pause } from '../lib/service.ts';
 import { AttemptLife } from './attempt-life.ts';
 import { shortWords } from './hold-up.ts';
 import type { LifeContext } from './life-context.ts';
 import { SessionOver } from './session.ts';
-import type { BegunWaits } from './waiting.ts';
 
 /** A life that ends by a bug begins anew after a pause; at the third time the attempt fails, with the reason. */
 const MAX_CRASHES = 3;
 const CRASH_PAUSE_MS = 5_000;
+const AFTER_CRASH = 'begins anew in some seconds: the gateway made an error, which its log tells of';
 
 /** A slot has become free; whether it is known that only what waits for room can follow. */
 type OnFree = (nothingFollows: boolean) => void;
@@ -46,18 +47,16 @@ export class LiveAttempts {
     return Array.from(this.#lives.values(), (life) => life.charge);
   }
 
-  /** What they wait for, those that wait. */
-  waits(): BegunWaits {
-    const waits = new Map<string, Map<number, string>>();
-    const pulls = this.#context.runner.pulls();
-    for (const life of this.#lives.values()) {
-      const words = life.waitWords(pulls);
-      if (words === null) continue;
-      const { execution, index } = life.task;
-      const ofOne = waits.get(execution) ?? new Map<number, string>();
-      waits.set(execution, ofOne.set(index, shortWords(words)));
-    }
-    return waits;
+  /** What those of an execution wait for that wait, by their tasks. */
+  waits(execution: string): ReadonlyMap<number, string> {
+    const lives = [...this.#lives.values()].filter(({ task }) => task.execution === execution);
+    const pulls = lives.length === 0 ? [] : this.#context.runner.pulls();
+    return new Map(
+      lives.flatMap((life) => {
+        const words = life.waitWords(pulls);
+        return words === null ? [] : [[life.task.index, shortWords(words)] as const];
+      }),
+    );
   }
 
   has(name: string): boolean {
@@ -93,7 +92,7 @@ export class LiveAttempts {
   }
 
   async #supervise(first: Claim, resumed: boolean): Promise<void> {
-    const { log } = this.#context;
+    const { session, clock, log } = this.#context;
     const name = first.attempt.containerName;
     let claim: Claim | undefined = first;
     for (let crashes = 0; claim !== undefined;) {
@@ -112,7 +111,7 @@ export class LiveAttempts {
         if (error instanceof SessionOver) break;
         crashes += 1;
         log.error(`Attempt ${name} met an unexpected error: ${errorText(error)}`, { error });
-        await life.rest(CRASH_PAUSE_MS);
+        await life.holdUp.during(AFTER_CRASH, () => pause(clock, CRASH_PAUSE_MS, session.signal));
         claim = await this.#reload(claim);
       }
     }

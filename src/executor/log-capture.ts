@@ -65,6 +65,7 @@ export class LogCapture {
   #pump: Pump | undefined;
   #attaching: PumpWriter | undefined;
   #ended: 'clean' | 'cut' | undefined;
+  #full = false;
   /** The bytes in the log when it last could not be written. */
   #refusedAt: number | undefined;
 
@@ -92,6 +93,13 @@ export class LogCapture {
     this.#run({ sink, done: captured.catch(() => false), abort: () => undefined });
   }
 
+  /** What its end waits for. */
+  get words(): string {
+    return this.#full
+      ? "waits for the gateway's own disk, to write the end of its log"
+      : 'has the end of its log read';
+  }
+
   /** Reads on where the log stands, in the background, as long as the container runs. */
   async resume(): Promise<void> {
     await this.#giveUp();
@@ -114,6 +122,7 @@ export class LogCapture {
       const clean = await this.#untilStalled(pump.done);
       if (this.#options.signal.aborted) throw new SessionOver();
       if (clean) return true;
+      this.#full = pump.sink.refused;
       // As long as it comes forward it may go on, however long the log is.
       if (this.#taken() > before) refusals = 0;
       const engineFails = this.#taken() === before && !pump.sink.refused;

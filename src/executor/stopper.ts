@@ -84,8 +84,10 @@ export class Stopper {
     await pause(clock, graceMs + KILL_AFTER_GRACE_MS, signal);
     for (let wait = REMOVE_AFTER_KILL_MS; ; wait = Math.min(2 * wait, AGAIN_MAX_MS)) {
       if (signal.aborted) return;
-      this.#stage = 'was killed, and still runs';
-      await this.#act(`kill ${name}`, () => runner.kill(name));
+      this.#problem = null;
+      this.#stage = 'did not end when it was asked, and is being killed';
+      if (await this.#act(`kill ${name}`, () => runner.kill(name)))
+        this.#stage = 'was killed, and has not ended yet';
       await pause(clock, wait, signal);
       if (signal.aborted) return;
       if (await this.#act(`remove ${name} by force`, () => runner.remove(name))) this.#removed = true;

@@ -3,9 +3,7 @@ import type { AdmissionSettings, Capacity, Host, Reservation } from '../core/adm
 import type { Execution, Task } from '../core/execution.ts';
 import { isTerminal } from '../core/states.ts';
 import { sizeText } from '../lib/size.ts';
-
-/** What begun tasks wait for, in words: by their execution's name and their index. */
-export type BegunWaits = ReadonlyMap<string, ReadonlyMap<number, string>>;
+import { shortWords } from './hold-up.ts';
 
 /** What this gateway's executor has to give out now. */
 export interface AdmissionView {
@@ -23,7 +21,8 @@ export interface AdmissionView {
   readonly runningTasks: number;
   /** Infinity = there is no such setting. */
   readonly maxRunningTasks: number;
-  readonly begun: () => BegunWaits;
+  /** What tasks of an execution that have begun wait for, in words, by their index. */
+  readonly begun: (execution: string) => ReadonlyMap<number, string>;
 }
 
 /**
@@ -56,12 +55,13 @@ function gatewayText(view: AdmissionView): string | null {
   return view.ready ? null : engineText(view);
 }
 
-const engineText = ({ message }: AdmissionView): string => `waits for the container engine: ${message}`;
+const engineText = ({ message }: AdmissionView): string =>
+  shortWords(`waits for the container engine: ${message}`);
 
 function begunText({ name, counters, spec }: Execution, view: AdmissionView): string | null {
   if (counters.running === 0) return null;
-  const begun = view.begun().get(name);
-  if (begun === undefined || begun.size < counters.running) return null;
+  const begun = view.begun(name);
+  if (begun.size < counters.running) return null;
   const first = Math.min(...begun.keys());
   const words = keptText(begun.get(first), view);
   return spec.taskCount === 1 ? words : `task ${first} ${words}`;
@@ -77,7 +77,7 @@ function roomText({ name, spec }: Execution, view: AdmissionView): string | null
   const { host, settings, free, reserved, runningTasks, maxRunningTasks } = view;
   const need = needOf(spec);
   const unfit = host === null ? null : neverFits(need, host, settings);
-  if (unfit !== null) return `does not fit: ${unfit}`;
+  if (unfit !== null) return shortWords(`does not fit: ${unfit}`);
   if (need.memoryBytes > free.memoryBytes)
     return `waits for ${sizeText(need.memoryBytes)} of memory: ${sizeText(free.memoryBytes)} of ${sizeText(givenOut(view).memoryBytes)} free`;
   if (need.cpuMillis > free.cpuMillis) {
@@ -99,7 +99,7 @@ export function taskWaitText(
   now: number,
 ): string | null {
   if (isTerminal(task.state) || isTerminal(execution.state)) return null;
-  if (task.state !== 'PENDING') return keptText(view.begun().get(execution.name)?.get(task.index), view);
+  if (task.state !== 'PENDING') return keptText(view.begun(execution.name).get(task.index), view);
   if (task.notBefore !== null && task.notBefore > now)
     return `waits for its next attempt until ${new Date(task.notBefore).toISOString()}`;
   const { parallelism } = execution.spec;

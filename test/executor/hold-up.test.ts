@@ -5,6 +5,7 @@ import { ContainerLook } from '../../src/executor/container-look.ts';
 import { HoldUp, imageWords, shortWords } from '../../src/executor/hold-up.ts';
 import type { LifeContext } from '../../src/executor/life-context.ts';
 import { Rig } from '../support/executor-rig.ts';
+import { settle } from '../support/manual-clock.ts';
 import { storeAway } from '../support/staging-fakes.ts';
 
 describe('what keeps an attempt', () => {
@@ -41,8 +42,7 @@ describe('what keeps an attempt', () => {
     { image: 'x', startTime: 0, layers: 0, layersDone: 0, bytes: 0, totalBytes: 0, ...over },
   ];
   const of = (names: string[], pulls: readonly PullProgress[]): string => {
-    const words = imageWords(names);
-    return typeof words === 'function' ? words(pulls) : words;
+    return imageWords(names)(pulls);
   };
   it.each([
     ['nobody pulls', [], 'waits for image x'],
@@ -73,8 +73,7 @@ describe('an attempt says what keeps it, until it goes on', () => {
   });
   afterEach(() => rig.close());
 
-  const words = (name: string, index = 0): string | null =>
-    rig.executorView().begun().get(name)?.get(index) ?? null;
+  const words = (name: string, index = 0): string | null => rig.executorView().begun(name).get(index) ?? null;
   const says = (name: string, text: string | null): Promise<void> => rig.until(() => words(name) === text);
   const refused = new TappetError('ENGINE_REFUSED', 'The engine will not: device busy.');
   const always = { times: Number.POSITIVE_INFINITY };
@@ -174,8 +173,51 @@ describe('an attempt says what keeps it, until it goes on', () => {
     await rig.until(() => words(name) !== null);
     const killed = new Date(rig.clock.now() + 2000).toISOString();
     expect(words(name)).toBe(`was asked to end, and is killed if it still runs at ${killed}`);
-    await says(name, 'was killed, and still runs; the engine last said: The engine will not: device busy');
+    await says(
+      name,
+      'did not end when it was asked, and is being killed; the engine last said: The engine will not: device busy',
+    );
     expect(await rig.ended(name)).toMatchObject({ state: 'CANCELLED' });
+  });
+
+  it('nothing of its stop, once it has ended', async () => {
+    rig.runner.script = () => ({ leaves: { '/out/a': 'a' } });
+    const executor = await rig.started();
+    const release = rig.runner.hold('outputs');
+    const name = await rig.create({ outputs: [{ from: '/out/a', to: 's3://store/done/a' }] });
+    await rig.running(name);
+    rig.runner.exit(rig.container(name), { exitCode: 0 });
+    await says(name, 'has its files stored');
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    await settle();
+    expect(words(name)).toBe('has its files stored');
+    release();
+    await rig.ended(name);
+  });
+
+  it('its image, also while the gateway is drained', async () => {
+    const executor = await rig.started();
+    const release = rig.runner.hold('prepare');
+    const name = await rig.create();
+    await says(name, 'waits for image busybox');
+    const drained = executor.drain();
+    expect(rig.executorView()).toMatchObject({ ready: true, draining: true });
+    release();
+    await rig.running(name);
+    rig.runner.exit(rig.container(name), { exitCode: 0 });
+    await rig.ended(name);
+    await rig.until(() => executor.status().runningTasks === 0);
+    await rig.clock.advance(1000);
+    await drained;
+  });
+
+  it('an error of the gateway itself', async () => {
+    await rig.started();
+    vi.spyOn(rig.runner, 'ensure').mockRejectedValueOnce(new TypeError('a bug'));
+    const name = await rig.create();
+    await says(name, 'begins anew in some seconds: the gateway made an error, which its log tells of');
+    expect(await whenRunning(name)).toEqual([null]);
   });
 
   it('the disk of the gateway', async () => {

@@ -90,7 +90,7 @@ describe('an execution waits', () => {
       'in vain',
       execution({ cpu: 3 }),
       view(),
-      'does not fit: A task needs 3 cores, and the host of the container engine has 2 cores. Lower "cpu" of the job, or use a larger host.',
+      'does not fit: A task needs 3 cores, and the host of the container engine has 2 cores. Lower "cpu" of the job, or use a larger host',
     ],
     [
       'for its next attempt',
@@ -139,7 +139,7 @@ describe('what has begun waits', () => {
   const one = new Map([[3, 'waits for image x']]);
   const both = new Map([[4, 'is given its files'], ...one]);
   const begun = (waits: ReadonlyMap<number, string>, over: Partial<AdmissionView> = {}): AdmissionView =>
-    view({ begun: () => new Map([['nightly-1', waits]]), ...over });
+    view({ begun: (name) => (name === 'nightly-1' ? waits : new Map<number, never>()), ...over });
   const away = { ready: false, message: 'refused' };
   it.each([
     ['an execution of which all tasks wait: the first', busy, begun(both), 'task 3 waits for image x'],
@@ -208,7 +208,7 @@ describe('a task waits', () => {
       task({ notBefore: NOW }),
       execution({ parallelism: 0 }, { waits: null, state: 'RUNNING', counters: { ...counters, running: 1 } }),
       null,
-      view({ begun: () => new Map([['nightly-1', new Map([[0, 'waits for image x']])]]) }),
+      view({ begun: () => new Map([[0, 'waits for image x']]) }),
     ],
     ['no more once it runs', task({ state: 'RUNNING' }), execution(), null],
     ['no more once all has ended', task(), execution({}, { state: 'FAILED' }), null],

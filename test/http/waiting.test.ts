@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { CliIo } from '../../src/commands/io.ts';
 import { cli } from '../support/cli-runner.ts';
 import type { CliRun } from '../support/cli-runner.ts';
 import { ADMISSION_VIEW, createTestApp, ROOT_TOKEN } from '../support/http-fakes.ts';
@@ -16,11 +17,11 @@ beforeEach(async () => {
 });
 const get = async (path: string): Promise<unknown> =>
   (await t.call('GET', `/api/v1/executions${path}`)).json();
-const command = (args: string[], pause?: () => Promise<void>): Promise<CliRun> => {
+const toApp = async (url: string, init?: RequestInit): Promise<Response> =>
+  t.app.fetch(new Request(url, init), { remoteAddress: '127.0.0.1' });
+const command = (args: string[], over: Partial<CliIo> = {}): Promise<CliRun> => {
   const env = { TAPPET_URL: 'http://gateway.test', TAPPET_TOKEN: ROOT_TOKEN };
-  const toApp = (url: string, init?: RequestInit) =>
-    t.app.fetch(new Request(url, init), { remoteAddress: '127.0.0.1' });
-  return cli(args, { env, fetch: toApp, ...(pause === undefined ? {} : { pause }) });
+  return cli(args, { env, fetch: toApp, ...over });
 };
 const run = async (...args: string[]): Promise<string> => (await command(args)).out;
 const page = async (path: string): Promise<string> => {
@@ -62,7 +63,7 @@ describe('a task that has begun', () => {
   const BEGUN = 'waits for image x: <b>\u001b[2J</b>';
   beforeEach(async () => {
     t = createTestApp({
-      admission: () => ({ ...ADMISSION_VIEW, begun: () => new Map([[name, new Map([[1, BEGUN]])]]) }),
+      admission: () => ({ ...ADMISSION_VIEW, begun: (of) => new Map(of === name ? [[1, BEGUN]] : []) }),
     });
     ({ name } = (await (await t.call('POST', '/api/v1/jobs/other:run')).json()) as { name: string });
     t.store.update(name, RUNNING);
@@ -85,19 +86,41 @@ describe('a task that has begun', () => {
   });
 
   test.each([
-    ['for long is told once', 6, 1],
-    ['for a moment is not told', 3, 0],
+    ['for long is told once', 20, 1],
+    ['for a moment is not told', 4, 0],
   ])('who waits for it with a command: what it waits for %s', async (_, looks, told) => {
     let count = 0;
-    const { err } = await command(['jobs', 'run', 'other', '--wait'], async () => {
+    const pause = async (): Promise<void> => {
       ({ name } = t.store.executions[0] ?? { name });
       t.store.update(name, count < looks ? RUNNING : { state: 'FAILED', message: 'Lost \u001b[2J.' });
       count += 1;
-    });
+    };
+    const { err } = await command(['jobs', 'run', 'other', '--wait'], { pause });
     const lines = err.split('\n');
     const words = String.raw`${name} task 1 waits for image x: <b>\x1b[2J</b>`;
     expect(lines.filter((line) => line === words)).toHaveLength(told);
     expect(lines).toContain(String.raw`${name}: FAILED: Lost \x1b[2J.`);
+  });
+
+  test('who follows its log goes on where a look at the execution is refused', async () => {
+    let looks = 0;
+    const log = async function* (): AsyncGenerator<Uint8Array> {
+      while (looks === 0) await new Promise((resolve) => setImmediate(resolve));
+      yield new TextEncoder().encode('event: end\ndata: {}\n\n');
+    };
+    const answer = (url: string, init?: RequestInit): Promise<Response> => {
+      if (url.includes('/logs')) {
+        const headers = { 'content-type': 'text/event-stream' };
+        return Promise.resolve(new Response(ReadableStream.from(log()), { headers }));
+      }
+      if (init?.method === 'POST') return toApp(url, init);
+      looks += 1;
+      if (looks === 1) return Promise.reject(new TypeError('fetch failed'));
+      t.store.update(t.store.executions[0]?.name ?? '', { state: 'SUCCEEDED' });
+      return toApp(url, init);
+    };
+    const { code, err } = await command(['jobs', 'run', 'other', '--follow'], { fetch: answer });
+    expect({ code, looks, err }).toMatchObject({ code: 0, looks: 2 });
   });
 
   test('says so on the page, as text', async () => {

@@ -64,7 +64,7 @@ export const ADMISSION_VIEW: AdmissionView = {
   reserved: null,
   runningTasks: 0,
   maxRunningTasks: Infinity,
-  begun: () => new Map(),
+  begun: () => new Map<number, never>(),
 };
 
 export function testConfig(over: Partial<Config['server']> = {}): Config {

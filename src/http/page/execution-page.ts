@@ -153,7 +153,7 @@ function taskPart(
   now: number,
 ): Html {
   const waits = task.notBefore !== null && task.notBefore > now;
-  const why = waitsFor === null ? '' : ` It ${waitsFor.replace(/\.$/, '')}.`;
+  const why = waitsFor === null ? '' : ` It ${waitsFor}.`;
   return html`<h3>Task ${task.index} ${stateMark(task.state)}</h3>
     ${task.message !== null && html`<p class="any">${task.message}</p>`}
     ${waits && html`<p>Tried again ${ago(task.notBefore, now)}.</p>`}
