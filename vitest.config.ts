@@ -13,6 +13,7 @@ const CRASH = [
 ];
 /** Seconds each, by thousands of random cases, whole configurations, or programs that are started: for `npm test` too. */
 const SLOW = [
+  'test/auth/token-mutations.test.ts',
   'test/commands/curl.test.ts',
   'test/commands/describe-reasons.test.ts',
   'test/commands/forget-engine.test.ts',

@@ -25,7 +25,8 @@ export const ROWS = /** @type {readonly ChaosRow[]} */ ([
   // Eleven of them, with 500 seeds each.
   row('ablations', 'R2', 'sim sim/ablations', 5500, 0.3),
   row('executor-crashes', 'R4', 'crash executor/crash-places', 104, 0.1),
-  row('upgrades', 'R21', 'crash stores/sqlite/schemas-killed', 20, 0.5),
+  // 20 points on the way from each earlier schema.
+  row('upgrades', 'R21', 'crash stores/sqlite/schemas-killed', 40, 0.5),
   row('power-cut', 'R5', 'e2e e2e/power-cut', 100, 1.5),
   row('io-errors', 'R7', 'e2e e2e/io-errors', 500, 0.4),
   row('kill-running', 'R3', 'e2e e2e/kill-running', 200, 8),

@@ -95,8 +95,11 @@ const REFUSED: readonly Start[] = [
   },
   {
     what: 'a job gets the folder of the engine',
-    config: { jobs: { report: { image: 'none:1', binds: [{ source: '/var/run', target: '/x' }] } } },
-    says: /binds/,
+    config: {
+      server: { allowedBinds: ['/var/run'] },
+      jobs: { report: { image: 'none:1', volumes: [{ bind: '/var/run', to: '/x' }] } },
+    },
+    says: /holds the engine's socket/,
   },
 ];
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MIGRATIONS } from '../../../src/stores/sqlite/migrations.ts';
+import { ROWS } from '../../../scripts/lib/chaos-rows.mjs';
 import { chaosRow } from '../../support/chaos-row.ts';
 import {
   SCHEMAS,
@@ -44,6 +45,10 @@ describe('kill -9 while a database is brought forward', () => {
     }
   });
   afterAll(() => rmSync(base, { recursive: true }));
+
+  it('has as many rounds in full as there are schemas and points', () => {
+    expect(ROWS.find(({ name }) => name === 'upgrades')?.full).toBe(EVERY.length);
+  });
 
   it.each(row.pick(EVERY))('schema $schema, point $point', ({ schema, point }) => {
     row.begin();
