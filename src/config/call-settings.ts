@@ -4,6 +4,12 @@ import { rateLimitField } from '../lib/rate-limit-field.ts';
 
 /** Fields of `server` about who calls, and how often. */
 export const callSettings = {
+  allowAnonymous: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether webhooks may let in anyone ("auth: none") where other machines reach them. Else such a configuration is refused.',
+    ),
   rateLimit: rateLimitField
     .optional()
     .describe(

@@ -10,6 +10,7 @@ const SETTINGS: Readonly<Record<keyof ServerSettings, string>> = {
   port: 'port',
   dataDir: 'dataDir',
   maxBodyBytes: 'maxBody',
+  allowAnonymous: 'allowAnonymous',
   rateLimit: 'rateLimit',
   trustedProxies: 'trustedProxies',
   maxRunningTasks: 'maxRunningTasks',

@@ -84,6 +84,7 @@ function toSettings(
     port: input.port,
     dataDir: dataDir === undefined ? resolve(folder, input.dataDir) : resolve(dataDir),
     maxBodyBytes: input.maxBody,
+    allowAnonymous: input.allowAnonymous,
     rateLimit: input.rateLimit ?? null,
     trustedProxies: input.trustedProxies,
     maxRunningTasks: input.maxRunningTasks ?? null,

@@ -24,7 +24,7 @@ import { deepFreeze } from './etag.ts';
 import { NAME_PATTERN } from './fields.ts';
 import { mergeDocuments } from './merge.ts';
 import type { Entry, Merged } from './merge.ts';
-import { changeableByAll, openDoors } from './open-doors.ts';
+import { changeableByAll, doorProblem, doorWarning, openDoors } from './open-doors.ts';
 import { Problems } from './problems.ts';
 import { isMap, mapOf } from './raw.ts';
 import { SecretReads } from './secret-reads.ts';
@@ -82,10 +82,15 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
     checkNotify(mapOf(value)['notify'], [...at, 'notify'], { ...context, report });
   }
   const parts = await compileParts(merged, context, env);
+  const host = options.host ?? server.host;
+  const open = openDoors(host, parts.triggers.values());
+  if (open.size > 0 && server.allowAnonymous) warnings.push(doorWarning(host, open));
+  for (const { name, path: at, report } of server.allowAnonymous ? [] : merged.triggers) {
+    const words = open.get(name);
+    if (words !== undefined) report.add([...at, 'source', 'auth'], doorProblem(host, words));
+  }
   if (problems.any) throw problems.toError();
   const writtenDataDir = dataDirOf(merged, folder);
-  const open = openDoors(options.host ?? server.host, parts.triggers.values());
-  if (open !== undefined) warnings.push(open);
   warnings.push(...(await changeableByAll(new Set([path, ...files.documents.map(({ file }) => file)]))));
   return deepFreeze({ server, ...parts, folder, writtenDataDir, warnings });
 }

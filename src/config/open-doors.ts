@@ -29,19 +29,26 @@ function isNarrow(addresses: readonly string[] | undefined): boolean {
   return addresses !== undefined && !addresses.some((network) => network.endsWith('/0'));
 }
 
-/** A warning where webhooks that let in anyone can be reached from other machines; undefined = there are none. */
-export function openDoors(host: string, triggers: Iterable<TriggerDefinition>): string | undefined {
-  if (isLoopback(host)) return undefined;
-  const open: string[] = [];
+/** Webhooks that let in anyone where other machines reach them, and the words of `auth` by which they do. */
+export function openDoors(host: string, triggers: Iterable<TriggerDefinition>): Map<string, string> {
+  const open = new Map<string, string>();
+  if (isLoopback(host)) return open;
   for (const { name, source } of triggers) {
-    if (source.kind !== 'webhook') continue;
-    const words = letsInAnyone(source.auth);
-    if (words !== undefined) open.push(`${name} (${words})`);
+    const words = source.kind === 'webhook' ? letsInAnyone(source.auth) : undefined;
+    if (words !== undefined) open.set(name, words);
   }
-  if (open.length === 0) return undefined;
-  const more = open.length > NAMED ? ` and ${open.length - NAMED} more` : '';
-  const names = `${open.slice(0, NAMED).join(', ')}${more}`;
-  return `whoever reaches ${host} may start jobs by ${names}: say who may call, or listen on 127.0.0.1 behind a proxy that does`;
+  return open;
+}
+
+/** Where the configuration does not say that it is meant to be so. */
+export const doorProblem = (host: string, words: string): string =>
+  `lets in anyone (${words}), and other machines reach ${host}: say who may call, listen on 127.0.0.1 behind a proxy that does, or set server.allowAnonymous to true`;
+
+/** Where it does. */
+export function doorWarning(host: string, open: ReadonlyMap<string, string>): string {
+  const named = [...open].slice(0, NAMED).map(([name, words]) => `${name} (${words})`);
+  const more = open.size > NAMED ? ` and ${open.size - NAMED} more` : '';
+  return `whoever reaches ${host} may start jobs by ${named.join(', ')}${more}, as server.allowAnonymous says`;
 }
 
 const isLoopback = (host: string): boolean =>

@@ -28,6 +28,8 @@ export interface ServerSettings {
   readonly port: number;
   readonly dataDir: string;
   readonly maxBodyBytes: number;
+  /** Webhooks may let in anyone where other machines reach them. */
+  readonly allowAnonymous: boolean;
   /** Of calls to hooks from one address (of IPv6: from one /64); null = none. */
   readonly rateLimit: RateLimit | null;
   /** Addresses and networks of proxies whose word about who calls counts. */

@@ -201,6 +201,7 @@ describe('the server', () => {
       port: 8080,
       dataDir: `${folder.path}/.tappet`,
       maxBodyBytes: 1_048_576,
+      allowAnonymous: false,
       rateLimit: null,
       trustedProxies: [],
       maxRunningTasks: null,

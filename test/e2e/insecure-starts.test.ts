@@ -43,6 +43,17 @@ const withToken =
 
 const REFUSED: readonly Start[] = [
   {
+    what: 'a webhook lets in anyone, from all networks',
+    config: hook('none', { host: '0.0.0.0' }),
+    says: /triggers\.call\.source\.auth: lets in anyone \("auth: none"\), and other machines reach 0\.0\.0\.0: say who may call/,
+  },
+  {
+    what: '… because a flag opens it',
+    config: hook('none'),
+    flags: ['--host', '0.0.0.0'],
+    says: /lets in anyone \("auth: none"\).*set server\.allowAnonymous to true/,
+  },
+  {
     what: 'nobody says who may call',
     config: hook(undefined),
     says: /triggers\.call\.source\.auth: is missing; a webhook must say who may call/,
@@ -105,15 +116,9 @@ const REFUSED: readonly Start[] = [
 
 const WARNED: readonly Start[] = [
   {
-    what: 'a webhook lets in anyone, from all networks',
-    config: hook('none', { host: '0.0.0.0' }),
-    says: /whoever reaches 0\.0\.0\.0 may start jobs by call \(\\?"auth: none\\?"\): say who may call/,
-  },
-  {
-    what: '… because a flag opens it',
-    config: hook('none'),
-    flags: ['--host', '0.0.0.0'],
-    says: /whoever reaches 0\.0\.0\.0 may start jobs/,
+    what: 'a webhook lets in anyone, from all networks, as it is meant to',
+    config: hook('none', { host: '0.0.0.0', allowAnonymous: true }),
+    says: /whoever reaches 0\.0\.0\.0 may start jobs by call \(\\?"auth: none\\?"\), as server\.allowAnonymous says/,
   },
   {
     what: 'others may change the configuration',

@@ -76,6 +76,7 @@ export function testConfig(over: Partial<Config['server']> = {}): Config {
       port: 0,
       dataDir: '/nowhere',
       maxBodyBytes: 4096,
+      allowAnonymous: false,
       rateLimit: null,
       trustedProxies: [],
       maxRunningTasks: 4,
