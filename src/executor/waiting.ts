@@ -107,9 +107,7 @@ export function taskWaitText(
   if (parallelism > 0 && running >= parallelism)
     return `waits for another task of its execution to end: parallelism ${parallelism}`;
   // Its next attempt is due, and nobody has looked yet.
-  return execution.waits === undefined || execution.waits === null
-    ? gatewayText(view)
-    : nextText(execution, view);
+  return nextText(execution, view) ?? gatewayText(view);
 }
 
 function givenOut({ host, settings }: AdmissionView): Capacity {

@@ -5,7 +5,7 @@ import type { JobSpec } from '../../src/core/job.ts';
 import { taskWaitText, waitText } from '../../src/executor/waiting.ts';
 import type { AdmissionView } from '../../src/executor/waiting.ts';
 import { plannedExecution } from '../../src/http/resources.ts';
-import { ADMISSION_VIEW } from '../support/http-fakes.ts';
+import { ADMISSION_VIEW, pendingTask } from '../support/http-fakes.ts';
 
 const GIB = 1024 ** 3;
 const NOW = Date.parse('2026-01-01T00:00:00Z');
@@ -16,18 +16,7 @@ const view = (over: Partial<AdmissionView> = {}): AdmissionView => ({
   ...over,
 });
 
-const TASK: Task = {
-  execution: 'nightly-1',
-  index: 0,
-  state: 'PENDING',
-  attempts: 0,
-  retries: 0,
-  infraFailures: 0,
-  notBefore: null,
-  startTime: null,
-  completionTime: null,
-  message: null,
-};
+const TASK = pendingTask('nightly-1', 0);
 
 function execution(spec: Partial<JobSpec> = {}, over: Partial<Execution> = {}): Execution {
   const planned = {

@@ -246,7 +246,7 @@ function paged<T>(items: readonly T[], { size, cursor }: PageParams): Page<T> {
   return { items: items.slice(from, next), nextCursor: next < items.length ? String(next) : null };
 }
 
-function pendingTask(execution: string, index: number): Task {
+export function pendingTask(execution: string, index: number): Task {
   return {
     execution,
     index,
