@@ -23,6 +23,8 @@ import { quantile, residentMb, startProbe, watchProcess } from './load-watch.mjs
 const CONNECTIONS = 2_000;
 /** Some are just being cut off, or not opened again yet. */
 const MOST = 0.95;
+/** Of the time that so many are there: slow headers are all cut off after ten seconds, and come again. */
+const MOST_TIME = 0.5;
 const SECONDS = 60;
 /** Where all senders leave at the end, that alone takes a quarter of a second: it must not be a hundredth of the time. */
 const SECONDS_SHORT = 20;
@@ -78,8 +80,8 @@ function atOneTime(connections) {
   return {
     what: 'connections open at one time',
     figure: `${whole(most)}; ${whole(least)} or more for ${percent(share)} of the time`,
-    goal: `≥ ${whole(least)}`,
-    ok: most >= least,
+    goal: `≥ ${whole(least)} for ${percent(MOST_TIME)} of the time`,
+    ok: share >= MOST_TIME,
   };
 }
 
