@@ -1,14 +1,16 @@
 // How much later calls are answered while 100,000 executions with their logs are removed: the 99th percentile of durable
-// calls, 500 a second in an open loop (each timed from when it was due), less the same before the removal began.
+// calls, 500 a second in an open loop (each timed from when it was due), less the same before and after it.
 // Afterwards no row and no log of them may be left.
 import { Agent, request } from 'node:http';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { addOldExecutions } from './old-executions.mjs';
-import { scratch, startGateway } from './lib.mjs';
+import { median, scratch, startGateway } from './lib.mjs';
 
 const EXPIRED = 100_000;
+/** Odd, for the median; each takes two minutes. */
+const PRUNE_ROUNDS = 3;
 const PER_SECOND = 500;
 /** The first removal begins a minute after the start. */
 const BEFORE_MS = 30_000;
@@ -17,6 +19,18 @@ const GIVE_UP_MS = 600_000;
 const NO_ENGINE = { DOCKER_HOST: 'unix:///nowhere/docker.sock' };
 
 export async function benchPrune() {
+  const rounds = [];
+  for (let round = 0; round < PRUNE_ROUNDS; round++) rounds.push(await pruneOnce());
+  const later = median(rounds.map(({ quiet, during }) => during - quiet));
+  const told = rounds.map(
+    ({ quiet, during, seconds }) =>
+      `${during.toFixed(1)} ms in ${seconds.toFixed(0)} s of removal, ${quiet.toFixed(1)} ms before and after`,
+  );
+  return [{ name: 'prune-100k-p99-ms', ours: later, note: `p99 of each round: ${told.join('; ')}` }];
+}
+
+/** p99 in ms of the calls while all is removed, and of those before and after it together. */
+async function pruneOnce() {
   const { dir, remove } = scratch();
   const config = {
     jobs: { none: { image: 'none:1' } },
@@ -40,6 +54,8 @@ export async function benchPrune() {
   while (left.get() > 0) await wait(began);
   const seconds = (performance.now() - removing) / 1000;
   const during = load.take();
+  await pause(BEFORE_MS);
+  const after = load.take();
   await load.stop();
   const orphans = db.prepare('SELECT COUNT(*) FROM attempts WHERE end_time IS NOT NULL').pluck().get();
   const logs = readdirSync(join(dir, 'data', 'logs')).filter((name) => name.startsWith('old-')).length;
@@ -48,9 +64,7 @@ export async function benchPrune() {
   remove();
   if (orphans + logs > 0)
     throw new Error(`${String(orphans)} attempts and ${logs} logs of removed executions are left`);
-  const [a, b] = [percentile(during, 0.99), percentile(before, 0.99)];
-  const note = `p99 ${a.toFixed(1)} ms during ${seconds.toFixed(0)} s of removal, ${b.toFixed(1)} ms before`;
-  return [{ name: 'prune-100k-p99-ms', ours: a - b, note }];
+  return { quiet: percentile([...before, ...after], 0.99), during: percentile(during, 0.99), seconds };
 }
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
