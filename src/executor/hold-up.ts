@@ -1,4 +1,5 @@
 import type { PullProgress } from '../core/runner.ts';
+import { clip } from '../lib/clip.ts';
 import { parseImageRef } from '../lib/image-ref.ts';
 import { sizeText } from '../lib/size.ts';
 
@@ -32,7 +33,7 @@ export class HoldUp {
 /** One line of bounded length, without a full stop: it goes on as a part of others. */
 export function shortWords(words: string): string {
   const line = words.replaceAll(/\s+/g, ' ');
-  return line.length > MAX_CHARS ? `${line.slice(0, MAX_CHARS - 1)}…` : line.replace(/\.$/, '');
+  return clip(line, MAX_CHARS).replace(/\.$/, '');
 }
 
 /**

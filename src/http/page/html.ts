@@ -38,11 +38,6 @@ export function printable(text: string): string {
   });
 }
 
-/** At most `max` characters of a text, with an ellipsis where it goes on. */
-export function clip(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
-}
-
 /** The head of a table: what each column is, for eyes and screen readers. */
 export const tableHead = (...columns: readonly string[]): Html =>
   html`<thead>

@@ -2,7 +2,8 @@ import type { Decision } from '../../core/decision.ts';
 import type { Execution } from '../../core/execution.ts';
 import type { Json } from '../../core/json.ts';
 import type { AttemptState, ExecutionState } from '../../core/states.ts';
-import { clip, html } from './html.ts';
+import { clip } from '../../lib/clip.ts';
+import { html } from './html.ts';
 import type { Html } from './html.ts';
 
 /** Longest value of an expression that is shown beside a reason. */
