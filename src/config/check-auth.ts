@@ -1,10 +1,11 @@
 import { secretDoubt, secretFormProblem } from '../auth/secret-forms.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { SecretValue } from '../core/secrets.ts';
+import { pathText } from '../lib/path-text.ts';
 import type { CompileContext } from './context.ts';
 import { checkOidc } from './check-oidc.ts';
 import type { PathSegment } from './positions.ts';
-import { pathText, placeText } from './problems.ts';
+import { placeText } from './problems.ts';
 import { listOf, mapOf } from './raw.ts';
 import { checkSecret } from './secret-reads.ts';
 

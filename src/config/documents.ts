@@ -4,10 +4,10 @@ import { LineCounter, parseDocument } from 'yaml';
 import type { Document, YAMLError } from 'yaml';
 import { errorText, TappetError } from '../core/errors.ts';
 import { blankJsonComments } from '../lib/json-comments.ts';
+import { pathText } from '../lib/path-text.ts';
 import type { PathSegment } from './positions.ts';
 import { Positions } from './positions.ts';
 import type { Place, Problems } from './problems.ts';
-import { pathText } from './problems.ts';
 import { quickJson } from './quick-json.ts';
 import { quickYaml } from './quick-yaml.ts';
 

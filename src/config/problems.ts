@@ -1,6 +1,7 @@
 import { TappetError } from '../core/errors.ts';
 import type { z } from 'zod';
 import { plainIssues } from '../lib/issue-text.ts';
+import { pathText } from '../lib/path-text.ts';
 import type { ConfigDocument } from './documents.ts';
 import type { PathSegment } from './positions.ts';
 
@@ -85,11 +86,4 @@ function byPlace(a: Problem, b: Problem): number {
 
 export function placeText({ file, line, column }: Place): string {
   return `${file}:${line}:${column}`;
-}
-
-export function pathText(path: Path): string {
-  return path.reduce<string>((text, segment) => {
-    if (typeof segment === 'number') return `${text}[${segment}]`;
-    return text === '' ? segment : `${text}.${segment}`;
-  }, '');
 }

@@ -63,9 +63,9 @@ export function refusedJobEnvName(name: string): string | null {
   return problem(name, OURS);
 }
 
-/** What is wrong with one value, to be read after the name; null = nothing. */
+/** What is wrong with one value, or one argument, to be read after its name; null = nothing. */
 export function envValueProblem(value: string): string | null {
-  if (value.includes('\0')) return 'holds a NUL character, which no environment can carry';
+  if (value.includes('\0')) return 'holds a NUL character, which no program can be given';
   const bytes = Buffer.byteLength(value);
   if (bytes > ENV_VALUE_MAX_BYTES) {
     return `is ${bytes.toLocaleString('en')} bytes long, more than ${ENV_VALUE_MAX_BYTES.toLocaleString('en')}`;

@@ -83,7 +83,7 @@ function sizeProblem({ env, args }: RenderedSpec): string | null {
     if (problem !== null) return `env.${name} ${problem}`;
   }
   for (const [i, arg] of (args ?? []).entries()) {
-    if (arg.includes('\0')) return `args[${i}] holds a NUL character, which no argument can carry`;
+    if (arg.includes('\0')) return `args[${i}] holds a NUL character, which no program can be given`;
     // The kernel takes 128 KiB of one string.
     if (Buffer.byteLength(arg) > ENV_TOTAL_MAX_BYTES) {
       return `args[${i}] is more than ${ENV_TOTAL_MAX_BYTES.toLocaleString('en')} bytes long`;

@@ -3,6 +3,7 @@ import { isTappetError, TappetError } from '../core/errors.ts';
 import type { Page, PageParams } from '../core/store.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { plainIssues, unitMissing } from '../lib/issue-text.ts';
+import { pathText } from '../lib/path-text.ts';
 import type { AppContext } from './permissions.ts';
 import { strictObject } from '../lib/strict-object.ts';
 
@@ -84,7 +85,7 @@ export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
   throw invalid(
-    plainIssues(result.error.issues).map(({ path, message }) => ({ path: path.join('.'), message })),
+    plainIssues(result.error.issues).map(({ path, message }) => ({ path: pathText(path), message })),
   );
 }
 

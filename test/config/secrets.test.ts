@@ -89,7 +89,7 @@ it('a job’s variables may be texts and secrets side by side', async () => {
 
 it('a secret that no environment can carry is told at the variable, without its value', async () => {
   expect(await found(job({ env: { KEY: { secret: 'binary' } } }))).toEqual([
-    'jobs.a.env.KEY: KEY holds a NUL character, which no environment can carry',
+    'jobs.a.env.KEY: KEY holds a NUL character, which no program can be given',
   ]);
   expect(await found(job({ inputs: [{ from: { secret: 'binary' }, to: '/key' }] }))).toEqual([]);
 });

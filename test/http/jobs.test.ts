@@ -113,6 +113,8 @@ test.each([
   [{ overrides: { env: { LD_PRELOAD: '/x.so' } } }, 'overrides.env.LD_PRELOAD'],
   [{ overrides: { env: { A: 1 } } }, 'overrides.env.A'],
   [{ overrides: { args: 'x' } }, 'overrides.args'],
+  [{ overrides: { args: ['x', null] } }, 'overrides.args[1]'],
+  [{ overrides: { args: ['x', 'a\0b'] } }, 'overrides.args[1]'],
   [{ overrides: { image: 'evil' } }, 'overrides.image'],
   [{ validateonly: true }, 'validateonly'],
   [[], ''],
