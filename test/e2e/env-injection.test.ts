@@ -6,6 +6,7 @@ import type { JsonObject } from '../../src/core/json.ts';
 import { TEST_IMAGE } from '../support/engine.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
+import { HOSTILE_VALUES } from '../support/hostile-values.ts';
 
 /** What changes which program is loaded, how, or with which trust: the names that other tools were attacked by. */
 const NAMES =
@@ -23,39 +24,6 @@ const casings = (name: string): string[] => [
   name.toLowerCase().replaceAll(/(.)(.)/g, (_, a: string, b: string) => `${a.toUpperCase()}${b}`),
 ];
 
-/** What a shell, a template, a terminal, a parser or a C string would take for more than text. */
-const VALUES = [
-  '',
-  ' ',
-  '  leading and trailing  ',
-  'a=b',
-  '=',
-  '-rf',
-  '--help',
-  '$(touch /tmp/owned)',
-  '`touch /tmp/owned`',
-  '; touch /tmp/owned #',
-  '&& touch /tmp/owned',
-  '| tee /tmp/owned',
-  '$HOME ${PATH} $((1+1))',
-  "'; exit 7; '",
-  '"; exit 7; "',
-  'line one\nLD_PRELOAD=/tmp/x.so\nline three',
-  'carriage\r\nreturn',
-  'tab\tand \v vertical \f form',
-  '\u001b[2J\u001b]0;title\u0007',
-  '\u0001\u0008\u007f',
-  '${{ event.id }}',
-  '${{ secrets.x }} {{ .Env }} %s %n %x',
-  '() { :;}; echo owned',
-  '__proto__',
-  '{"$ref":"#/x","__proto__":{"polluted":true}}',
-  '../../../../etc/passwd',
-  'file:///etc/passwd',
-  'Ünïcödé 𝒳 😀 \u202e right to left \u200b',
-  '\\n \\0 \\x00 \\u0000',
-  'x'.repeat(32 * 1024),
-];
 const field = (i: number): string => `v${String(i).padStart(2, '0')}`;
 const envName = (i: number): string => `VALUE_${String(i).padStart(2, '0')}`;
 
@@ -87,7 +55,7 @@ const CONFIG: JsonObject = {
       source: { kind: 'webhook', auth: 'none' },
       run: {
         job: 'print',
-        env: Object.fromEntries(VALUES.map((_, i) => [envName(i), `\${{ event.data.${field(i)} }}`])),
+        env: Object.fromEntries(HOSTILE_VALUES.map((_, i) => [envName(i), `\${{ event.data.${field(i)} }}`])),
       },
     },
   },
@@ -142,7 +110,7 @@ describe('the environment of a container', () => {
     }
   });
 
-  it(`has ${VALUES.length} values of an event as they were sent, and nothing that was not declared`, async () => {
+  it(`has ${HOSTILE_VALUES.length} values of an event as they were sent, and nothing that was not declared`, async () => {
     expect(NAMES.split(' ').length).toBeGreaterThanOrEqual(60);
     expect(await executions()).toEqual([]);
     const more = {
@@ -151,14 +119,14 @@ describe('the environment of a container', () => {
       environment: ['EXTRA=x'],
       overrides: { env: { EXTRA: 'x' } },
     };
-    const data = Object.fromEntries(VALUES.map((value, i) => [field(i), value]));
+    const data = Object.fromEntries(HOSTILE_VALUES.map((value, i) => [field(i), value]));
     await call({ ...more, ...data });
     const name = await gateway.until('/api/v1/executions', (answer) => {
       const [first] = answer['executions'] as JsonObject[];
       return first === undefined ? undefined : String(first['name']);
     });
     const found = await environment(name);
-    for (const [i, value] of VALUES.entries())
+    for (const [i, value] of HOSTILE_VALUES.entries())
       expect({ i, value: found.get(envName(i)) }).toEqual({ i, value });
     expect([...found.keys()].filter((key) => !key.startsWith('VALUE_')).sort()).toEqual(OWN);
   });
