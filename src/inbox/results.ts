@@ -5,7 +5,7 @@ import type { Json } from '../core/json.ts';
 import type { ExecutionResult } from '../core/source.ts';
 import { isTerminal } from '../core/states.ts';
 import type { QueryStore } from '../core/store.ts';
-import { onAbort, pause } from '../lib/service.ts';
+import { onAbort, OVER, pause } from '../lib/service.ts';
 
 /** Looked at so far apart: first often, as most that are waited for are short. */
 const FIRST_LOOK_MS = 20;
@@ -73,15 +73,22 @@ export async function waitForResults(
   names: readonly string[],
   { withinMs, signal }: Pick<WaitParams, 'withinMs' | 'signal'>,
 ): Promise<ExecutionResult[]> {
-  let left = withinMs;
-  for (let look = FIRST_LOOK_MS; ; look = Math.min(LAST_LOOK_MS, look * 2)) {
-    const found = await Promise.all(names.map((name) => store.getExecution(name)));
-    const executions = found.filter((execution) => execution !== undefined);
-    const over = left <= 0 || signal.aborted || executions.every(({ state }) => isTerminal(state));
-    if (over) return Promise.all(executions.map((execution) => resultOf(store, execution)));
-    const wait = Math.min(left, look);
-    left -= wait;
-    await pause(clock, wait, signal);
+  const over = new AbortController();
+  const undo = onAbort(signal, () => over.abort(OVER));
+  // One timer for all of it: hundreds of looks, each a little late, would add up to seconds.
+  const cancel = clock.setTimer(withinMs, () => over.abort(OVER));
+  try {
+    for (let look = FIRST_LOOK_MS; ; look = Math.min(LAST_LOOK_MS, look * 2)) {
+      const found = await Promise.all(names.map((name) => store.getExecution(name)));
+      const executions = found.filter((execution) => execution !== undefined);
+      const last = withinMs <= 0 || over.signal.aborted;
+      if (last || executions.every(({ state }) => isTerminal(state)))
+        return await Promise.all(executions.map((execution) => resultOf(store, execution)));
+      await pause(clock, look, over.signal);
+    }
+  } finally {
+    cancel();
+    undo();
   }
 }
 

@@ -77,6 +77,25 @@ it('tells after the time that is given how they are then', async () => {
   ]);
 });
 
+it('counts the time that its looks take', async () => {
+  const clock = new ManualClock();
+  const store = new (class extends Executions {
+    override async getExecution(name: string): Promise<Execution | undefined> {
+      await new Promise<void>((resolve) => void clock.setTimer(100, resolve));
+      return super.getExecution(name);
+    }
+  })();
+  store.rows.set('a', { state: 'RUNNING' });
+  const { settled, done } = waiting(store, clock, ['a'], 60_000);
+  await settle();
+  await clock.advance(59_900);
+  expect(settled.value).toBeUndefined();
+  // The last look begins when the time is over.
+  await clock.advance(300);
+  await done;
+  expect(settled.value).toMatchObject([{ execution: 'a', ended: false }]);
+});
+
 it('tells at once where nobody is to wait, and where the gateway stops', async () => {
   const [store, clock] = [new Executions(), new ManualClock()];
   store.rows.set('a', { state: 'RUNNING' });
