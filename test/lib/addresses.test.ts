@@ -115,6 +115,7 @@ describe('networks', () => {
     '2001:db8::/32',
     '::1',
     '203.0.113.128/25',
+    'fe80::/10',
   ]);
 
   it.each([
@@ -125,6 +126,8 @@ describe('networks', () => {
     '2001:db8:ffff::1',
     '::1',
     '203.0.113.200',
+    // As a system shows a neighbour's.
+    'fe80::1%eth0',
   ])('%s lies in one of them', (address) => {
     expect(inNetworks(address, networks)).toBe(true);
   });
