@@ -62,21 +62,27 @@ export async function startOidcIssuer({ port = 0 } = {}) {
     server.listen(port, '127.0.0.1', resolve);
   });
   const issuer = `http://127.0.0.1:${server.address().port}`;
-  const keys = [privateJwk('RS256'), privateJwk('ES256')];
+  const pair = () => [privateJwk('RS256'), privateJwk('ES256')];
+  const keys = pair();
+  /** Published, and not yet used. */
+  let next = [];
+  let keysAfterMs = 0;
   const wanted = new Map();
   const requests = [];
   const provide = () => {
     // oidc-provider warns about what only matters in production (in-memory store, http).
     const warn = console.warn;
     console.warn = () => {};
-    const provider = new Provider(issuer, configuration([...keys], wanted));
+    const provider = new Provider(issuer, configuration([...keys, ...next], wanted));
     console.warn = warn;
     return provider.callback();
   };
   let answer = provide();
   server.on('request', (request, response) => {
     requests.push(`${request.method} ${request.url}`);
-    answer(request, response);
+    const delay = request.url === '/jwks' ? keysAfterMs : 0;
+    if (delay === 0) answer(request, response);
+    else setTimeout(() => answer(request, response), delay).unref();
   });
 
   async function token({ audience, claims = {}, algorithm = 'RS256' }) {
@@ -104,11 +110,19 @@ export async function startOidcIssuer({ port = 0 } = {}) {
     requests,
     client: CLIENT,
     token,
+    announce() {
+      next = pair();
+      answer = provide();
+    },
     rotate() {
       // The first key that fits is the one that signs; those from before the last time are gone.
-      keys.unshift(privateJwk('RS256'), privateJwk('ES256'));
+      keys.unshift(...(next.length === 0 ? pair() : next));
+      next = [];
       keys.splice(4);
       answer = provide();
+    },
+    slowKeys(afterMs) {
+      keysAfterMs = afterMs;
     },
     async close() {
       server.closeAllConnections();
