@@ -76,6 +76,20 @@ describe('retry', () => {
   });
 });
 
+it('each attempt has 10 minutes where the job says nothing', async () => {
+  await rig.started();
+  const name = await rig.create({ maxRetries: 1 });
+  for (const number of [0, 1]) {
+    await rig.until(async () => (await rig.store.listAttempts(name, 0))[number]?.state === 'RUNNING');
+    await rig.clock.advance(599_000);
+    expect(await rig.attempt(name)).toMatchObject({ attempt: number, state: 'RUNNING', stopReason: null });
+    await rig.clock.advance(1_000);
+  }
+  expect(await rig.ended(name)).toMatchObject({ state: 'FAILED', reason: 'TIMED_OUT' });
+  for (const { startTime, endTime } of await rig.store.listAttempts(name, 0))
+    expect((endTime ?? 0) - (startTime ?? 0)).toBe(600_000);
+});
+
 describe('an execution that stops itself', () => {
   it('ends its containers with their grace at the deadline, and starts no other', async () => {
     rig.runner.script = () => ({ onTerm: { code: 9, afterMs: 2000 } });
