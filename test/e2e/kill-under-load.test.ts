@@ -118,19 +118,23 @@ async function killUnderLoad({ dir, host, random, kills, program }: Killing): Pr
     random,
   });
   const moments = Array.from({ length: kills }, () => random.between(KILL_FROM_MS, KILL_TO_MS));
-  await gateway.start();
-  for (const ms of moments) {
-    sender.go();
-    await wait(ms);
-    await gateway.kill();
-    sender.pause();
+  try {
     await gateway.start();
+    for (const ms of moments) {
+      sender.go();
+      await wait(ms);
+      await gateway.kill();
+      sender.pause();
+      await gateway.start();
+    }
+    await sender.finish();
+    await eventually('every execution has ended', () => isQuiet(gateway), QUIET_WITHIN_MS);
+    const engine = await testEngine();
+    await eventually('no container is left', () => noContainer(engine, marks));
+    await gateway.stop();
+  } finally {
+    await gateway.kill();
   }
-  await sender.finish();
-  await eventually('every execution has ended', () => isQuiet(gateway), QUIET_WITHIN_MS);
-  const engine = await testEngine();
-  await eventually('no container is left', () => noContainer(engine, marks));
-  await gateway.stop();
   return {
     moments,
     ids: sender.sent.length,
