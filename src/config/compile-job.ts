@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { envTotalProblem, envValueProblem, refusedJobEnvName } from '../core/env.ts';
+import { argsTotalProblem, envTotalProblem, envValueProblem, refusedJobEnvName } from '../core/env.ts';
 import type { JobDefinition } from '../core/config.ts';
 import type { Bind, JobSpec } from '../core/job.ts';
 import type { Json, JsonObject } from '../core/json.ts';
@@ -127,6 +127,8 @@ function checkArgs(value: Json | undefined, path: Path, context: CompileContext)
     const text = looseTextOf(item);
     if (text !== undefined) compileTemplate(context, text, ['task'], [...path, i]);
   }
+  const total = argsTotalProblem(listOf(value).map((item) => looseTextOf(item) ?? ''));
+  if (total !== null) context.report.add(path, total);
 }
 
 function compileBinds(

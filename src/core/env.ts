@@ -8,6 +8,12 @@ export const ENV_VALUE_MAX_BYTES = 32 * 1024;
 /** Of the whole environment, names and values. */
 export const ENV_TOTAL_MAX_BYTES = 96 * 1024;
 
+/**
+ * Of all arguments. The kernel takes 2 MiB of arguments and environment (a quarter of the stack); where there is more,
+ * the program is not begun, which from outside looks as if it had failed by itself.
+ */
+const ARGS_TOTAL_MAX_BYTES = 1024 * 1024;
+
 /** As in Kubernetes: what a shell can name, and `.` and `-` inside. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,255}$/;
 
@@ -94,6 +100,14 @@ export function envTotalProblem(env: Readonly<Record<string, string>>): string |
   const bytes = envBytes(env);
   if (bytes <= ENV_TOTAL_MAX_BYTES) return null;
   return `the environment is ${bytes.toLocaleString('en')} bytes long, more than ${ENV_TOTAL_MAX_BYTES.toLocaleString('en')}`;
+}
+
+/** What is wrong with all arguments together by their size, as a sentence; null = nothing. */
+export function argsTotalProblem(args: readonly string[]): string | null {
+  // Each with its NUL, and with the pointer to it, which counts too.
+  const bytes = args.reduce((sum, arg) => sum + Buffer.byteLength(arg) + 9, 0);
+  if (bytes <= ARGS_TOTAL_MAX_BYTES) return null;
+  return `the arguments take ${bytes.toLocaleString('en')} bytes, more than ${ARGS_TOTAL_MAX_BYTES.toLocaleString('en')}`;
 }
 
 /** The job's environment with `overrides` put over it; neither is changed. */

@@ -1,4 +1,10 @@
-import { ENV_TOTAL_MAX_BYTES, envTotalProblem, envValueProblem, textsOf } from '../core/env.ts';
+import {
+  argsTotalProblem,
+  ENV_TOTAL_MAX_BYTES,
+  envTotalProblem,
+  envValueProblem,
+  textsOf,
+} from '../core/env.ts';
 import { errorText } from '../core/errors.ts';
 import type { AttemptKey, Execution, RenderedSpec } from '../core/execution.ts';
 import { ROOTS } from '../core/expression.ts';
@@ -89,7 +95,7 @@ function sizeProblem({ env, args }: RenderedSpec): string | null {
       return `args[${i}] is more than ${ENV_TOTAL_MAX_BYTES.toLocaleString('en')} bytes long`;
     }
   }
-  return envTotalProblem(env);
+  return argsTotalProblem(args ?? []) ?? envTotalProblem(env);
 }
 
 /** Adds the place to what `fn` throws. */

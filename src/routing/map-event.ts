@@ -83,7 +83,7 @@ function renderOrKeep(
   const problem = envValueProblem(value);
   if (problem !== null) throw new MappingError(path, problem, template.text);
   for (const root of template.roots) kept.add(root);
-  return { template: template.text };
+  return { template: template.text, tried: value };
 }
 
 function render(path: string, template: Template, scope: Scope) {

@@ -1,4 +1,11 @@
-import { envTotalProblem, envValueProblem, mergeEnv, refusedEnvName, textsOf } from '../core/env.ts';
+import {
+  argsTotalProblem,
+  envTotalProblem,
+  envValueProblem,
+  mergeEnv,
+  refusedEnvName,
+  textsOf,
+} from '../core/env.ts';
 import { TappetError } from '../core/errors.ts';
 import type { JobDefinition } from '../core/config.ts';
 import type { Cause, NewExecution } from '../core/execution.ts';
@@ -15,6 +22,8 @@ import { literal } from './literal.ts';
 /** A text of the mapping that names `task`: the executor renders it for each attempt. */
 export interface TaskTemplate {
   readonly template: string;
+  /** What it gives for index 0: what others give is hardly longer. */
+  readonly tried: string;
 }
 
 /** As `Overrides`; a plain string is a value, whatever it looks like, and only a `TaskTemplate` is rendered later. */
@@ -82,6 +91,7 @@ function stagingAlone({ job, overrides }: PlanParams): FrozenStaging {
   }
 }
 
+const triedText = (text: string | TaskTemplate): string => (typeof text === 'string' ? text : text.tried);
 const frozen = (text: string | TaskTemplate): string =>
   typeof text === 'string' ? literal(text) : text.template;
 
@@ -109,6 +119,8 @@ function checkOverrides(overrides: PlanOverrides, limits: Limits): void {
   overrides.args?.forEach((arg, i) => {
     checkText(`args[${i}]`, `Argument ${i}`, arg);
   });
+  const tooLong = argsTotalProblem((overrides.args ?? []).map(triedText));
+  if (tooLong !== null) throw invalid('args', `${tooLong}. Hand large values over as a file or an address.`);
   checkTaskCount(overrides.taskCount, limits);
   checkTimeout(overrides.timeoutMs);
 }

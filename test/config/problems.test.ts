@@ -99,6 +99,10 @@ describe('jobs', () => {
     [{ env: { '1A': 'x' } }, 'jobs.a.env.1A: 1A is not a name for an environment variable'],
     [{ env: { A: 'x'.repeat(40_000) } }, 'jobs.a.env.A: A is 40,000 bytes long'],
     [
+      { args: Array.from({ length: 20 }, () => 'x'.repeat(60_000)) },
+      'jobs.a.args: the arguments take 1,200,180 bytes',
+    ],
+    [
       { env: { A: '${{ event.id }}' } },
       'jobs.a.env.A: column 5: `event` cannot be read here; what can: task',
     ],

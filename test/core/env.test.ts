@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  argsTotalProblem,
   ENV_TOTAL_MAX_BYTES,
   ENV_VALUE_MAX_BYTES,
   envBytes,
@@ -62,6 +63,12 @@ describe('sizes', () => {
     const full = { A: 'x'.repeat(ENV_TOTAL_MAX_BYTES - 3) };
     expect(envTotalProblem(full)).toBeNull();
     expect(envTotalProblem({ ...full, B: '' })).toContain('98,307 bytes');
+  });
+
+  it('counts arguments as the kernel does: bytes, NUL and a pointer for each', () => {
+    const full = Array.from({ length: 2 }, () => 'é'.repeat((512 * 1024 - 8) / 2 - 1) + 'x');
+    expect(argsTotalProblem(full)).toBeNull();
+    expect(argsTotalProblem([...full, ''])).toContain('1,048,585 bytes');
   });
 });
 

@@ -22,6 +22,8 @@ const BEFORE = '--input=';
 /** What stands before a value leaves it less room. */
 const SHORTER = VALUES.map((value) => value.slice(0, 32 * 1024 - BEFORE.length));
 
+/** So many of one value: 1 MiB together where it has some 26,000 bytes. */
+const MANY = 40;
 const field = (i: number): string => `v${i}`;
 const dataOf = (values: readonly Json[]): JsonObject =>
   Object.fromEntries(values.map((value, i) => [field(i), value]));
@@ -48,6 +50,7 @@ const CONFIG: JsonObject = {
     within: hook(SHORTER.map((_, i) => `${BEFORE}\${{ event.data.${field(i)} }}`)),
     // The executor renders these, for each attempt.
     task: hook(SHORTER.map((_, i) => `\${{ task.index }}\${{ event.data.${field(i)} }}`)),
+    many: hook(Array.from({ length: MANY }, () => '${{ event.data.v0 }}')),
     one: hook(['${{ event.data.v0 }}', 'the next']),
     own: hook(["${{ task.index == 0 ? event.data.v0 : 'x' }}"]),
     longer: hook(['${{ event.data.v0 }}', '${{ task.index }}${{ event.data.v0 }}']),
@@ -159,5 +162,20 @@ describe('the arguments of a container', () => {
     const [decision] = await decisions((await call('longer', { v0: 'x'.repeat(32 * 1024) }))['event']);
     expect(decision).toMatchObject({ outcome: 'failed', execution: null });
     expect(decision?.['reason']).toMatch(/args\[1\].*32,769 bytes long/);
+  });
+
+  it('run up to 1 MiB of them together, and are refused beyond: the kernel would not begin the program', async () => {
+    const fit = 'x'.repeat((1024 * 1024) / MANY - 10);
+    expect(await given(await started('many', { v0: fit }))).toEqual(Array.from({ length: MANY }, () => fit));
+    const [decision] = await decisions((await call('many', { v0: `${fit}${fit.slice(0, 100)}` }))['event']);
+    expect(decision).toMatchObject({ outcome: 'failed', execution: null });
+    expect(decision?.['reason']).toMatch(
+      /^run\.args: the arguments take 1,05\d,\d{3} bytes, more than 1,048,576/,
+    );
+    // So many that their number is what counts.
+    const args = Array.from({ length: 120_000 }, () => '');
+    const answer = await gateway.api('POST', '/api/v1/jobs/print:run', { overrides: { args } });
+    expect(answer.status).toBe(400);
+    expect(answer.text).toContain('the arguments take 1,080,000 bytes');
   });
 });

@@ -62,6 +62,12 @@ describe('rendering for an attempt', () => {
       /env\.X holds a NUL/,
     ],
     ['a NUL in an argument', { args: ['ok', '${{ event.x }}'] }, '\0', /args\[1\] holds a NUL/],
+    [
+      'too many arguments',
+      { args: Array.from({ length: 40 }, () => '${{ event.x }}') },
+      'a'.repeat(30_000),
+      /the arguments take 1,200,360 bytes, more than 1,048,576/,
+    ],
     ['a long argument', { args: ['a'.repeat(98_305)] }, '', /args\[0\] is more than 98,304 bytes/],
     [
       'a long environment',

@@ -119,6 +119,18 @@ describe('what does not', () => {
       /^run\.env: the environment is 120,012 bytes/,
     ],
     [
+      'all arguments together too long',
+      { args: Array.from({ length: 40 }, () => '${{ event.data.v }}') },
+      { v: 'x'.repeat(30_000) },
+      /^run\.args: the arguments take 1,200,360 bytes/,
+    ],
+    [
+      'all arguments together too long, as each task has them',
+      { args: Array.from({ length: 40 }, () => '${{ task.index }}${{ event.data.v }}') },
+      { v: 'x'.repeat(30_000) },
+      /^run\.args: the arguments take 1,200,400 bytes/,
+    ],
+    [
       'a task count that is no number',
       { taskCount: '${{ event.data.v }}' },
       { v: 'many' },
