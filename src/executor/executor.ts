@@ -21,6 +21,7 @@ import { EngineGate } from './engine-gate.ts';
 import { ExecutionImages } from './execution-images.ts';
 import { followHints, sweep } from './engine-watch.ts';
 import { Lease } from './lease.ts';
+import type { Acquired } from './lease.ts';
 import type { LifeContext } from './life-context.ts';
 import { LiveAttempts } from './live-attempts.ts';
 import { Session, SessionOver } from './session.ts';
@@ -221,9 +222,9 @@ export class Executor extends Service {
     const { runner, log } = this.#options;
     this.#started = true;
     while (!signal.aborted) {
-      const epoch = await this.#lease.acquire(signal);
-      if (epoch === undefined) break;
-      const serving = this.#open(runner, epoch);
+      const acquired = await this.#lease.acquire(signal);
+      if (acquired === undefined) break;
+      const serving = this.#open(runner, acquired);
       const undo = onAbort(signal, () => serving.session.end());
       try {
         await this.#serve(serving, this.#lease);
@@ -232,16 +233,16 @@ export class Executor extends Service {
       }
       undo();
       await this.#leave(serving);
-      await this.#lease.release(epoch);
+      await this.#lease.release(acquired.epoch);
       await pause(this.#options.clock, AGAIN_MS, signal);
     }
     this.#started = false;
   }
 
-  #open(runner: Runner, epoch: number): Serving {
+  #open(runner: Runner, acquired: Acquired): Serving {
     const { store, logs, objects, secrets, localFiles, bodies } = this.#options;
     const { clock, random, expressions, log } = this.#options;
-    const session = new Session({ epoch, clock, log });
+    const session = new Session({ ...acquired, clock, log });
     const gate = new EngineGate({ runner, session, clock, log, onUp: () => this.#engineUp() });
     // Widened when the engine has told its cores; nothing starts before.
     const starts = new Semaphore(2);

@@ -4,7 +4,7 @@ import type { Log } from '../core/log.ts';
 import type { EngineStore } from '../core/store.ts';
 import { onAbort, pause } from '../lib/service.ts';
 import { LEASE_MS } from './session.ts';
-import type { Session } from './session.ts';
+import type { Session, SessionOptions } from './session.ts';
 
 /** Two renewals may fail before the lease is over. */
 export const RENEW_MS = 5_000;
@@ -24,6 +24,9 @@ class StoreSilent extends Error {
     super('the store does not answer');
   }
 }
+
+/** What a session begins with; `since`: when it was asked for. */
+export type Acquired = Pick<SessionOptions, 'epoch' | 'since'>;
 
 /** The right to touch the containers of one engine: free → held (by `acquire`) → kept (`keep`) → lost or released. */
 export class Lease {
@@ -45,16 +48,17 @@ export class Lease {
     return this.#elsewhere;
   }
 
-  /** Tries once a second until it is held; gives the epoch, or undefined when `signal` aborted first. */
-  async acquire(signal: AbortSignal): Promise<number | undefined> {
+  /** Tries once a second until it is held; undefined when `signal` aborted first. */
+  async acquire(signal: AbortSignal): Promise<Acquired | undefined> {
     const { store, engine, owner, clock, log } = this.#options;
     while (!signal.aborted) {
+      const since = clock.now();
       try {
         const lease = await store.acquireEngine(engine, owner, LEASE_MS);
         this.#elsewhere = !lease.held;
         if (lease.held) {
           this.#problem = null;
-          return lease.epoch;
+          return { epoch: lease.epoch, since };
         }
         this.#say(
           log,

@@ -20,6 +20,8 @@ export class SessionOver extends Error {
 
 export interface SessionOptions {
   readonly epoch: number;
+  /** When the lease was asked for (epoch ms): it may have been given long before that is heard. */
+  readonly since: number;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -40,7 +42,7 @@ export class Session {
     this.epoch = options.epoch;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#renewTime = options.clock.now();
+    this.#renewTime = options.since;
     // Every attempt listens, several times; a hundred of them are no leak.
     setMaxListeners(0, this.#abort.signal);
   }

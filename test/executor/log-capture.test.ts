@@ -12,7 +12,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text);
 
 it('lets a stream that was stuck write nothing more once the rest is read anew', async () => {
   const clock = new ManualClock();
-  const session = new Session({ epoch: 1, clock, log });
+  const session = new Session({ epoch: 1, since: clock.now(), clock, log });
   const sink = new MemoryLogSink();
   const runner = new FakeRunner(clock);
   let late: Promise<unknown> = Promise.resolve('not tried');

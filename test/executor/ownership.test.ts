@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
+import { deferred } from '../../src/lib/deferred.ts';
 import { LEASE_MS, Session, SessionOver } from '../../src/executor/session.ts';
 import { Stopper } from '../../src/executor/stopper.ts';
 import { DoomedPorts, Rig } from '../support/executor-rig.ts';
@@ -81,7 +82,7 @@ function gateOf(session: Session): EngineGate {
 }
 
 it('a suspended owner does nothing any more once its lease is over, though no timer has fired yet', async () => {
-  const session = new Session({ epoch: 1, clock: rig.clock, log: SILENT });
+  const session = new Session({ epoch: 1, since: rig.clock.now(), clock: rig.clock, log: SILENT });
   const gate = gateOf(session);
   const { name: order } = await gate.through(() => Promise.resolve({ name: 'given' }));
   expect(order).toBe('given');
@@ -93,9 +94,37 @@ it('a suspended owner does nothing any more once its lease is over, though no ti
   expect(rig.runner.countOf('list')).toBe(0);
 });
 
+it('an engine that was given to a process which was then suspended is not its own any more when it hears of it', async () => {
+  const thawed = deferred<void>();
+  const store = new Proxy(rig.store, {
+    get: (inner, key) => {
+      const value: unknown = Reflect.get(inner, key);
+      if (typeof value !== 'function') return value;
+      if (key !== 'acquireEngine') return value.bind(inner) as unknown;
+      return async (...args: Parameters<typeof inner.acquireEngine>) => {
+        const lease = await inner.acquireEngine(...args);
+        await thawed.promise;
+        return lease;
+      };
+    },
+  });
+  const suspended = rig.executor({ store });
+  await suspended.start();
+  await settle();
+  rig.clock.set(rig.clock.now() + LEASE_MS);
+  const lease = await rig.store.acquireEngine('fake', 'other', LEASE_MS);
+  expect(lease).toEqual({ held: true, epoch: 2 });
+  const name = await rig.create();
+  await rig.store.claimAttempts({ engine: 'fake', epoch: 2, limit: 1, maxParallelism: 1 });
+  thawed.resolve();
+  await rig.until(() => rig.logLines.some((line) => line.includes('Another gateway is in charge')));
+  expect(rig.runner.calls).toEqual([]);
+  expect(await rig.attempt(name)).toMatchObject({ state: 'STARTING' });
+});
+
 it('a stopper that is done with lets go of its session', async () => {
   const { clock, runner } = rig;
-  const session = new Session({ epoch: 1, clock, log: SILENT });
+  const session = new Session({ epoch: 1, since: clock.now(), clock, log: SILENT });
   const { signal } = session;
   const gate = gateOf(session);
   const stopper = new Stopper({ runner, gate, clock, log: SILENT, signal, onAct: () => undefined });
