@@ -1,12 +1,8 @@
 import type { Clock } from '../../core/clock.ts';
 import { TappetError } from '../../core/errors.ts';
+import { BusyWait } from './busy-wait.ts';
 import { isBusy, isStoreFailure, operationError, unavailable, unsure } from './db.ts';
 import type { Db, Tx } from './db.ts';
-
-/** SQLite's writer lock is held for milliseconds: short enough to be quick, long enough not to burn a core. */
-const BUSY_PAUSE_MS = 5;
-/** Longer than any commit or checkpoint of a healthy neighbour; then callers are told to come again. */
-const BUSY_LIMIT_MS = 10_000;
 
 /** How long an operation that nobody waits for outside waits for others to share its commit. */
 export const PATIENCE_MS = 5;
@@ -56,7 +52,7 @@ export class CommitQueue {
   /** The last commit was of several: others will come. Where there are none, to wait for them would only take time. */
   #crowded = false;
   #waiting: Operation[] = [];
-  #busyMs = 0;
+  readonly #busy: BusyWait;
   #cancelHold: () => void = () => undefined;
   /** Of the commit under way, when it has been answered: why its sync failed, if it did. */
   #syncing: Promise<TappetError | undefined> | undefined;
@@ -66,6 +62,7 @@ export class CommitQueue {
 
   constructor(options: CommitQueueOptions) {
     this.#options = options;
+    this.#busy = new BusyWait(options.clock);
   }
 
   /**
@@ -127,12 +124,11 @@ export class CommitQueue {
     const committed = this.#commit(batch);
     if (committed === 'busy') {
       this.#state = 'busy';
-      this.#busyMs += BUSY_PAUSE_MS;
-      this.#options.clock.setTimer(BUSY_PAUSE_MS, () => this.#flushIf('busy'));
+      this.#busy.pause(() => this.#flushIf('busy'));
       return;
     }
     this.#waiting = [];
-    this.#busyMs = 0;
+    this.#busy.end();
     this.#crowded = batch.length > 1;
     const syncing = committed.toSync ? this.#options.sync() : undefined;
     if (syncing === undefined) return this.#answer(committed.settles);
@@ -172,7 +168,7 @@ export class CommitQueue {
       this.#dataVersion = version;
       return { settles, toSync };
     } catch (error) {
-      if (isBusy(error) && this.#busyMs < BUSY_LIMIT_MS) return 'busy';
+      if (isBusy(error) && !this.#busy.tooLong()) return 'busy';
       this.#options.failed(error);
       const refusal = unavailable(error);
       return { settles: batch.map((operation) => () => operation.reject(refusal)), toSync: false };

@@ -132,13 +132,18 @@ export function isStoreFailure(error: unknown): boolean {
 export const needsReopen = (error: unknown): boolean => sqliteCode(error) !== 'SQLITE_FULL' && !isBusy(error);
 
 const RETRY_AFTER_S = 5;
+const FULL_FIX = 'Free some space on the disk that holds the data folder; no restart is needed.';
+/** A process that stands still in the middle of a commit keeps SQLite's lock, and nobody can take that away from it. */
+export const HELD_FIX =
+  'Look for a process on this data folder, perhaps a second gateway, that hangs or was stopped (SIGSTOP), and end it.';
 
 export function unavailable(error: unknown): TappetError {
   if (isTappetError(error, 'STORE_UNAVAILABLE')) return error;
   const full = sqliteCode(error) === 'SQLITE_FULL';
+  const held = isBusy(error);
   const what = full
     ? 'the disk is full'
-    : isBusy(error)
+    : held
       ? 'another process has held it for too long'
       : errorText(error);
   return new TappetError(
@@ -146,7 +151,8 @@ export function unavailable(error: unknown): TappetError {
     `The database cannot be used now: ${what}. Nothing of this call was stored.`,
     {
       retryAfter: RETRY_AFTER_S,
-      ...(full && { fix: 'Free some space on the disk that holds the data folder; no restart is needed.' }),
+      ...(full && { fix: FULL_FIX }),
+      ...(held && { fix: HELD_FIX }),
     },
     error,
   );

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TappetError } from '../../core/errors.ts';
-import { Db, isBusy, needsReopen, sqliteCode, unavailable } from './db.ts';
+import { Db, HELD_FIX, isBusy, needsReopen, sqliteCode, unavailable } from './db.ts';
 import type { OpenConnection, OpenWal, WalFile } from './driver.ts';
 import { migrate } from './migrations.ts';
 
@@ -201,6 +201,7 @@ export function unusable(path: string, why: string, cause?: unknown): TappetErro
 }
 
 function fixOf(code: string): string {
+  if (code.startsWith('SQLITE_BUSY')) return HELD_FIX;
   if (code === 'SQLITE_FULL') return 'Free some space on the disk that holds it, and start again.';
   return code.startsWith('SQLITE_IOERR')
     ? 'The disk failed: look at what the system says of it (`dmesg`), and start again.'

@@ -3,6 +3,7 @@ import { TappetError, errorText, isTappetError } from '../../core/errors.ts';
 import type { Ids } from '../../core/ids.ts';
 import type { EngineLease, Store } from '../../core/store.ts';
 import type { WriteWatch } from '../../core/write-watch.ts';
+import { BUSY_PAUSE_MS, BusyWait } from './busy-wait.ts';
 import * as claims from './claims.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { isBusy, isStoreFailure, Memo, operationError, unavailable } from './db.ts';
@@ -44,8 +45,6 @@ export interface SqliteStoreOptions {
   readonly watch?: WriteWatch;
 }
 
-const BUSY_PAUSE_MS = 5;
-const BUSY_LIMIT_MS = 10_000;
 /** A neighbour that looks whether a name's owner lives holds its lock for less than a millisecond. */
 const LOCK_TRIES = 5;
 
@@ -315,13 +314,14 @@ export class SqliteStore implements Store {
 
   /** Tries again while another process holds the file, by timer: SQLite's own wait would stop the event loop. */
   async #patiently<T>(attempt: () => T, tooLong: (error: unknown) => Error): Promise<T> {
-    for (let waited = 0; ; waited += BUSY_PAUSE_MS) {
+    const busy = new BusyWait(this.#clock);
+    for (;;) {
       try {
         return attempt();
       } catch (error) {
         if (!isBusy(error)) throw error;
-        if (waited >= BUSY_LIMIT_MS) throw tooLong(error);
-        await this.#pause();
+        if (busy.tooLong()) throw tooLong(error);
+        await new Promise<void>((resolve) => busy.pause(resolve));
       }
     }
   }
