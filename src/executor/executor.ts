@@ -193,7 +193,7 @@ export class Executor extends Service {
 
   /** Whether this process may touch the engine's containers now. */
   holdsEngine(): boolean {
-    return this.#adopted && this.#serving?.session.signal.aborted === false;
+    return this.#adopted && this.#serving?.session.isOver() === false;
   }
 
   #stateNow(): Pick<ExecutorStatus, 'state' | 'message'> {

@@ -82,9 +82,13 @@ export class Session {
    * By the clock, not only by timers: a process that was suspended goes on in the middle of what it did, before any
    * timer fires, while another gateway has judged it by the clock.
    */
-  throwIfOver(): void {
+  isOver(): boolean {
     if (this.silentMs >= LEASE_MS) this.lose('the lease was not renewed in time');
-    if (this.signal.aborted) throw new SessionOver();
+    return this.signal.aborted;
+  }
+
+  throwIfOver(): void {
+    if (this.isOver()) throw new SessionOver();
   }
 
   /**

@@ -94,6 +94,15 @@ it('a suspended owner does nothing any more once its lease is over, though no ti
   expect(rig.runner.countOf('list')).toBe(0);
 });
 
+it('a suspended owner does not count as in charge, so that maintenance removes nothing', async () => {
+  const executor = await rig.started();
+  rig.clock.set(rig.clock.now() + LEASE_MS - 1_000);
+  expect(executor.holdsEngine()).toBe(true);
+  rig.clock.set(rig.clock.now() + 1_000);
+  expect(executor.holdsEngine()).toBe(false);
+  await rig.until(() => executor.holdsEngine());
+});
+
 it('an engine that was given to a process which was then suspended is not its own any more when it hears of it', async () => {
   const thawed = deferred<void>();
   const store = new Proxy(rig.store, {
