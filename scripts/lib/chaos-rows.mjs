@@ -32,6 +32,8 @@ export const ROWS = /** @type {readonly ChaosRow[]} */ ([
   row('kill-under-load', 'R3', 'e2e e2e/kill-under-load', 200, 3),
   row('kill-running', 'R3', 'e2e e2e/kill-running', 200, 8),
   row('gateway-crashes', 'R4', 'e2e e2e/crash-places', 50, 5),
+  // Five at the same time.
+  row('frozen-owner', 'R4', 'e2e e2e/frozen-owner', 40, 10),
   row('engine-faults', 'R9', 'e2e e2e/engine-faults', 300, 2),
   row('engine-restart', 'R8', 'e2e e2e/engine-restart', 40, 25),
   // Three places, 20 times each.

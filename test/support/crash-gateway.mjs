@@ -1,5 +1,6 @@
 // A gateway that ends itself with SIGKILL before or after the n-th call of one method of one port.
 // CRASH=<port>.<method>:<before|after>:<n>, CRASH_RECORD=<file that then holds the place>.
+// With CRASH_SIGNAL=SIGSTOP it only stands still there, once, and goes on in the middle of that call.
 // The product has no hook for this: the ports are wrapped from outside.
 import { writeFileSync } from 'node:fs';
 import { serveWrapped } from './wrapped-gateway.mjs';
@@ -13,7 +14,7 @@ let armed = method !== 'claimAttempts';
 
 function die() {
   writeFileSync(process.env.CRASH_RECORD, place);
-  process.kill(process.pid, 'SIGKILL');
+  process.kill(process.pid, process.env.CRASH_SIGNAL ?? 'SIGKILL');
 }
 
 /** The same object, one method of which ends the process. Private fields need the object itself as `this`. */
@@ -27,7 +28,10 @@ function killing(name, object) {
       return (...args) => {
         if (armed) calls += 1;
         if (!armed || calls !== Number(count)) return value.apply(inner, args);
-        if (side === 'before') die();
+        if (side === 'before') {
+          die();
+          return value.apply(inner, args);
+        }
         const result = value.apply(inner, args);
         return Promise.resolve(result).then((settled) => {
           die();

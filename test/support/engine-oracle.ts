@@ -6,6 +6,8 @@ import { engineRequest } from './engine.ts';
 export interface EngineOracle {
   /** The lives of an execution's containers, in the order of their starts. */
   lives(execution: string): readonly ContainerLife[];
+  /** All that was done to them, in order. */
+  actions(execution: string): readonly ContainerAction[];
   /** Those that are there now, running or not. */
   containers(execution: string): Promise<string[]>;
   close(): void;
@@ -20,6 +22,15 @@ export interface ContainerLife {
   readonly exitCodes: number[];
 }
 
+export interface ContainerAction {
+  readonly name: string;
+  readonly action: string;
+  /** Of the gateway that made the container. */
+  readonly epoch: number;
+  /** Epoch ns, by the engine. */
+  readonly time: bigint;
+}
+
 interface EngineEvent {
   readonly Action: string;
   readonly timeNano: number;
@@ -27,11 +38,17 @@ interface EngineEvent {
 }
 
 const EXECUTION = 'dev.tappet.execution';
+const EPOCH = 'dev.tappet.epoch';
+const ACTIONS = ['create', 'start', 'kill', 'stop', 'restart', 'pause', 'die', 'destroy'];
 
 export async function engineOracle(socketPath: string): Promise<EngineOracle> {
   const executions = new Map<string, Map<string, ContainerLife>>();
+  const actions = new Map<string, ContainerAction[]>();
   const note = ({ Action, timeNano, Actor: { Attributes: attributes } }: EngineEvent): void => {
-    const { [EXECUTION]: execution = '', name = '' } = attributes;
+    const { [EXECUTION]: execution = '', [EPOCH]: epoch, name = '' } = attributes;
+    const action = { name, action: Action, epoch: Number(epoch), time: BigInt(timeNano) };
+    actions.set(execution, [...(actions.get(execution) ?? []), action]);
+    if (Action !== 'start' && Action !== 'die') return;
     const lives = executions.get(execution) ?? new Map<string, ContainerLife>();
     executions.set(execution, lives);
     const life = lives.get(name) ?? { name, started: [], died: [], exitCodes: [] };
@@ -52,6 +69,7 @@ export async function engineOracle(socketPath: string): Promise<EngineOracle> {
   // Broken at the end of the test.
   stream.on('error', () => undefined);
   return {
+    actions: (execution) => actions.get(execution) ?? [],
     lives: (execution) => [...(executions.get(execution)?.values() ?? [])],
     containers: async (execution) => {
       const filters = encodeURIComponent(JSON.stringify({ label: [`${EXECUTION}=${execution}`] }));
@@ -64,7 +82,7 @@ export async function engineOracle(socketPath: string): Promise<EngineOracle> {
 }
 
 function follow(socketPath: string): Promise<IncomingMessage> {
-  const filters = encodeURIComponent(JSON.stringify({ type: ['container'], event: ['start', 'die'] }));
+  const filters = encodeURIComponent(JSON.stringify({ type: ['container'], event: ACTIONS }));
   return new Promise((resolve, reject) => {
     const call = request({ socketPath, path: `/v1.41/events?filters=${filters}`, agent: false }, resolve);
     call.on('error', reject);
