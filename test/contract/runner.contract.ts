@@ -4,6 +4,7 @@ import { MIB } from '../../src/core/job.ts';
 import { scriptSpec } from '../support/container-specs.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
 import { filesContract } from './runner-files.contract.ts';
+import { linesContract } from './runner-lines.contract.ts';
 import { usageContract } from './runner-usage.contract.ts';
 
 export interface RunnerHarness {
@@ -275,6 +276,7 @@ export function runnerContract(
     }));
 
     usageContract(() => ({ runner: harness.runner, specOf }));
+    linesContract(() => ({ runner: harness.runner, another: () => harness.another(), specOf }));
 
     describe('the log', () => {
       const HALF = 10_000_000;

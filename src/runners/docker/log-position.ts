@@ -1,16 +1,23 @@
 import type { LogCursor, LogStream } from '../../core/log-sink.ts';
 import { GAP_END, GAP_LINE } from './gap-line.ts';
 
+const NEWLINE = 0x0a;
+
 /** As much as a cursor keeps; enough that an accidental match is out of the question. */
 const TAIL_BYTES = 4096;
 /** A shorter tail is too likely to occur by accident to go on behind it in a log whose beginning is gone. */
 const MIN_SEARCH_BYTES = 16;
+/**
+ * Docker keeps what it has of a line that is not finished to itself, up to so many bytes, while an attached stream gives
+ * it at once: its log may end before what was taken. What it kept is lost where it is killed.
+ */
+const KEPT_BACK_BYTES = 16 * 1024;
 
 /** Passes over what was taken already, checking that it is what was taken. */
 export interface Skip {
   /** The bytes beyond the position; null from where the log turned out to be another. */
   push(data: Buffer): Buffer | null;
-  /** The log was at least as long as the position, and the same before it. */
+  /** The log was the same before the position, and reached it, but for a line that was not finished there. */
   readonly aligned: boolean;
 }
 
@@ -54,15 +61,30 @@ export class LogPosition {
   }
 
   skip(): Skip {
-    return new TailCheck(this.#at, this.#tail);
+    return new TailCheck(this.#at, this.#tail, (bytes) => this.#lost(bytes));
   }
 
   /** What to find the place by, the best first; none where too little is known. */
   searches(): Search[] {
-    const behind = this.#behind === null ? [] : [new TailSearch(this.#behind)];
-    const searches = [new TailSearch(this.#tail), ...behind, new HeadSearch(this.#tail)];
-    return searches.filter(({ tail }) => tail.length >= MIN_SEARCH_BYTES);
+    const long = [this.#tail, this.#behind ?? Buffer.alloc(0)].filter(
+      ({ length }) => length >= MIN_SEARCH_BYTES,
+    );
+    const searches = long.map((tail) => new TailSearch(tail));
+    return this.#tail.length < MIN_SEARCH_BYTES ? searches : [...searches, new HeadSearch(this.#tail)];
   }
+
+  /** The last `bytes` taken will never stand in the log. */
+  #lost(bytes: number): void {
+    this.#at -= bytes;
+    this.#tail = this.#tail.subarray(0, this.#tail.length - bytes);
+    if (this.#behind !== null)
+      this.#behind = this.#behind.subarray(0, Math.max(0, this.#behind.length - bytes));
+  }
+}
+
+/** How many bytes at the end of `tail` are of a line that is not finished; all of them where no line ends in it. */
+function unfinished(tail: Buffer): number {
+  return tail.length - 1 - tail.lastIndexOf(NEWLINE);
 }
 
 function lastOf(before: Buffer, data: Buffer): Buffer {
@@ -71,35 +93,71 @@ function lastOf(before: Buffer, data: Buffer): Buffer {
   return Buffer.from(joined.subarray(Math.max(0, joined.length - TAIL_BYTES)));
 }
 
+/**
+ *   same → (the end of the lines that were taken) → same → (the position) → beyond
+ *   same → differs, before the end of the lines; or behind it, where what is compared is not enough to go by
+ *   same → beyond, where what was taken of the line behind them is not in the log: the engine has lost it
+ */
 class TailCheck implements Skip {
   readonly #until: number;
   readonly #tail: Buffer;
+  readonly #onLost: (bytes: number) => void;
+  /** Where the lines end that were taken whole. */
+  readonly #lines: number;
   #seen = 0;
-  #differs: boolean;
+  #state: 'same' | 'differs' | 'beyond' = 'same';
 
-  constructor(until: number, tail: Buffer) {
+  constructor(until: number, tail: Buffer, onLost: (bytes: number) => void) {
     this.#until = until;
     this.#tail = tail;
+    this.#onLost = onLost;
+    this.#lines = until - unfinished(tail);
     // Without a tail nothing can be compared: bytes that nobody has seen would be passed over.
-    this.#differs = until > 0 && tail.length === 0;
+    if (until > 0 && tail.length === 0) this.#state = 'differs';
   }
 
   get aligned(): boolean {
-    return !this.#differs && this.#seen >= this.#until;
+    if (this.#state !== 'same') return this.#state === 'beyond';
+    // Where the line is longer than the tail, its beginning is not known.
+    const isLong = this.#lines > 0 && this.#lines === this.#until - this.#tail.length;
+    return this.#seen >= (isLong ? this.#until - KEPT_BACK_BYTES : this.#lines);
   }
 
   push(data: Buffer): Buffer | null {
     const from = this.#seen;
     this.#seen += data.length;
-    if (from < this.#until && !this.#matches(data, from)) this.#differs = true;
-    return this.#differs ? null : data.subarray(Math.min(data.length, Math.max(0, this.#until - from)));
+    if (this.#state === 'beyond') return data;
+    if (this.#state === 'same' && !this.#matches(data, from, this.#until)) {
+      if (this.#matches(data, from, this.#lines) && this.#isCertain()) return this.#withoutLost(data, from);
+      this.#state = 'differs';
+    }
+    return this.#state === 'differs'
+      ? null
+      : data.subarray(Math.min(data.length, Math.max(0, this.#until - from)));
   }
 
-  /** Compares what `data`, at offset `from`, shares with the tail. */
-  #matches(data: Buffer, from: number): boolean {
+  /** The lines are all that was ever taken, or enough of them was compared. */
+  #isCertain(): boolean {
+    const compared = this.#lines - (this.#until - this.#tail.length);
+    return compared === this.#lines || compared >= MIN_SEARCH_BYTES;
+  }
+
+  /** What of the log stands behind the lines; what came of it before `data` was as the line that is lost began. */
+  #withoutLost(data: Buffer, from: number): Buffer {
+    const line = this.#tail.subarray(this.#tail.length - (this.#until - this.#lines));
+    this.#state = 'beyond';
+    this.#onLost(line.length);
+    return Buffer.concat([
+      line.subarray(0, Math.max(0, from - this.#lines)),
+      data.subarray(Math.max(0, this.#lines - from)),
+    ]);
+  }
+
+  /** Compares what `data`, at offset `from`, shares with the tail up to the offset `until`. */
+  #matches(data: Buffer, from: number, until: number): boolean {
     const tailFrom = this.#until - this.#tail.length;
     const start = Math.max(from, tailFrom);
-    const end = Math.min(from + data.length, this.#until);
+    const end = Math.min(from + data.length, until);
     if (start >= end) return true;
     return data
       .subarray(start - from, end - from)
@@ -116,21 +174,29 @@ export interface Search {
   end(): number | null;
 }
 
+/** What to look for: the log may not have the line that is not finished, or never will. */
+function linesOf(tail: Buffer): Buffer {
+  const lines = tail.subarray(0, tail.length - unfinished(tail));
+  return lines.length < MIN_SEARCH_BYTES ? tail : lines;
+}
+
 /** Finds the first occurrence of the tail in a stream, with no more than the tail's length kept. */
 class TailSearch implements Search {
   readonly tail: Buffer;
+  readonly #lines: Buffer;
   #kept = Buffer.alloc(0);
   #before = 0;
 
   constructor(tail: Buffer) {
     this.tail = tail;
+    this.#lines = linesOf(tail);
   }
 
   push(data: Buffer): number | null {
     const window = Buffer.concat([this.#kept, data]);
-    const found = window.indexOf(this.tail);
+    const found = window.indexOf(this.#lines);
     if (found >= 0) return this.#before + found + this.tail.length;
-    const drop = Math.max(0, window.length - this.tail.length + 1);
+    const drop = Math.max(0, window.length - this.#lines.length + 1);
     this.#before += drop;
     this.#kept = Buffer.from(window.subarray(drop));
     return null;
@@ -147,10 +213,12 @@ class TailSearch implements Search {
  */
 class HeadSearch implements Search {
   readonly tail: Buffer;
+  readonly #lines: Buffer;
   #head = Buffer.alloc(0);
 
   constructor(tail: Buffer) {
     this.tail = tail;
+    this.#lines = linesOf(tail);
   }
 
   push(data: Buffer): number | null {
@@ -160,8 +228,10 @@ class HeadSearch implements Search {
   }
 
   end(): number | null {
-    for (let n = Math.min(this.#head.length, this.tail.length); n >= MIN_SEARCH_BYTES; n--) {
-      if (this.#head.subarray(0, n).equals(this.tail.subarray(this.tail.length - n))) return n;
+    const lines = this.#lines;
+    for (let n = Math.min(this.#head.length, lines.length); n >= MIN_SEARCH_BYTES; n--) {
+      if (this.#head.subarray(0, n).equals(lines.subarray(lines.length - n)))
+        return n + this.tail.length - lines.length;
     }
     return null;
   }

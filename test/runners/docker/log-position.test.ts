@@ -30,6 +30,9 @@ function find(position: LogPosition, log: Buffer, size: number): number | null {
   return null;
 }
 
+/** What of the first `bytes` stands in lines that are whole. */
+const linesBefore = (bytes: number) => whole.subarray(0, whole.subarray(0, bytes).lastIndexOf('\n') + 1);
+
 const anywhere = fc.integer({ min: 0, max: whole.length });
 const sizes = fc.integer({ min: 1, max: 9000 });
 
@@ -42,6 +45,57 @@ describe('LogPosition', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it('goes on behind a line that was not finished, while the engine keeps it back and when it has it', () => {
+    fc.assert(
+      fc.property(anywhere, sizes, (bytes, size) => {
+        const lines = linesBefore(bytes);
+        const position = new LogPosition(taken(bytes));
+        expect(readOn(position, lines, size)).toEqual(Buffer.alloc(0));
+        expect(readOn(position, whole, size)?.equals(whole.subarray(bytes))).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('goes on behind the lines where the engine was killed and has lost what it kept back', () => {
+    fc.assert(
+      fc.property(anywhere, sizes, fc.constantFrom('another\n', 'lin\n', ''), (bytes, size, next) => {
+        const lines = linesBefore(bytes);
+        const position = new LogPosition(taken(bytes));
+        const behind = `${next}${'x'.repeat(20)}\n`;
+        // A line that goes on as the lost one began is taken for that one: nothing tells them apart.
+        fc.pre(lines.length < bytes && !behind.startsWith(whole.toString('utf8', lines.length, bytes)));
+        const log = Buffer.concat([lines, Buffer.from(behind)]);
+        const fresh = readOn(position, log, size);
+        expect(fresh?.toString()).toBe(behind);
+        position.took(fresh ?? Buffer.alloc(0));
+        expect(readOn(position, Buffer.concat([log, Buffer.from('more')]), size)?.toString()).toBe('more');
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('finds the place before a line that was not finished, in a log without its beginning', () => {
+    const bytes = 20_003;
+    const lines = whole.lastIndexOf('\n', bytes) + 1;
+    expect(lines).toBeLessThan(bytes);
+    const position = new LogPosition(taken(bytes));
+    for (const rest of [whole.subarray(9000, lines), whole.subarray(18_000, lines)]) {
+      expect(readOn(position, rest, 700)).toBeNull();
+      expect(find(position, rest, 700)).toBe(rest.length + bytes - lines);
+      expect(readOn(position, rest, 700)).toEqual(Buffer.alloc(0));
+    }
+    expect(readOn(position, whole.subarray(18_000), 700)?.equals(whole.subarray(bytes))).toBe(true);
+  });
+
+  it('takes a log for behind that ends in a line longer than what is compared, up to what engines keep', () => {
+    const long = Buffer.alloc(15_000, 'x');
+    const position = () => new LogPosition({ bytes: 20_000, tail: long.subarray(0, 4096) });
+    expect(readOn(position(), Buffer.alloc(5000, 'y'), 700)).toEqual(Buffer.alloc(0));
+    expect(readOn(position(), Buffer.alloc(3000, 'y'), 700)).toBeNull();
+    expect(readOn(position(), Buffer.alloc(17_000, 'y'), 700)).toBeNull();
   });
 
   it('goes on where another took over: what was taken meanwhile counts', () => {

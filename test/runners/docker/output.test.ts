@@ -141,6 +141,15 @@ describe('logs', () => {
     expect(log.text('stderr')).toBe('');
   });
 
+  it('go on in a line that was not finished when the engine was killed, which has lost its beginning', async () => {
+    const log = await resumed(
+      `${lines(0, 500)}progress: 10%`,
+      `${lines(0, 500)}progress: 20%\n${lines(500, 510)}`,
+    );
+    expect(log.text('stdout')).toBe(`${lines(0, 500)}progress: 10%progress: 20%\n${lines(500, 510)}`);
+    expect(log.text('stderr')).toBe('');
+  });
+
   it('say where output is missing for good', async () => {
     const log = await resumed(lines(0, 500), lines(700, 900));
     expect(log.text('stdout')).toBe(lines(0, 500) + lines(700, 900));
