@@ -1,14 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { ContainerSpec, EnsureOptions, Runner, StagedFile } from '../../src/core/runner.ts';
+import type { EngineVolumes } from '../support/engine-volumes.ts';
 import { failure } from '../support/fake-engine-runner.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
 import { collect, fileOf, filesOf } from '../support/staged-files.ts';
+import { volumesContract } from './runner-volumes.contract.ts';
 
 /** What the suite of a runner lends to its part about files. */
 export interface FilesHarness {
   readonly runner: Runner;
   readonly another: () => Runner;
+  readonly volumes: EngineVolumes;
   readonly specOf: (script: string, more?: Partial<ContainerSpec>) => ContainerSpec;
   /** Runs it to its end and returns what it put out; the container stays. */
   readonly runToEnd: (spec: ContainerSpec, options?: EnsureOptions, by?: Runner) => Promise<string>;
@@ -18,6 +21,8 @@ const LONG = `${'long-folder-name/'.repeat(12)}${'ä'.repeat(100)} end`;
 
 /** Files into containers and out of them. */
 export function filesContract(open: () => FilesHarness): void {
+  volumesContract(open);
+
   describe('files into a container', () => {
     it('arrive byte for byte, under any name, with folders, modes and owner', async () => {
       const { runner, specOf, runToEnd } = open();

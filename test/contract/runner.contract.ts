@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ContainerSpec, ContainerStatus, Ensured, Hint, Runner } from '../../src/core/runner.ts';
 import { MIB } from '../../src/core/job.ts';
 import { scriptSpec } from '../support/container-specs.ts';
+import type { EngineVolumes } from '../support/engine-volumes.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
 import { filesContract } from './runner-files.contract.ts';
 import { linesContract } from './runner-lines.contract.ts';
@@ -12,6 +13,7 @@ export interface RunnerHarness {
   /** An image that holds busybox's commands. */
   readonly image: string;
   readonly runner: Runner;
+  readonly volumes: EngineVolumes;
   /** What a restarted gateway would use: the same instance and engine, nothing remembered. */
   another(): Runner;
   close(): Promise<void>;
@@ -266,6 +268,7 @@ export function runnerContract(
     filesContract(() => ({
       runner: harness.runner,
       another: () => harness.another(),
+      volumes: harness.volumes,
       specOf,
       runToEnd: async (spec, options = {}, by = harness.runner) => {
         const log = new MemoryLogWriter();

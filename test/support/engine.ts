@@ -24,14 +24,16 @@ export async function testImage(endpoint: EngineEndpoint): Promise<string> {
   return TEST_IMAGE;
 }
 
-/** Makes an image of the static busybox under any name; `files` are added to it. */
+/** Makes an image of the static busybox under any name; `files` are added to it, and `changes` as in a Dockerfile. */
 export async function importImage(
   endpoint: EngineEndpoint,
   name: string,
   files: Readonly<Record<string, string>> = {},
+  changes: readonly string[] = [],
 ): Promise<void> {
   const colon = name.lastIndexOf(':');
   const query = new URLSearchParams({ fromSrc: '-', repo: name.slice(0, colon), tag: name.slice(colon + 1) });
+  for (const change of changes) query.append('changes', change);
   const path = `/v1.41/images/create?${query.toString()}`;
   const answer = await engineRequest(endpoint, 'POST', path, await rootTar(files), 'application/x-tar');
   if (answer.status !== 200 || answer.body.includes('"error"')) {

@@ -3,6 +3,7 @@ import { SystemClock } from '../../src/lib/system-clock.ts';
 import { DockerRunner } from '../../src/runners/docker/docker-runner.ts';
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
 import { engineRequest, testImage } from './engine.ts';
+import { engineVolumes } from './engine-volumes.ts';
 import { FakeLog } from './fake-log.ts';
 
 /** What the contract of runners is held against: runners of one instance on a real engine, and what removes their traces. */
@@ -23,5 +24,5 @@ export async function runnerFixture(endpoint: EngineEndpoint) {
     for (const { name } of await runner.list()) await runner.remove(name);
     await engineRequest(endpoint, 'DELETE', `/v1.41/networks/${instance}`);
   };
-  return { instance, image, runner, another, close };
+  return { instance, image, runner, another, volumes: engineVolumes(endpoint), close };
 }

@@ -83,8 +83,10 @@ async function* filesIn(
   const archive = newExtract();
   const feeding = feed(clock, stream, archive);
   try {
+    let top: string | undefined;
     for await (const entry of archive) {
-      const below = pathBelow(place.path, entry.header.name);
+      top ??= topOf(place.path, entry.header.name);
+      const below = pathBelow(place.path, top, entry.header.name);
       const path = [place.prefix, below].filter((part) => part !== '').join('/');
       if (entry.header.type === 'link') links.push(path);
       if (isFile(entry.header)) yield* oneFile(entry, path, place);
@@ -183,13 +185,15 @@ function isFile({ type }: Header): boolean {
   return type === 'file' || type === 'contiguous-file';
 }
 
-/**
- * An entry's path below `place`: the engine begins each with the last name of what was asked for. What is not in that
- * form may lead anywhere.
- */
-function pathBelow(place: string, entry: string): string {
+/** What the engine begins each entry with: the last name of what was asked for, on Podman none where that is a volume. */
+function topOf(place: string, firstEntry: string): string {
+  return firstEntry === '/' ? '' : posix.basename(place);
+}
+
+/** An entry's path below `place`. What does not begin with `top` may lead anywhere. */
+function pathBelow(place: string, top: string, entry: string): string {
   const [first, ...rest] = entry.replace(/\/$/, '').split('/');
-  if (first !== posix.basename(place) || rest.some((part) => part === '' || part === '.' || part === '..'))
+  if (first !== top || rest.some((part) => part === '' || part === '.' || part === '..'))
     throw new TappetError(
       'ENGINE_REFUSED',
       `${place} of the container has an entry "${entry}", which is not below it.`,

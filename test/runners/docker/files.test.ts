@@ -259,6 +259,17 @@ describe('files out of a container', () => {
     },
   );
 
+  it('are refused in a volume, which Podman gives without its name, where an entry leads out of it', async () => {
+    const of = async (...names: string[]) => {
+      const tar = tarOf(['/', ...names].map((name) => [name, name.endsWith('/') ? '' : name]));
+      const { runner } = await runnerOn({ [GET]: sends(tar) });
+      return collect(runner.outputs(spec.name, '/out'));
+    };
+    expect(await of('/a', '/sub/b')).toEqual({ a: '/a', 'sub/b': '/sub/b' });
+    for (const name of ['/../x', '/sub/../x', '//x', '/sub/./x', 'out/x'])
+      expect(await failure(of('/a', name)), name).toMatchObject({ code: 'ENGINE_REFUSED' });
+  });
+
   it('are refused where a name is not UTF-8, for good', async () => {
     const { runner } = await runnerOn({ [GET]: sends(tarOf([['out/caf\uFFFD', 'x']])) });
     expect(await failure(collect(runner.outputs(spec.name, '/out')))).toMatchObject({
