@@ -14,6 +14,7 @@ import { scriptSpec } from '../support/container-specs.ts';
 import { engineRequest, importImage, testEngine, testImage } from '../support/engine.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
+import { fileOf, filesOf } from '../support/staged-files.ts';
 
 // What the runner does with Docker beyond the port's contract.
 
@@ -176,6 +177,75 @@ describe('a container', () => {
         fields: { fix: expect.any(String) },
       });
       expect(await runner.inspect(spec.name)).toEqual({ state: 'missing' });
+    }
+  });
+});
+
+describe('a file that is put into a container before its start', () => {
+  const content = 'the content\n';
+  const to = '/in/file';
+  const files = () => filesOf([fileOf(to, content)]);
+
+  /** Runs one that somebody has made as `more` says, which the runner then takes for its own. */
+  async function madeWith(more: object): Promise<{ log: MemoryLogWriter; error: unknown }> {
+    const spec = specOf(`cat ${to}`);
+    const body = createBody(instance, instance, spec, { kind: 'docker', hasInit: true });
+    const { HostConfig } = body as { HostConfig: object };
+    const made = { ...body, HostConfig: { ...HostConfig, ...more } };
+    expect((await raw('POST', `/containers/create?name=${spec.name}`, made)).status).toBe(201);
+    const log = new MemoryLogWriter();
+    try {
+      const ensured = await runner.ensure(spec, log, { files });
+      if (ensured.outcome !== 'started') throw new Error('it has run already');
+      await ensured.captured;
+      return { log, error: null };
+    } catch (error) {
+      return { log, error };
+    } finally {
+      await runner.remove(spec.name);
+    }
+  }
+
+  it('is refused by the engine on a root that is read-only, and lost under a tmpfs without a word', async () => {
+    const readOnly = await madeWith({ ReadonlyRootfs: true });
+    expect(readOnly.error).toMatchObject({
+      code: 'CONTAINER_START_FAILED',
+      message: expect.stringMatching(/marked read-only/),
+    });
+    const covered = await madeWith({ Tmpfs: { '/in': '' } });
+    expect(covered.error).toBeNull();
+    expect(covered.log.text('stdout')).toBe('');
+    expect(covered.log.text('stderr')).toMatch(/No such file/);
+  });
+
+  it('is there, as no container of ours has either: what would cover it is refused', async () => {
+    const spec = specOf(`cat ${to}; sleep 300`);
+    const log = new MemoryLogWriter();
+    const output = new Promise<void>((resolve) => log.written(resolve));
+    await runner.ensure(spec, log, { files });
+    await output;
+    const { body } = await raw('GET', `/containers/${spec.name}/json`);
+    await runner.remove(spec.name);
+    expect(log.text('stdout')).toBe(content);
+    const { HostConfig, Mounts } = JSON.parse(body) as { HostConfig: object; Mounts: unknown };
+    expect(HostConfig).toMatchObject({ ReadonlyRootfs: false, Binds: null });
+    expect(HostConfig).not.toHaveProperty('Tmpfs');
+    expect(Mounts).toEqual([]);
+
+    const binds = [{ from: '/usr/share', to: '/in', readOnly: true }];
+    const refused: [string, Partial<ContainerSpec>, RegExp][] = [
+      ['/dev/shm/file', {}, /covers that place/],
+      ['/proc/file', {}, /covers that place/],
+      [to, { binds }, /is a folder of the host/],
+    ];
+    for (const [place, more, message] of refused) {
+      const one = runner.ensure(specOf('true', more), new MemoryLogWriter(), {
+        files: () => filesOf([fileOf(place, content)]),
+      });
+      await expect(one, place).rejects.toMatchObject({
+        code: 'CONTAINER_START_FAILED',
+        message: expect.stringMatching(message),
+      });
     }
   });
 });
