@@ -30,12 +30,19 @@ const FULL = 40;
 /** What waits for its next attempt does so for 5 s, and on a busy machine ten starts take as long again. */
 const RESTARTED_WITHIN_MS = 60_000;
 
-/** Each attempt notes when it began and, ten times a second, that it lives, by the machine's clock. */
+/**
+ * Each attempt notes when it began and, ten times a second, that it lives, by the machine's clock; each time it prints a
+ * line, and how many there are stands beside. Its last line has no end.
+ */
 const SCRIPT = `
 r=/results/$CLOUD_RUN_EXECUTION-$CLOUD_RUN_TASK_INDEX; a=$CLOUD_RUN_TASK_ATTEMPT
 now() { cut -d' ' -f1 /proc/uptime; }
 echo $a >> $r.starts; now > $r.first.$a
-until [ -e /results/$CLOUD_RUN_EXECUTION.go ] || [ -e $r.go ]; do now > $r.next; mv $r.next $r.last.$a; sleep 0.1; done
+k=0
+until [ -e /results/$CLOUD_RUN_EXECUTION.go ] || [ -e $r.go ]; do
+  k=$((k + 1)); echo "tick $k"; echo $k > $r.next; mv $r.next $r.printed.$a; now > $r.next; mv $r.next $r.last.$a; sleep 0.1
+done
+printf "end of $a"
 exit $((CLOUD_RUN_TASK_INDEX % 4))`;
 
 /** An engine and a gateway of one mode. */
@@ -113,6 +120,23 @@ class Stage {
     const path = `/api/v1/executions/${execution}`;
     return this.gateway.until(path, (one) => (one['completionTime'] === null ? undefined : one), 60_000);
   }
+  /** How many lines each task's attempt has printed by now, once all of them are in its log. */
+  async printed(execution: string, attempt: number): Promise<number[]> {
+    const counts = Array.from({ length: TASKS }, (_, i) => this.ticks(execution, i, attempt));
+    for (const [i, lines] of counts.entries())
+      await eventually(`${lines} lines of task ${i}`, async () => {
+        const text = await this.log(execution, i, attempt, 'stdout');
+        return text.startsWith(ticks(lines)) ? true : undefined;
+      });
+    return counts;
+  }
+  ticks(execution: string, index: number, attempt: number): number {
+    return Number(this.noted(execution, index, `printed.${attempt}`));
+  }
+  async log(execution: string, index: number, attempt: number, stream: 'stdout' | 'stderr'): Promise<string> {
+    const path = `/api/v1/executions/${execution}/tasks/${index}/logs?attempt=${attempt}&stream=${stream}`;
+    return (await this.gateway.api('GET', path)).text;
+  }
   /** What there is to say where something did not happen. */
   async told(execution: string): Promise<string> {
     const lines = Array.from({ length: TASKS }, async (_, i) => {
@@ -156,7 +180,7 @@ describe('a restart of the engine with 10 running tasks', () => {
   afterAll(() => Promise.all([stages.kept.close(), stages.ended.close()]));
 
   it(
-    'with live-restore all are taken up again with their exit codes; without they are tried again, never beside the one before',
+    'with live-restore all are taken up again with their exit codes and output; without they are tried again, never beside the one before',
     async () => {
       const rounds = new ChaosRounds(row);
       const all = Array.from({ length: row.rounds }, (_, i) => roundOf(row.first + i));
@@ -176,6 +200,7 @@ describe('a restart of the engine with 10 running tasks', () => {
 async function takenUp(stage: Stage, away: Outage): Promise<void> {
   const execution = await stage.running();
   const before = (await containersOf(stage.engine.endpoint, execution)).map(({ Id }) => Id).sort();
+  const printed = await stage.printed(execution, 0);
   await goAway(stage, away, () => {
     for (let i = 0; i < END_MEANWHILE; i++) stage.letEnd(execution, i);
   });
@@ -193,12 +218,19 @@ async function takenUp(stage: Stage, away: Outage): Promise<void> {
     const reason = i % 4 === 0 ? 'EXITED_ZERO' : 'NON_ZERO_EXIT_CODE';
     expect(attempts[0]).toMatchObject({ attempt: 0, exitCode: i % 4, reason });
     expect(stage.noted(execution, i, 'starts')).toBe('0');
+    const [stdout, stderr] = await logOf(stage, execution, i, 0);
+    const whole = `${ticks(stage.ticks(execution, i, 0))}end of 0`;
+    // What it printed while the engine was away is lost where it also ended then, and the log says so.
+    if (i < END_MEANWHILE) expectBeginning(whole, stdout, printed[i]);
+    else expect(stdout).toBe(whole);
+    expect(stderr).toBe(i < END_MEANWHILE ? MAY_BE_MISSING : '');
   }
   await untilNoContainer(stage.engine.endpoint, execution);
 }
 
 async function triedAgain(stage: Stage, away: Outage): Promise<void> {
   const execution = await stage.running();
+  const printed = await stage.printed(execution, 0);
   await goAway(stage, away);
   await stage.started(execution, 1).catch(async (error: unknown) => {
     throw new Error(`${String(error)}; ${await stage.told(execution)}`);
@@ -213,8 +245,33 @@ async function triedAgain(stage: Stage, away: Outage): Promise<void> {
     expect(stage.noted(execution, i, 'starts')).toBe('0\n1');
     const lastOfFirst = Number(stage.noted(execution, i, 'last.0'));
     expect(Number(stage.noted(execution, i, 'first.1'))).toBeGreaterThan(lastOfFirst);
+    const [stdout, stderr] = await logOf(stage, execution, i, 0);
+    // One line more may be printed than was noted.
+    expectBeginning(ticks(stage.ticks(execution, i, 0) + 1), stdout, printed[i]);
+    expect(['', MAY_BE_MISSING]).toContain(stderr);
+    const again = `${ticks(stage.ticks(execution, i, 1))}end of 1`;
+    expect(await logOf(stage, execution, i, 1)).toEqual([again, '']);
   }
   await untilNoContainer(stage.engine.endpoint, execution);
+}
+
+/** What the product says where nobody knows what was printed last. */
+const MAY_BE_MISSING =
+  '\n[tappet] Output may be missing here: the container ended while its engine was away.\n';
+
+function ticks(lines: number): string {
+  return Array.from({ length: lines }, (_, i) => `tick ${i + 1}\n`).join('');
+}
+
+function logOf(stage: Stage, execution: string, index: number, attempt: number): Promise<[string, string]> {
+  const of = (stream: 'stdout' | 'stderr') => stage.log(execution, index, attempt, stream);
+  return Promise.all([of('stdout'), of('stderr')]);
+}
+
+/** It is the beginning of `whole`, and has at least so many lines of it. */
+function expectBeginning(whole: string, stdout: string, lines: number | undefined): void {
+  expect(whole.slice(0, stdout.length)).toBe(stdout);
+  expect(stdout.length).toBeGreaterThanOrEqual(ticks(lines ?? Infinity).length);
 }
 
 function count(holds: (index: number) => boolean): number {

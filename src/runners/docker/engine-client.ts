@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import type { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
 import { ENGINE_DEFAULTS } from '../../core/engine-limits.ts';
@@ -7,6 +8,7 @@ import { TappetError } from '../../core/errors.ts';
 import { KILLED_WITH_ENGINE } from '../../core/runner.ts';
 import { EngineTransport, isSuccess } from './engine-transport.ts';
 import type { EngineAnswer, EngineRequest } from './engine-transport.ts';
+import { readEvents } from './engine-events.ts';
 import {
   containerShape,
   imageShape,
@@ -19,6 +21,7 @@ import {
 } from './engine-shapes.ts';
 import type {
   EngineContainer,
+  EngineEvent,
   EngineInfo,
   EngineListed,
   EngineNetwork,
@@ -279,6 +282,17 @@ export class EngineClient {
     const answer = await this.#open({ method: 'GET', path: '/events', query, signal });
     if ('status' in answer) throw this.transport.unexpected('send its events', answer);
     return answer;
+  }
+
+  /** What it remembers until a time that is past, of what `filters` say; null where it does not tell. */
+  async pastEvents(
+    until: number,
+    filters: object,
+    signal: AbortSignal,
+  ): Promise<readonly EngineEvent[] | null> {
+    const query = { since: 1, until: (until / 1000).toFixed(3), filters: JSON.stringify(filters) };
+    const answer = await this.#open({ method: 'GET', path: '/events', query, signal, deadlineMs: null });
+    return 'status' in answer ? null : readEvents(await text(answer));
   }
 
   /** null = there is none of that name. */

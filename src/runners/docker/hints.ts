@@ -3,8 +3,7 @@ import { errorText } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { Hint } from '../../core/runner.ts';
 import type { EngineClient } from './engine-client.ts';
-import { eventShape } from './engine-shapes.ts';
-import type { EngineEvent } from './engine-shapes.ts';
+import { readEvent } from './engine-events.ts';
 import type { Images } from './images.ts';
 import { LABELS } from './container-spec.ts';
 
@@ -76,20 +75,6 @@ async function* readHints(
       if (event?.Type === 'container' && owner === instance && name !== undefined)
         yield { kind: 'container', name };
     }
-  }
-}
-
-function readEvent(line: string): EngineEvent | null {
-  if (line.trim() === '') return null;
-  const event = eventShape.safeParse(parse(line));
-  return event.success ? event.data : null;
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { LogCursor, LogStream } from '../../core/log-sink.ts';
-import { GAP_END, GAP_LINE } from './gap-line.ts';
+import { GAP_END, GAP_LINE, UNSEEN_END_LINE } from './gap-line.ts';
 
 const NEWLINE = 0x0a;
 
@@ -9,7 +9,7 @@ const TAIL_BYTES = 4096;
 const MIN_SEARCH_BYTES = 16;
 /**
  * Docker keeps what it has of a line that is not finished to itself, up to so many bytes, while an attached stream gives
- * it at once: its log may end before what was taken. What it kept is lost where it is killed.
+ * it at once: its log may end before what was taken. What it has not written is lost where it is killed.
  */
 const KEPT_BACK_BYTES = 16 * 1024;
 
@@ -94,74 +94,76 @@ function lastOf(before: Buffer, data: Buffer): Buffer {
 }
 
 /**
- *   same → (the end of the lines that were taken) → same → (the position) → beyond
- *   same → differs, before the end of the lines; or behind it, where what is compared is not enough to go by
- *   same → beyond, where what was taken of the line behind them is not in the log: the engine has lost it
+ *   same → beyond, at the position; or before it, where what was taken behind some line is not in the log: the engine was
+ *          killed before it had written that, and has lost it
+ *   same → differs, where what is the same is not enough to go by
  */
 class TailCheck implements Skip {
   readonly #until: number;
   readonly #tail: Buffer;
+  /** Where the tail begins. */
+  readonly #from: number;
   readonly #onLost: (bytes: number) => void;
-  /** Where the lines end that were taken whole. */
-  readonly #lines: number;
   #seen = 0;
   #state: 'same' | 'differs' | 'beyond' = 'same';
 
   constructor(until: number, tail: Buffer, onLost: (bytes: number) => void) {
     this.#until = until;
     this.#tail = tail;
+    this.#from = until - tail.length;
     this.#onLost = onLost;
-    this.#lines = until - unfinished(tail);
     // Without a tail nothing can be compared: bytes that nobody has seen would be passed over.
     if (until > 0 && tail.length === 0) this.#state = 'differs';
   }
 
   get aligned(): boolean {
     if (this.#state !== 'same') return this.#state === 'beyond';
-    // Where the line is longer than the tail, its beginning is not known.
-    const isLong = this.#lines > 0 && this.#lines === this.#until - this.#tail.length;
-    return this.#seen >= (isLong ? this.#until - KEPT_BACK_BYTES : this.#lines);
+    return this.#seen >= this.#until - this.#keptBack() || this.#isEnough(this.#seen);
   }
 
   push(data: Buffer): Buffer | null {
     const from = this.#seen;
     this.#seen += data.length;
     if (this.#state === 'beyond') return data;
-    if (this.#state === 'same' && !this.#matches(data, from, this.#until)) {
-      if (this.#matches(data, from, this.#lines) && this.#isCertain()) return this.#withoutLost(data, from);
-      this.#state = 'differs';
-    }
-    return this.#state === 'differs'
-      ? null
-      : data.subarray(Math.min(data.length, Math.max(0, this.#until - from)));
+    if (this.#state === 'differs') return null;
+    const differs = this.#firstDifference(data, from);
+    if (differs === null) return data.subarray(Math.min(data.length, Math.max(0, this.#until - from)));
+    const lines = this.#linesBefore(differs);
+    this.#state = this.#isEnough(lines) ? 'beyond' : 'differs';
+    if (this.#state === 'differs') return null;
+    this.#onLost(this.#until - lines);
+    // What came before `data` behind these lines was as what is lost began.
+    const before = this.#tail.subarray(lines - this.#from, Math.max(lines, from) - this.#from);
+    return Buffer.concat([before, data.subarray(Math.max(0, lines - from))]);
   }
 
-  /** The lines are all that was ever taken, or enough of them was compared. */
-  #isCertain(): boolean {
-    const compared = this.#lines - (this.#until - this.#tail.length);
-    return compared === this.#lines || compared >= MIN_SEARCH_BYTES;
+  /** How much of what was taken last the engine may not have written yet. */
+  #keptBack(): number {
+    const bytes = unfinished(this.#tail);
+    // Where the line is longer than the tail, its beginning is not known.
+    return bytes === this.#tail.length && this.#from > 0 ? KEPT_BACK_BYTES : bytes;
   }
 
-  /** What of the log stands behind the lines; what came of it before `data` was as the line that is lost began. */
-  #withoutLost(data: Buffer, from: number): Buffer {
-    const line = this.#tail.subarray(this.#tail.length - (this.#until - this.#lines));
-    this.#state = 'beyond';
-    this.#onLost(line.length);
-    return Buffer.concat([
-      line.subarray(0, Math.max(0, from - this.#lines)),
-      data.subarray(Math.max(0, this.#lines - from)),
-    ]);
+  /** Whether what is the same up to `end` tells that this is the place, though the log has not what was taken behind it. */
+  #isEnough(end: number): boolean {
+    if (this.#from === 0) return true;
+    const same = end - this.#from;
+    const isWhole = this.#until - end <= unfinished(this.#tail) && same >= MIN_SEARCH_BYTES;
+    return isWhole || same >= this.#tail.length / 2;
   }
 
-  /** Compares what `data`, at offset `from`, shares with the tail up to the offset `until`. */
-  #matches(data: Buffer, from: number, until: number): boolean {
-    const tailFrom = this.#until - this.#tail.length;
-    const start = Math.max(from, tailFrom);
-    const end = Math.min(from + data.length, until);
-    if (start >= end) return true;
-    return data
-      .subarray(start - from, end - from)
-      .equals(this.#tail.subarray(start - tailFrom, end - tailFrom));
+  /** The end of the last line of the tail before `offset`. */
+  #linesBefore(offset: number): number {
+    const line = this.#tail.subarray(0, Math.max(0, offset - this.#from)).lastIndexOf(NEWLINE);
+    return this.#from + line + 1;
+  }
+
+  /** The offset where `data`, at offset `from`, is not as the tail; null where it is, as far as the tail goes. */
+  #firstDifference(data: Buffer, from: number): number | null {
+    const end = Math.min(from + data.length, this.#until);
+    for (let at = Math.max(from, this.#from); at < end; at++)
+      if (data[at - from] !== this.#tail[at - this.#from]) return at;
+    return null;
   }
 }
 
@@ -251,6 +253,11 @@ interface Cut {
  * what stands around it in stderr is one piece there; where the gap was in stderr, only what is behind it is left.
  */
 function withoutGaps(tail: Buffer): Cut {
+  const last = Buffer.from(UNSEEN_END_LINE);
+  if (tail.subarray(-last.length).equals(last)) {
+    const before = withoutGaps(tail.subarray(0, -last.length));
+    return { tail: before.tail, behind: Buffer.alloc(0), gapBytes: before.gapBytes + last.length };
+  }
   const line = Buffer.from(GAP_LINE);
   const kept: Buffer[] = [];
   let gapBytes = 0;

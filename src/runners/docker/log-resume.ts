@@ -1,13 +1,15 @@
 import type { Clock } from '../../core/clock.ts';
 import type { LogStream, LogWriter } from '../../core/log-sink.ts';
+import type { ContainerStatus } from '../../core/runner.ts';
 import { Demux, coalesce } from './demux.ts';
 import type { Piece } from './demux.ts';
 import type { EngineClient } from './engine-client.ts';
 import { readStatus } from './exit.ts';
-import { GAP_LINE } from './gap-line.ts';
+import { GAP_LINE, UNSEEN_END_LINE } from './gap-line.ts';
 import { LogPosition } from './log-position.ts';
 import type { Search } from './log-position.ts';
 import { OutputWatch } from './output-watch.ts';
+import { endedUnseen } from './unseen-end.ts';
 
 /** Between two readings while output comes, at least; and this many times as long as the last reading took. */
 const MIN_PAUSE_MS = 100;
@@ -38,16 +40,17 @@ export async function resumeLog(
   const cursor = writer.cursor();
   const positions = { stdout: new LogPosition(cursor.stdout), stderr: new LogPosition(cursor.stderr) };
   const reading = { client: deps.client, name, signal };
-  const watch = (await isRunning(reading)) ? new OutputWatch(deps.client, deps.clock, name) : null;
+  const found = await statusOf(reading);
+  const watch = found?.state === 'running' ? new OutputWatch(deps.client, deps.clock, name) : null;
   const close = () => watch?.close();
   signal.addEventListener('abort', close, { once: true });
   try {
     await watch?.opened();
     while (!signal.aborted) {
-      const running = watch !== null && (await isRunning(reading));
+      const running = watch !== null && (await statusOf(reading))?.state === 'running';
       const started = deps.clock.now();
       await readNew(reading, positions, writer);
-      if (!running) return;
+      if (!running) break;
       const took = Math.max(0, deps.clock.now() - started);
       if (!signal.aborted) await watch.next(Math.max(MIN_PAUSE_MS, took * PAUSE_FACTOR));
     }
@@ -55,11 +58,14 @@ export async function resumeLog(
     signal.removeEventListener('abort', close);
     close();
   }
+  if (found?.state !== 'exited' || signal.aborted || positions.stderr.endsInGap) return;
+  if (await endedUnseen(deps.client, deps.clock, name, found.endTime))
+    await writer.write('stderr', Buffer.from(UNSEEN_END_LINE));
 }
 
-async function isRunning({ client, name }: Reading): Promise<boolean> {
+async function statusOf({ client, name }: Reading): Promise<ContainerStatus | null> {
   const found = await client.inspectContainer(name);
-  return found !== null && readStatus(found.State).state === 'running';
+  return found === null ? null : readStatus(found.State);
 }
 
 interface Reading {

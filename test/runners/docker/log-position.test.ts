@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GAP_LINE } from '../../../src/runners/docker/gap-line.ts';
+import { GAP_LINE, UNSEEN_END_LINE } from '../../../src/runners/docker/gap-line.ts';
 import { LogPosition } from '../../../src/runners/docker/log-position.ts';
 
 const whole = Buffer.from(Array.from({ length: 3000 }, (_, n) => `line ${n}\n`).join(''));
@@ -70,6 +70,24 @@ describe('LogPosition', () => {
         const log = Buffer.concat([lines, Buffer.from(behind)]);
         const fresh = readOn(position, log, size);
         expect(fresh?.toString()).toBe(behind);
+        position.took(fresh ?? Buffer.alloc(0));
+        expect(readOn(position, Buffer.concat([log, Buffer.from('more')]), size)?.toString()).toBe('more');
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('goes on behind what the engine had written, where it was killed before it wrote the last lines', () => {
+    const lost = fc.integer({ min: 0, max: 2000 });
+    fc.assert(
+      fc.property(anywhere, lost, sizes, (bytes, less, size) => {
+        const written = linesBefore(Math.max(0, bytes - less));
+        const position = new LogPosition(taken(bytes));
+        // Nothing came after it yet.
+        expect(readOn(position, written, size)).toEqual(Buffer.alloc(0));
+        const log = Buffer.concat([written, Buffer.from('and on\n')]);
+        const fresh = readOn(position, log, size);
+        expect(fresh?.toString()).toBe('and on\n');
         position.took(fresh ?? Buffer.alloc(0));
         expect(readOn(position, Buffer.concat([log, Buffer.from('more')]), size)?.toString()).toBe('more');
       }),
@@ -155,6 +173,17 @@ describe('LogPosition', () => {
       expect(readOn(position, whole, 700)?.equals(whole.subarray(9000 + n))).toBe(true);
     },
   );
+
+  it('knows the line of an end that nobody saw as its own', () => {
+    const stderr = Buffer.concat([
+      whole.subarray(0, 9000),
+      Buffer.from(GAP_LINE),
+      Buffer.from(UNSEEN_END_LINE),
+    ]);
+    const position = new LogPosition({ bytes: stderr.length, tail: stderr.subarray(-4096) });
+    expect(position.endsInGap).toBe(true);
+    expect(readOn(position, whole.subarray(0, 9000), 700)).toEqual(Buffer.alloc(0));
+  });
 
   it('takes no position for good that it cannot check', () => {
     const tail = Buffer.from(GAP_LINE.repeat(40)).subarray(-4096);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { GAP_LINE } from '../../../src/runners/docker/gap-line.ts';
+import { GAP_LINE, UNSEEN_END_LINE } from '../../../src/runners/docker/gap-line.ts';
 import type { DockerRunner } from '../../../src/runners/docker/docker-runner.ts';
 import { deferred } from '../../../src/lib/deferred.ts';
 import { answer, container } from '../../support/fake-engine.ts';
@@ -199,6 +199,40 @@ describe('logs', () => {
       ['', err(700, 905)],
     );
     expect(log.text('stderr')).toBe(err(0, 500) + GAP_LINE + err(700, 905));
+  });
+
+  describe('of a container that has ended', () => {
+    const start = { Type: 'container', Action: 'create', Actor: { Attributes: { name: 'another' } } };
+    const end = { Type: 'container', Action: 'die', Actor: { Attributes: { name: spec.name } } };
+    const times = (n: number) => Array.from({ length: n }, () => start);
+    /** An engine answers with what it remembers, of what is asked for. */
+    const remembers =
+      (events: object[]): EngineHandler =>
+      (request, response) => {
+        const url = new URL(request.url ?? '', 'http://engine');
+        const asked = Object.keys(JSON.parse(url.searchParams.get('filters') ?? '{}') as object);
+        const told = asked.includes('container') ? events.filter((event) => event === end) : events;
+        response.writeHead(200);
+        response.end(told.map((event) => `${JSON.stringify(event)}\n`).join(''));
+      };
+
+    it.each<[string, EngineHandler, string]>([
+      ['remembers the end', remembers([...times(3), end]), ''],
+      ['remembers all since its start, and not the end', remembers(times(3)), UNSEEN_END_LINE],
+      ['remembers nothing', remembers([]), UNSEEN_END_LINE],
+      ['remembers no further', remembers(times(256)), ''],
+      ['does not tell', answer(500, { message: 'no' }), ''],
+      ['breaks off', (_, response) => void response.writeHead(200).write('{', () => response.destroy()), ''],
+    ])('say once that output may be missing where the engine %s', async (_, events, line) => {
+      const { runner } = await runnerOn({
+        [logs]: holds(lines(0, 20)),
+        [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+        'GET /events': events,
+      });
+      const log = new MemoryLogWriter();
+      for (let again = 0; again < 2; again++) await runner.logs(spec.name, log, new AbortController().signal);
+      expect([log.text('stdout'), log.text('stderr')]).toEqual([lines(0, 20), line]);
+    });
   });
 
   it('end with ENGINE_REFUSED where the engine cannot read its own log', async () => {

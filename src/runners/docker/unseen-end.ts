@@ -1,0 +1,41 @@
+import type { Clock } from '../../core/clock.ts';
+import { isTappetError } from '../../core/errors.ts';
+import type { EngineClient } from './engine-client.ts';
+
+/** So many events an engine remembers; none of before its own start. */
+const REMEMBERED = 256;
+/** The engine tells of an end some ms after it. */
+const TOLD_MS = 1000;
+/** Where its clock is behind ours by more, it is not waited for. */
+const ANSWER_MS = 3000;
+
+/**
+ * Whether the engine was away when a container ended: it remembers every event since its own start, but not this end.
+ * Docker then has nothing of what the container wrote meanwhile. Podman remembers all ends, and loses nothing.
+ * Where its memory is full nothing is known: false. Errors: ENGINE_UNAVAILABLE.
+ */
+export async function endedUnseen(
+  client: EngineClient,
+  clock: Clock,
+  name: string,
+  endTime: number,
+): Promise<boolean> {
+  const now = clock.now();
+  if (now - endTime < TOLD_MS) return false;
+  const controller = new AbortController();
+  const cancel = clock.setTimer(ANSWER_MS, () => controller.abort());
+  try {
+    const until = Math.max(now, endTime + TOLD_MS);
+    // Asked for by itself first: Podman's memory has no end.
+    const ofEnd = { container: [name], event: ['die', 'died'] };
+    const ends = await client.pastEvents(until, ofEnd, controller.signal);
+    if (ends === null || ends.length > 0) return false;
+    const all = await client.pastEvents(until, {}, controller.signal);
+    return all !== null && all.length < REMEMBERED;
+  } catch (error) {
+    if (controller.signal.aborted || !isTappetError(error)) return false;
+    throw error;
+  } finally {
+    cancel();
+  }
+}
