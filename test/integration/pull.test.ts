@@ -7,7 +7,8 @@ import { DockerRunner } from '../../src/runners/docker/docker-runner.ts';
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
 import { engineRequest, importImage, pushImage, testEngine } from '../support/engine.ts';
 import { FakeLog } from '../support/fake-log.ts';
-import { fakeRegistry, testRegistry } from '../support/registry.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { fakeRegistry, pullsOf, testRegistry } from '../support/registry.ts';
 import type { TestRegistry } from '../support/registry.ts';
 
 let endpoint: EngineEndpoint;
@@ -110,5 +111,45 @@ describe('an image that the engine does not have', () => {
     const { status } = await engineRequest(endpoint, 'GET', `/v1.41/images/${name}/json`);
     expect(status).toBe(404);
     await broken.close();
+  });
+
+  it('is asked of its registry as one pull is, however many ask for it at once', async () => {
+    const counted = await startFaultProxy(`http://${registry.host}`);
+    const pushed = `${registry.host}/team/once:v1`;
+    const name = `${counted.url.replace('http://', '')}/team/once:v1`;
+    // Of its own: the engine fetches no layer of another image that it has, or still tries to get.
+    await importImage(endpoint, pushed, { 'etc/mark': randomBytes(8).toString('hex') });
+    await pushImage(endpoint, pushed);
+    let seen = 0;
+    const asked = () => pullsOf(counted.requests.slice(seen));
+    const forgotten = async () => {
+      await forget(pushed);
+      await forget(name);
+      seen = counted.requests.length;
+    };
+    await forgotten();
+    // What one pull asks, by the engine alone.
+    const [repo, tag] = [name.slice(0, name.lastIndexOf(':')), name.slice(name.lastIndexOf(':') + 1)];
+    const query = new URLSearchParams({ fromImage: repo, tag });
+    const pulled = await engineRequest(endpoint, 'POST', `/v1.41/images/create?${query.toString()}`);
+    expect(pulled.body).not.toContain('"error"');
+    const ofOne = asked();
+    expect(ofOne.filter((one) => /^HEAD .*\/manifests\/v1$/.test(one))).toHaveLength(1);
+    expect(ofOne.filter((one) => /^GET .*\/blobs\//.test(one)).length).toBeGreaterThan(0);
+
+    await forgotten();
+    const runner = newRunner();
+    const all = await Promise.all(Array.from({ length: 20 }, () => runner.prepare(name)));
+    expect(new Set(all.map((one) => one.digest)).size).toBe(1);
+    expect(asked()).toEqual(ofOne);
+    // The bytes came once, and count for one of them.
+    expect(all.filter(({ pulledBytes }) => pulledBytes !== null)).toHaveLength(1);
+
+    // Where each pulls by itself, the registry sees it: the engine does not gather them all.
+    await forgotten();
+    await Promise.all(Array.from({ length: 5 }, () => newRunner().prepare(name)));
+    expect(asked().length).toBeGreaterThan(ofOne.length);
+    await forgotten();
+    await counted.close();
   });
 });

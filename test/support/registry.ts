@@ -42,6 +42,14 @@ export async function testRegistry({ account = false } = {}): Promise<TestRegist
   return { host, close };
 }
 
+/**
+ * Of the requests that came to a registry, those that each pull makes; an engine may still have the manifest, which it
+ * asks for by its digest, from a pull before.
+ */
+export function pullsOf(requests: readonly string[]): string[] {
+  return requests.filter((one) => !/^GET .*\/manifests\/sha256:/.test(one)).sort();
+}
+
 /** A registry that does as `listener` says: what a real one does not do on demand. */
 export async function fakeRegistry(listener: RequestListener): Promise<TestRegistry> {
   const server = createServer(listener).listen(0, '127.0.0.1');
