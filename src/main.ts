@@ -4,7 +4,6 @@ import { BodyFiles } from './bodies/body-files.ts';
 import { connectionOrigin, triggerOrigin } from './core/event.ts';
 import { TappetError, errorText } from './core/errors.ts';
 import type { Expressions } from './core/expression.ts';
-import type { Runner } from './core/runner.ts';
 import type { Secrets } from './core/secrets.ts';
 import type { Store } from './core/store.ts';
 import { CurrentConfig, syncDefinitions } from './applied-config.ts';
@@ -42,6 +41,7 @@ import { createSecrets } from './secrets/secret-reader.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { PATIENCE_MS } from './stores/sqlite/commit-queue.ts';
 import { SqliteStore } from './stores/sqlite/store.ts';
+import { notWrapped, type WrapPort } from './port-wrap.ts';
 import { Reload } from './reload.ts';
 import { wayOfEvents, type WayOfEvents } from './way-of-events.ts';
 
@@ -55,12 +55,7 @@ export interface GatewayOptions {
   readonly env: NodeJS.ProcessEnv;
   /** One line for the person who started it. */
   print(line: string): void;
-  /** Puts something around a port: how tests end the process between two steps. */
-  readonly wrap?: PortWrappers;
-}
-export interface PortWrappers {
-  store?(store: Store): Store;
-  runner?(runner: Runner): Runner;
+  readonly wrap?: WrapPort;
 }
 export interface RunningGateway {
   readonly url: string;
@@ -122,7 +117,7 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   const clock = new SystemClock();
   const ids = new SystemIds();
   const log = createLog(process.stderr.isTTY ? 'text' : 'json');
-  const { configPath, env } = options;
+  const { configPath, env, wrap = notWrapped } = options;
   const seen = await configSignature(configPath);
   // With the flags: what jobs may bind, and what is open to all, is judged by where the data and the gateway really are.
   const config = await loadConfig(configPath, options);
@@ -135,8 +130,9 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
     log,
     probes: { database: () => sqlite.probe(), logs: () => logs.probe(), bodies: () => bodies.probe() },
   });
-  const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock, watch: health.watch('logs') });
-  const bodies = new BodyFiles({ dir: join(dataDir, 'bodies'), clock, watch: health.watch('bodies') });
+  const files = (name: 'logs' | 'bodies') => ({ dir: join(dataDir, name), clock, watch: health.watch(name) });
+  const logs = wrap('logs', new FileLogSink(files('logs')));
+  const bodies = wrap('bodies', new BodyFiles(files('bodies')));
   const sqlite: SqliteStore = new SqliteStore({
     path: join(dataDir, 'tappet.db'),
     clock,
@@ -146,11 +142,12 @@ async function compose(options: GatewayOptions, started: Stoppable[]): Promise<O
   });
   await sqlite.open();
   started.push({ stop: () => sqlite.close() }, { stop: async () => health.stop() });
-  const store = options.wrap?.store?.(sqlite) ?? sqlite;
+  const store = wrap<Store>('store', sqlite);
   const current = new CurrentConfig(await syncDefinitions(store, config, clock.now()));
   const expressions = createExpressions();
-  const secrets = createSecrets({ env, baseDir: config.folder, store: new SecretStore({ dataDir, env }) });
-  const objects = createObjects({ connections: config.connections, secrets, clock, log });
+  const secretStore = new SecretStore({ dataDir, env });
+  const secrets = wrap('secrets', createSecrets({ env, baseDir: config.folder, store: secretStore }));
+  const objects = wrap('objects', createObjects({ connections: config.connections, secrets, clock, log }));
   started.push({ stop: async () => objects.close() });
   const parts = { options, clock, ids, log, current, dataDir, store, logs, health, expressions };
   const sessions = new Sessions({ clock, ids });
@@ -217,6 +214,7 @@ function reloadOf(base: Base, engine: EngineLink, { issuers, sources, verifier }
 
 function engineLink(base: Base): EngineLink {
   const { options, clock, ids, log, current, store, logs, expressions, secrets, objects, bodies } = base;
+  const { wrap = notWrapped } = options;
   return new EngineLink({
     env: options.env,
     clock,
@@ -238,14 +236,14 @@ function engineLink(base: Base): EngineLink {
         pullLimits: () => current.server.pulls,
         engineLimits: () => current.server.engine,
       });
-      return options.wrap?.runner?.(runner) ?? runner;
+      return wrap('runner', runner);
     },
     makeExecutor: (runner) => {
       const settings = () => {
         const { maxRunningTasks: max, admission, limits } = current.server;
         return { maxRunningTasks: max ?? Infinity, admission, maxParallelism: limits.maxParallelism };
       };
-      const localFiles = new SystemFiles();
+      const localFiles = wrap('localFiles', new SystemFiles());
       const staging = { objects, secrets, localFiles, bodies, random: new SystemRandom() };
       return new Executor({ store, runner, logs, clock, ids, settings, expressions, log, ...staging });
     },

@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util';
 import { startGateway } from '../../dist/src/main.js';
 
-/** @param {import('../../src/main.ts').PortWrappers} wrap */
-export async function serveWrapped(wrap) {
+/** @param {Partial<Record<import('../../src/port-wrap.ts').PortName, (port: any) => any>>} wrappers */
+export async function serveWrapped(wrappers) {
   const { values } = parseArgs({
     options: {
       config: { type: 'string', short: 'c' },
@@ -17,7 +17,7 @@ export async function serveWrapped(wrap) {
     port: Number(values.port),
     env: process.env,
     print: (line) => console.log(line),
-    wrap,
+    wrap: (name, port) => wrappers[name]?.(port) ?? port,
   });
   const failed = (error) => {
     console.error(`error: ${error.message}`);
