@@ -46,26 +46,35 @@ export function engineRow(path: string): EngineRow | undefined {
   );
 }
 
+/** Measured while an attempt runs, by whoever leads it. */
+const USAGE = ['cpu_ms', 'peak_memory', 'measure_time', 'pulled_bytes'];
+
 /**
  * From now on every write to rows of executions, tasks and attempts is noted by the database itself, also one that
- * leaves them as they were: no row tells of that.
+ * leaves them as they were: no row tells of that. But for those of nothing but the usage.
  */
 export function noteWrites(path: string): void {
   const database = new Sqlite(path, { fileMustExist: true });
   try {
     database.exec('CREATE TABLE noted_writes (what TEXT NOT NULL, execution TEXT)');
     for (const table of ['executions', 'tasks', 'attempts'])
-      for (const what of ['INSERT', 'UPDATE', 'DELETE']) database.exec(noting(table, what));
+      for (const what of ['INSERT', 'UPDATE', 'DELETE']) database.exec(noting(database, table, what));
   } finally {
     database.close();
   }
 }
 
-function noting(table: string, what: string): string {
+function noting(database: Sqlite.Database, table: string, what: string): string {
   const row = what === 'DELETE' ? 'OLD' : 'NEW';
   const name =
     table === 'executions' ? `${row}.name` : `(SELECT name FROM executions WHERE seq = ${row}.execution)`;
-  return `CREATE TRIGGER noted_${table}_${what} AFTER ${what} ON ${table} BEGIN
+  const columns = database
+    .prepare<string, { name: string }>('SELECT name FROM pragma_table_info(?)')
+    .all(table)
+    .map((column) => column.name)
+    .filter((column) => !USAGE.includes(column));
+  const written = what === 'UPDATE' ? `UPDATE OF ${columns.join(', ')}` : what;
+  return `CREATE TRIGGER noted_${table}_${what} AFTER ${written} ON ${table} BEGIN
     INSERT INTO noted_writes VALUES ('${what} ${table}', ${name}); END`;
 }
 
