@@ -80,7 +80,8 @@ export class Lease {
   async keep(session: Session): Promise<void> {
     const { clock } = this.#options;
     let silentMs = 0;
-    let wait = RENEW_MS;
+    // It may have been asked for long before it was given.
+    let wait = Math.max(0, RENEW_MS - Math.max(0, session.silentMs));
     for (;;) {
       await pause(clock, wait, session.signal);
       if (session.signal.aborted) return;

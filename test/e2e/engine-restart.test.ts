@@ -257,7 +257,7 @@ async function triedAgain(stage: Stage, away: Outage): Promise<void> {
 
 /** What the product says where nobody knows what was printed last. */
 const MAY_BE_MISSING =
-  '\n[tappet] Output may be missing here: the container ended while its engine was away.\n';
+  '\n[tappet] Output may be missing here: the engine was away when the container ended, or was restarted since.\n';
 
 function ticks(lines: number): string {
   return Array.from({ length: lines }, (_, i) => `tick ${i + 1}\n`).join('');

@@ -228,7 +228,14 @@ class Round {
     const same = { dir, config: config(this.#results) };
     this.#frozen = new GatewayProcess({
       ...same,
-      env: { DOCKER_HOST: host, CRASH: place, CRASH_RECORD: this.#record, CRASH_SIGNAL: 'SIGSTOP' },
+      env: {
+        DOCKER_HOST: host,
+        CRASH: place,
+        CRASH_RECORD: this.#record,
+        CRASH_SIGNAL: 'SIGSTOP',
+        // Nobody has asked for a stop when it goes on.
+        ...(place.startsWith('store.stopRequests:') ? { CRASH_EMPTY: '1' } : {}),
+      },
       program: join(import.meta.dirname, '../support/crash-gateway.mjs'),
     });
     this.#next = new GatewayProcess({ ...same, env: { DOCKER_HOST: host } });

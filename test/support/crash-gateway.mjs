@@ -1,6 +1,7 @@
 // A gateway that ends itself with SIGKILL before or after the n-th call of one method of one port.
 // CRASH=<port>.<method>:<before|after>:<n>, CRASH_RECORD=<file that then holds the place>.
 // With CRASH_SIGNAL=SIGSTOP it only stands still there, once, and goes on in the middle of that call.
+// CRASH_EMPTY=1: an answer that there is nothing to do is a step too.
 // CRASH_TRACE=<file that gets a line for each method that is called>.
 // CRASH_LOSES=<port>.<method>: it is answered as ever, and forgotten, as by an engine that ends in between.
 // The product has no hook for this: the ports are wrapped from outside.
@@ -31,7 +32,8 @@ const ends = (name) => {
 };
 
 /** Of what looks for work, an answer that there is none is no step on any way. */
-const isNothing = (answer) =>
+const isNothing = (answer) => process.env.CRASH_EMPTY !== '1' && isEmpty(answer);
+const isEmpty = (answer) =>
   answer === 0 || (Array.isArray(answer) ? answer.length === 0 : answer?.claims?.length === 0);
 
 /** What a method gives that is called in its turn. */

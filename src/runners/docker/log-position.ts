@@ -7,6 +7,8 @@ const NEWLINE = 0x0a;
 const TAIL_BYTES = 4096;
 /** A shorter tail is too likely to occur by accident to go on behind it in a log whose beginning is gone. */
 const MIN_SEARCH_BYTES = 16;
+/** Where only a part of what was taken last is looked for, it must be longer: its first occurrence counts. */
+const PART_SEARCH_BYTES = [1024, 256];
 /**
  * Docker keeps what it has of a line that is not finished to itself, up to so many bytes, while an attached stream gives
  * it at once: its log may end before what was taken. What it has not written is lost where it is killed.
@@ -64,13 +66,26 @@ export class LogPosition {
     return new TailCheck(this.#at, this.#tail, (bytes) => this.#lost(bytes));
   }
 
-  /** What to find the place by, the best first; none where too little is known. */
+  /**
+   * What to find the place by, the best first; none where too little is known. The engine may not have the line that is
+   * not finished, or never will; and of what was taken before it was killed it may have lost some, so that only what
+   * was taken since stands in its log in one piece.
+   */
   searches(): Search[] {
-    const long = [this.#tail, this.#behind ?? Buffer.alloc(0)].filter(
-      ({ length }) => length >= MIN_SEARCH_BYTES,
+    const tail = this.#tail;
+    if (tail.length < MIN_SEARCH_BYTES) return [];
+    const lines = linesOf(tail);
+    const behind = this.#behind ?? Buffer.alloc(0);
+    const parts = PART_SEARCH_BYTES.filter((bytes) => bytes < tail.length).map((bytes) =>
+      tail.subarray(-bytes),
     );
-    const searches = long.map((tail) => new TailSearch(tail));
-    return this.#tail.length < MIN_SEARCH_BYTES ? searches : [...searches, new HeadSearch(this.#tail)];
+    return [
+      new TailSearch(tail),
+      ...(lines.length < tail.length ? [new TailSearch(tail, lines)] : []),
+      ...(behind.length < MIN_SEARCH_BYTES ? [] : [new TailSearch(behind)]),
+      ...parts.map((part) => new TailSearch(part)),
+      new HeadSearch(tail),
+    ];
   }
 
   /** The last `bytes` taken will never stand in the log. */
@@ -146,10 +161,11 @@ class TailCheck implements Skip {
 
   /** Whether what is the same up to `end` tells that this is the place, though the log has not what was taken behind it. */
   #isEnough(end: number): boolean {
-    if (this.#from === 0) return true;
     const same = end - this.#from;
-    const isWhole = this.#until - end <= unfinished(this.#tail) && same >= MIN_SEARCH_BYTES;
-    return isWhole || same >= this.#tail.length / 2;
+    // From its very beginning on: a log that has lost that begins otherwise.
+    const isBegin = this.#from === 0 && same > 0;
+    if (this.#until - end <= unfinished(this.#tail) && (isBegin || same >= MIN_SEARCH_BYTES)) return true;
+    return isBegin ? same >= MIN_SEARCH_BYTES : same > 0 && same >= this.#tail.length / 2;
   }
 
   /** The end of the last line of the tail before `offset`. */
@@ -176,29 +192,29 @@ export interface Search {
   end(): number | null;
 }
 
-/** What to look for: the log may not have the line that is not finished, or never will. */
+/** Without the line that is not finished; all of it where the rest is too little to be looked for. */
 function linesOf(tail: Buffer): Buffer {
   const lines = tail.subarray(0, tail.length - unfinished(tail));
-  return lines.length < MIN_SEARCH_BYTES ? tail : lines;
+  return lines.length < Math.min(...PART_SEARCH_BYTES) ? tail : lines;
 }
 
-/** Finds the first occurrence of the tail in a stream, with no more than the tail's length kept. */
+/** Finds the first occurrence of the tail's beginning `of` in a stream, with no more than its length kept. */
 class TailSearch implements Search {
   readonly tail: Buffer;
-  readonly #lines: Buffer;
+  readonly #of: Buffer;
   #kept = Buffer.alloc(0);
   #before = 0;
 
-  constructor(tail: Buffer) {
+  constructor(tail: Buffer, of = tail) {
     this.tail = tail;
-    this.#lines = linesOf(tail);
+    this.#of = of;
   }
 
   push(data: Buffer): number | null {
     const window = Buffer.concat([this.#kept, data]);
-    const found = window.indexOf(this.#lines);
+    const found = window.indexOf(this.#of);
     if (found >= 0) return this.#before + found + this.tail.length;
-    const drop = Math.max(0, window.length - this.#lines.length + 1);
+    const drop = Math.max(0, window.length - this.#of.length + 1);
     this.#before += drop;
     this.#kept = Buffer.from(window.subarray(drop));
     return null;

@@ -66,7 +66,12 @@ describe('LogPosition', () => {
         const position = new LogPosition(taken(bytes));
         const behind = `${next}${'x'.repeat(20)}\n`;
         // A line that goes on as the lost one began is taken for that one: nothing tells them apart.
-        fc.pre(lines.length < bytes && !behind.startsWith(whole.toString('utf8', lines.length, bytes)));
+        // Of a log that has nothing of what was taken nobody knows what it has lost.
+        fc.pre(
+          lines.length > 0 &&
+            lines.length < bytes &&
+            !behind.startsWith(whole.toString('utf8', lines.length, bytes)),
+        );
         const log = Buffer.concat([lines, Buffer.from(behind)]);
         const fresh = readOn(position, log, size);
         expect(fresh?.toString()).toBe(behind);
@@ -82,6 +87,7 @@ describe('LogPosition', () => {
     fc.assert(
       fc.property(anywhere, lost, sizes, (bytes, less, size) => {
         const written = linesBefore(Math.max(0, bytes - less));
+        fc.pre(written.length >= 16);
         const position = new LogPosition(taken(bytes));
         // Nothing came after it yet.
         expect(readOn(position, written, size)).toEqual(Buffer.alloc(0));
@@ -93,6 +99,44 @@ describe('LogPosition', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it('sees that a log has lost its beginning, however little was taken of it', () => {
+    // Each line begins alike: fewer bytes tell nothing.
+    const little = fc.integer({ min: 8, max: 4096 });
+    const dropped = fc.integer({ min: 0, max: 9000 });
+    fc.assert(
+      fc.property(little, dropped, sizes, (bytes, more, size) => {
+        const rest = whole.subarray(bytes + more);
+        expect(readOn(new LogPosition(taken(bytes)), rest, size)).toBeNull();
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('finds the place behind bytes that the engine has lost, though only what was taken since is in its log', () => {
+    const lost = fc.integer({ min: 1, max: 3000 });
+    const since = fc.integer({ min: 256, max: 6000 });
+    fc.assert(
+      fc.property(lost, since, sizes, (less, fresh, size) => {
+        const log = Buffer.concat([whole.subarray(0, 9000), whole.subarray(9000 + less)]);
+        const stored = whole.subarray(0, 9000 + less + fresh);
+        const position = new LogPosition({ bytes: stored.length, tail: stored.subarray(-4096) });
+        const at = readOn(position, log, size) === null ? find(position, log, size) : 9000 + fresh;
+        expect(at).toBe(9000 + fresh);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('does not take a line that was there before for the place, where what came behind it is another', () => {
+    const epoch = 'Starting next epoch\n';
+    const progress = Array.from({ length: 600 }, (_, n) => `\r${n} of 600`).join('');
+    const tail = Buffer.from(epoch + progress).subarray(0, 4096);
+    const position = new LogPosition({ bytes: 50_000, tail });
+    const rest = Buffer.from(`${epoch}\r1 of 2\r2 of 2\n${tail.toString()}\rdone\n`);
+    expect(readOn(position, rest, 700)).toBeNull();
+    expect(find(position, rest, 700)).toBe(rest.length - '\rdone\n'.length);
   });
 
   it('finds the place before a line that was not finished, in a log without its beginning', () => {
