@@ -31,7 +31,7 @@ export const ROWS = /** @type {readonly ChaosRow[]} */ ([
   row('io-errors', 'R7', 'e2e e2e/io-errors', 500, 0.4),
   row('kill-under-load', 'R3', 'e2e e2e/kill-under-load', 200, 3),
   row('kill-running', 'R3', 'e2e e2e/kill-running', 200, 8),
-  row('gateway-crashes', 'R4', 'e2e e2e/crash-places', 195, 4),
+  row('gateway-crashes', 'R4', 'e2e e2e/crash-places', 194, 4),
   // Five at the same time.
   row('frozen-owner', 'R4', 'e2e e2e/frozen-owner', 40, 10),
   row('engine-faults', 'R9', 'e2e e2e/engine-faults', 300, 2),

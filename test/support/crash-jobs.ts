@@ -52,7 +52,8 @@ const well = (stdout: string): Pick<Kind, 'state' | 'attempts'> => ({
 });
 
 const MAKE = `${PRELUDE}
-sha256sum < /in/one; echo "attempt $n of task $1" >&2; sleep 1
+sha256sum < /in/one; echo "attempt $n of task $1" >&2
+for f in $AFTER; do while [ ! -e /results/$f.up ]; do sleep 0.1; done; done; sleep 1
 [ $n = 0 ] && exit 3
 mkdir -p /out/parts; cat /in/two /run/secrets/key > /out/result
 cp /in/one /out/parts/one; printf %s "$WORD" > /out/parts/word`;
@@ -61,15 +62,25 @@ const madeOf = (attempt: number): Pick<Attempt, 'stdout' | 'stderr'> => ({
   stderr: `attempt ${attempt} of task 0\n`,
 });
 
-/** `bucket` has both inputs; `keyFile` holds `KEY`; `pulled` is an image that the engine does not have. */
-export const kinds = (bucket: string, keyFile: string, pulled: string): Readonly<Record<string, Kind>> => ({
+export interface KindsOptions {
+  /** Has both inputs. */
+  readonly bucket: string;
+  /** Holds `KEY`. */
+  readonly keyFile: string;
+  /** An image that the engine does not have. */
+  readonly pulled: string;
+  /** `make` ends when the containers of these run. */
+  readonly after: readonly string[];
+}
+
+export const kinds = ({ bucket, keyFile, pulled, after }: KindsOptions): Readonly<Record<string, Kind>> => ({
   // Fails, and is tried again: inputs and secrets twice, outputs once.
   make: {
     source: 'call',
     job: script(MAKE, {
       args: ['${{ task.index }}'],
       maxRetries: 1,
-      env: { WORD: { env: 'CRASH_WORD' } },
+      env: { WORD: { env: 'CRASH_WORD' }, AFTER: after.join(' ') },
       inputs: [
         { from: `s3://store/${bucket}/one`, to: '/in/one' },
         { from: `s3://store/${bucket}/two`, to: '/in/two' },
@@ -90,6 +101,13 @@ export const kinds = (bucket: string, keyFile: string, pulled: string): Readonly
   late: {
     source: 'call',
     job: script(listens, { timeout: '2s' }),
+    state: 'FAILED',
+    attempts: [ends('TIMED_OUT', 7, 'up\nasked\n')],
+  },
+  // Still runs when a gateway has been killed and started again.
+  later: {
+    source: 'call',
+    job: script(listens, { timeout: '8s' }),
     state: 'FAILED',
     attempts: [ends('TIMED_OUT', 7, 'up\nasked\n')],
   },
@@ -140,7 +158,7 @@ export const kinds = (bucket: string, keyFile: string, pulled: string): Readonly
   },
   hand: {
     source: 'api',
-    job: script(`${PRELUDE}; echo by hand`, { env: { ID: 'hand' } }),
+    job: script(`${PRELUDE}; echo by hand`, { env: { ID: 'hand-0' } }),
     ...well('by hand\n'),
   },
 });
@@ -149,7 +167,7 @@ export const kinds = (bucket: string, keyFile: string, pulled: string): Readonly
 export const EVENTS: Readonly<Record<Scenario, readonly string[]>> = {
   files: ['make', 'body', 'file'],
   stops: ['late', 'late', 'due', 'unwanted'],
-  heir: ['make', 'late', 'unwanted'],
+  heir: ['make', 'later', 'unwanted', 'unwanted'],
   pull: ['pull'],
   deaf: ['deaf', 'deaf'],
   long: ['long'],

@@ -13,7 +13,7 @@ import type { ConfiguredObjects } from '../../src/objects/objects.ts';
 /**
  * What the gateway does when it is killed (crash-round.ts has each).
  * `files`: tasks with inputs, secrets and outputs, one of which fails at first. `stops`: timeouts, a deadline and a cancel.
- * `heir`: takes both over from one that was killed before, while a container had ended and others ran.
+ * `heir`: takes over from one that was killed while a container had ended and three others ran.
  * `pull`: an image that is not there. `deaf`: containers that do not end, on an engine that forgets to end them.
  * `long`: a task of half a minute. `leave`: SIGTERM while tasks run. `hand`: a run that was asked for by the API.
  */
@@ -64,7 +64,7 @@ const STORE: Places<Store> = {
   decide: { stops: TWICE },
   eventOutcome: reads('for the sender'),
   createExecution: { hand: FIRST },
-  claimAttempts: { stops: TWICE, heir: FIRST },
+  claimAttempts: { files: TWICE, heir: FIRST },
   listAttempts: FOR_READERS,
   openAttempts: { stops: { before: [1], after: [] }, heir: FIRST },
   attemptRendered: { files: TWICE },
@@ -80,7 +80,7 @@ const STORE: Places<Store> = {
   acquireEngine: { stops: FIRST, heir: FIRST },
   renewEngine: { stops: TWICE },
   releaseEngine: { leave: FIRST },
-  enginesInUse: { stops: FIRST, heir: FIRST },
+  enginesInUse: { stops: { before: [1], after: [] }, heir: FIRST },
   forgetEngine: elsewhere('a command for an engine that is gone: test/commands/forget-engine.test.ts'),
   getEvent: FOR_READERS,
   listEvents: FOR_READERS,

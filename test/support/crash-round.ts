@@ -104,12 +104,14 @@ export class CrashRound {
     this.#bucket = await minio.bucket();
     await minio.put(this.#bucket, 'one', ONE);
     await minio.put(this.#bucket, 'two', TWO);
-    const all = kinds(this.#bucket, keyFile, pulled);
     const names = EVENTS[place.scenario];
+    const ids = names.map((name, i) => `${name}-${i}`);
+    const after = place.scenario === 'heir' ? ids.slice(1) : [];
+    const all = kinds({ bucket: this.#bucket, keyFile, pulled, after });
     const used = Object.fromEntries(Object.entries(all).filter(([name]) => names.includes(name)));
     this.#wanted = names.flatMap((name, i) => {
       const kind = all[name];
-      return kind === undefined ? [] : [{ id: kind.source === 'api' ? name : `${name}-${i}`, kind, name }];
+      return kind === undefined ? [] : [{ id: ids[i] ?? name, kind, name }];
     });
     const store = {
       kind: 's3',

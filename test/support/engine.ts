@@ -88,7 +88,9 @@ export function engineRequest(
       response.on('error', reject);
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text }));
     });
-    call.on('error', (error) => reject(new Error(`${describeEndpoint(endpoint)}: ${error.message}`)));
+    call.on('error', (error) =>
+      reject(new Error(`${describeEndpoint(endpoint)}: ${method} ${path}: ${error.message}`)),
+    );
     call.end(body);
   });
 }
