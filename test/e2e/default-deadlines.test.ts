@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +7,7 @@ import type { JsonObject } from '../../src/core/json.ts';
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
 import { eventually, untilNoContainer } from '../support/chaos-rounds.ts';
 import { engineRequest, importImage, pushImage, TEST_IMAGE, testEngine } from '../support/engine.ts';
-import { CREATE, INSPECT, onceStarted, once as onceOf, START } from '../support/engine-fault-rules.ts';
+import { CREATE, INSPECT, onceStarted, once, START } from '../support/engine-fault-rules.ts';
 import type { Rule } from '../support/engine-fault-rules.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { engineFaultProxy } from '../support/fault-proxy-engine.ts';
@@ -18,6 +16,7 @@ import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 import { testRegistry } from '../support/registry.ts';
+import { slowly } from '../support/slowly.ts';
 import type { TestRegistry } from '../support/registry.ts';
 
 /**
@@ -209,13 +208,13 @@ describe.concurrent('where nothing is set', () => {
   it.each<Hang>([
     {
       what: 'to create a container, 60 s',
-      rule: onceOf(CREATE, { kind: 'hang', engine: true }),
+      rule: once(CREATE, { kind: 'hang', engine: true }),
       seconds: 60,
       says: /did not answer within 60 s \(POST [^ ]*\/containers\/create\)/,
     },
     {
       what: 'to start one, 60 s',
-      rule: onceOf(START, { kind: 'hang', engine: true }),
+      rule: once(START, { kind: 'hang', engine: true }),
       seconds: 60,
       says: /did not answer within 60 s \(POST [^ ]*\/start\)/,
     },
@@ -282,21 +281,3 @@ describe.concurrent('where nothing is set', () => {
     },
   );
 });
-
-/** Sends `begin`, then `drip` once a second; in how many seconds it is cut off, and what it was told. */
-async function slowly(
-  port: number,
-  begin: string,
-  drip: string,
-): Promise<{ seconds: number; answer: string }> {
-  const start = performance.now();
-  const socket = connect(port, '127.0.0.1');
-  let answer = '';
-  socket.on('data', (data) => (answer += data.toString('latin1')));
-  socket.on('error', () => undefined);
-  socket.write(begin);
-  const timer = setInterval(() => socket.write(drip), 1000);
-  await once(socket, 'close');
-  clearInterval(timer);
-  return { seconds: (performance.now() - start) / 1000, answer };
-}

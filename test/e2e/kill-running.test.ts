@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
-import { engineRequest, TEST_IMAGE, testEngine } from '../support/engine.ts';
+import { TEST_IMAGE, testEngine } from '../support/engine.ts';
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
+import { untilNoContainer } from '../support/chaos-rounds.ts';
 import { chaosRow } from '../support/chaos-row.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
@@ -175,19 +176,6 @@ async function checkTask(
     bytes += log.length;
   }
   return bytes;
-}
-
-/** Asked of the engine itself: no container of this execution is left, soon after its end. */
-async function untilNoContainer(engine: EngineEndpoint, execution: string): Promise<void> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`dev.tappet.execution=${execution}`] }));
-  const path = `/v1.41/containers/json?all=1&filters=${filters}`;
-  const end = Date.now() + 15_000;
-  for (;;) {
-    const { status, body } = await engineRequest(engine, 'GET', path);
-    if (status === 200 && (JSON.parse(body) as unknown[]).length === 0) return;
-    if (Date.now() > end) throw new Error(`containers are left: ${body}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }
 
 function count(holds: (index: number) => boolean): number {

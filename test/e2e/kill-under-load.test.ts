@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
 import { chaosRow } from '../support/chaos-row.ts';
-import { eventually } from '../support/chaos-rounds.ts';
+import { containersWith, eventually } from '../support/chaos-rounds.ts';
 import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
-import { engineRequest, TEST_IMAGE, testEngine } from '../support/engine.ts';
+import { TEST_IMAGE, testEngine } from '../support/engine.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 import { InsistentSender, type Sent } from '../support/insistent-sender.ts';
@@ -152,15 +152,9 @@ async function isQuiet(gateway: GatewayProcess): Promise<true | undefined> {
   return true;
 }
 
-/** Asked of the engine itself: whatever container has our folder, running or not. */
+/** Whatever container has our folder, running or not. */
 async function noContainer(engine: EngineEndpoint, marks: string): Promise<true | undefined> {
-  const filters = encodeURIComponent(JSON.stringify({ volume: [marks] }));
-  const { status, body } = await engineRequest(
-    engine,
-    'GET',
-    `/v1.41/containers/json?all=1&filters=${filters}`,
-  );
-  return status === 200 && (JSON.parse(body) as unknown[]).length === 0 ? true : undefined;
+  return (await containersWith(engine, { volume: [marks] })).length === 0 ? true : undefined;
 }
 
 /** Of each event, by another library than the writer's: its id, its execution, and how that has ended. */

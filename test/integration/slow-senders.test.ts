@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { BodyFiles } from '../../src/bodies/body-files.ts';
@@ -7,26 +5,9 @@ import { listen } from '../../src/http/server.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
 import { createWebhookSource } from '../../triggers/webhook/source.ts';
 import { createTestApp } from '../support/http-fakes.ts';
+import { slowly } from '../support/slowly.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { Context } from '../support/webhook-context.ts';
-
-/** Sends `begin`, then `drip` once a second; in how many seconds it is cut off, and what it was told. */
-async function slowly(
-  port: number,
-  begin: string,
-  drip: string,
-): Promise<{ seconds: number; answer: string }> {
-  const start = performance.now();
-  const socket = connect(port, '127.0.0.1');
-  let answer = '';
-  socket.on('data', (data) => (answer += data.toString('latin1')));
-  socket.on('error', () => undefined);
-  socket.write(begin);
-  const timer = setInterval(() => socket.write(drip), 1000);
-  await once(socket, 'close');
-  clearInterval(timer);
-  return { seconds: (performance.now() - start) / 1000, answer };
-}
 
 test('who does not come to an end of headers is cut off after 10 s, of a body after 30 s, of one that becomes a file when it stands still for 30 s; others are answered meanwhile', async () => {
   const context = new Context();

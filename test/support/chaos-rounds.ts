@@ -38,13 +38,20 @@ interface EngineContainer {
   readonly State: string;
 }
 
-/** Asked of the engine itself: the containers of one execution, those that have ended too. */
-export async function containersOf(engine: EngineEndpoint, execution: string): Promise<EngineContainer[]> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`dev.tappet.execution=${execution}`] }));
-  const path = `/v1.41/containers/json?all=1&filters=${filters}`;
+/** Asked of the engine itself: the containers that `filters` say, as the engine has them, those that have ended too. */
+export async function containersWith(
+  engine: EngineEndpoint,
+  filters: Readonly<Record<string, readonly string[]>>,
+): Promise<EngineContainer[]> {
+  const path = `/v1.41/containers/json?all=1&filters=${encodeURIComponent(JSON.stringify(filters))}`;
   const { status, body } = await engineRequest(engine, 'GET', path);
   if (status !== 200) throw new Error(`The engine does not list its containers: ${status} ${body}`);
   return JSON.parse(body) as EngineContainer[];
+}
+
+/** Those of one execution. */
+export function containersOf(engine: EngineEndpoint, execution: string): Promise<EngineContainer[]> {
+  return containersWith(engine, { label: [`dev.tappet.execution=${execution}`] });
 }
 
 /** No container of this execution is left, soon after its end. */

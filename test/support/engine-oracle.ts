@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { engineRequest } from './engine.ts';
+import { containersOf } from './chaos-rounds.ts';
 
 /** What a real engine says of itself on a connection of its own, past whatever stands in front of the product. */
 export interface EngineOracle {
@@ -72,10 +72,8 @@ export async function engineOracle(socketPath: string): Promise<EngineOracle> {
     actions: (execution) => actions.get(execution) ?? [],
     lives: (execution) => [...(executions.get(execution)?.values() ?? [])],
     containers: async (execution) => {
-      const filters = encodeURIComponent(JSON.stringify({ label: [`${EXECUTION}=${execution}`] }));
-      const path = `/v1.41/containers/json?all=1&filters=${filters}`;
-      const { body } = await engineRequest({ kind: 'unix', path: socketPath }, 'GET', path);
-      return (JSON.parse(body) as { Names: string[] }[]).flatMap(({ Names }) => Names);
+      const found = await containersOf({ kind: 'unix', path: socketPath }, execution);
+      return found.flatMap(({ Names }) => Names);
     },
     close: () => stream.destroy(),
   };

@@ -10,8 +10,9 @@ const TOLD_MS = 1000;
 const ANSWER_MS = 3000;
 
 /**
- * Whether the engine was away when a container ended: it remembers every event since its own start, but not this end.
- * Docker then has nothing of what the container wrote meanwhile. Podman remembers all ends, and loses nothing.
+ * Whether the engine was away when a container ended, or was restarted since: it remembers every event since its own start,
+ * but not this end. Where it was away, Docker has nothing of what the container wrote meanwhile. Podman remembers all
+ * ends, and loses nothing.
  * Where its memory is full nothing is known: false. Errors: ENGINE_UNAVAILABLE.
  */
 export async function endedUnseen(
