@@ -1,11 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ContainerSpec, ContainerStatus, Ensured, Hint, Runner } from '../../src/core/runner.ts';
+import type { ContainerSpec, Hint, Runner } from '../../src/core/runner.ts';
 import { MIB } from '../../src/core/job.ts';
 import { scriptSpec } from '../support/container-specs.ts';
 import type { EngineVolumes } from '../support/engine-volumes.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
+import { fileSystemContract } from './runner-file-system.contract.ts';
 import { filesContract } from './runner-files.contract.ts';
 import { linesContract } from './runner-lines.contract.ts';
+import { volumesContract } from './runner-volumes.contract.ts';
+import type { FilesHarness } from './runner-files.contract.ts';
+import { exitedStatus, firstOutput, startedOf } from './runner-waits.ts';
+import type { Exited } from './runner-waits.ts';
 import { usageContract } from './runner-usage.contract.ts';
 
 export interface RunnerHarness {
@@ -27,6 +32,25 @@ export function runnerContract(
   name: string,
   open: () => Promise<RunnerHarness>,
   lacks: readonly Lack[] = [],
+): void {
+  basicContract(name, open, lacks, [volumesContract, fileSystemContract, linesContract]);
+}
+
+/** The same of an engine in memory: without a file system in its containers, and without a log that keeps lines back. */
+export function memoryRunnerContract(
+  name: string,
+  open: () => Promise<Omit<RunnerHarness, 'volumes'>>,
+): void {
+  const none = (): Promise<never> => Promise.reject(new Error('it has no volumes'));
+  const volumes = { image: none, names: none };
+  basicContract(name, async () => ({ ...(await open()), volumes }), [], []);
+}
+
+function basicContract(
+  name: string,
+  open: () => Promise<RunnerHarness>,
+  lacks: readonly Lack[],
+  more: readonly ((open: () => FilesHarness) => void)[],
 ): void {
   describe(`runner: ${name}`, { timeout: 60_000 }, () => {
     let harness: RunnerHarness;
@@ -265,7 +289,7 @@ export function runnerContract(
       });
     });
 
-    filesContract(() => ({
+    const filesHarness = (): FilesHarness => ({
       runner: harness.runner,
       another: () => harness.another(),
       volumes: harness.volumes,
@@ -276,10 +300,10 @@ export function runnerContract(
         await exitedStatus(by, spec.name);
         return log.text('stdout');
       },
-    }));
+    });
+    for (const contract of [filesContract, ...more]) contract(filesHarness);
 
     usageContract(() => ({ runner: harness.runner, specOf }));
-    linesContract(() => ({ runner: harness.runner, another: () => harness.another(), specOf }));
 
     describe('the log', () => {
       const HALF = 10_000_000;
@@ -367,27 +391,4 @@ export function runnerContract(
       expect(found.description).toMatch(/\d+\.\d+.* at /);
     });
   });
-}
-
-type Exited = Extract<ContainerStatus, { state: 'exited' }>;
-
-function startedOf(ensured: Ensured): Extract<Ensured, { outcome: 'started' }> {
-  if (ensured.outcome !== 'started') throw new Error(`not started but adopted: ${ensured.status.state}`);
-  return ensured;
-}
-
-/** The engine reports the end some ms after the last output. */
-async function exitedStatus(runner: Runner, name: string): Promise<Exited> {
-  const signal = AbortSignal.timeout(20_000);
-  while (!signal.aborted) {
-    const status = await runner.inspect(name);
-    if (status.state === 'exited') return status;
-    if (status.state === 'missing') break;
-  }
-  throw new Error(`container ${name} did not end`);
-}
-
-/** Settles when something has been written to `log`. */
-function firstOutput(log: MemoryLogWriter): Promise<void> {
-  return new Promise((resolve) => log.written(resolve));
 }

@@ -358,7 +358,10 @@ describe('an engine that is away', () => {
     expect(await rig.store.listAttempts(name, 0)).toEqual([]);
     rig.runner.goUp();
     await rig.running(name);
-    expect(executor.status()).toMatchObject({ state: 'ready', message: 'Tasks run on Fake engine.' });
+    expect(executor.status()).toMatchObject({
+      state: 'ready',
+      message: 'Tasks run on Fake engine 1.0 at memory.',
+    });
   });
 
   it('fails no task: what ended meanwhile has its true exit and its whole output', async () => {

@@ -1,7 +1,7 @@
 import type { Hint } from '../../src/core/runner.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 
-/** Hints to everybody who listens, in order; none to who comes later. */
+/** Hints to everybody who listens, in order; none to who comes later, who first hears that it is connected. */
 export class FakeHints {
   readonly #listeners = new Set<(hint: Hint) => void>();
 
@@ -9,8 +9,9 @@ export class FakeHints {
     for (const listener of this.#listeners) listener(hint);
   }
 
-  async *listen(signal: AbortSignal): AsyncGenerator<Hint> {
-    const queue: Hint[] = [];
+  /** `connected`: at once; else with the next hint of it. */
+  async *listen(signal: AbortSignal, connected: boolean): AsyncGenerator<Hint> {
+    const queue: Hint[] = connected ? [{ kind: 'reconnected' }] : [];
     let wake = deferred<void>();
     const listener = (hint: Hint): void => {
       queue.push(hint);

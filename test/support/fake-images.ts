@@ -7,6 +7,8 @@ export class FakeImages {
   readonly tags = new Map<string, PinnedImage>();
   /** The bytes that the next calls of `prepare` pull. */
   readonly pulling: (number | null)[] = [];
+  /** Digests that the engine does not have (any more). */
+  readonly gone = new Set<string>();
   /** What each `prepare` was asked for. */
   readonly prepared: PrepareOptions[] = [];
   /** What `removeImage` says, by digest; else `removed`. */

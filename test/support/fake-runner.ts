@@ -18,9 +18,8 @@ import type {
 } from '../../src/core/runner.ts';
 import type { Measurement } from '../../src/core/usage.ts';
 import { deferred } from '../../src/lib/deferred.ts';
-import type { Deferred } from '../../src/lib/deferred.ts';
-import { newContainer } from './fake-container.ts';
-import type { Attachment, Container, Script } from './fake-container.ts';
+import type { Container, Script } from './fake-container.ts';
+import { FakeContainers } from './fake-containers.ts';
 import { readFiles, scriptedOutputs } from './fake-files.ts';
 import type { ReceivedFile } from './fake-files.ts';
 import { FakeHints } from './fake-hints.ts';
@@ -38,12 +37,8 @@ export class FakeRunner implements Runner {
   readonly calls: { method: Method; name: string }[] = [];
   /** Calls that `fail` let fail. */
   readonly refused: { method: Method; name: string }[] = [];
-  /** How often each container was really started: more than once is a bug of the caller. */
-  readonly starts = new Map<string, number>();
   /** The files that each container got, by its name; an `ensure` again replaces them. */
   readonly received = new Map<string, readonly ReceivedFile[]>();
-  /** Highest number of containers that ran at the same time. */
-  maxRunning = 0;
   /** Highest number of `ensure` calls at the same time. */
   maxStarting = 0;
   /** Large enough for what tests run, unless they say otherwise. */
@@ -55,19 +50,30 @@ export class FakeRunner implements Runner {
   script: (spec: ContainerSpec) => Script = () => ({});
   /** What a running container is found to use. */
   measure: (name: string) => Measurement | null = () => null;
-  readonly #clock: Clock;
-  readonly #containers = new Map<string, Container>();
   pulling: readonly PullProgress[] = [];
   readonly #hints = new FakeHints();
+  readonly #containers: FakeContainers;
   readonly #faults: { method: Method; error: TappetError; after: boolean; times: number }[] = [];
   readonly #holds = new Map<Method, Promise<void>>();
   #down = false;
   #starting = 0;
-  /** Settles when any container has put something out or ended. */
-  #moved: Deferred<void> = deferred();
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#containers = new FakeContainers(clock, (hint) => {
+      if (this.hinting) this.#hints.tell(hint);
+    });
+  }
+
+  /** How often each container was really started: more than once is a bug of the caller. */
+  get starts(): ReadonlyMap<string, number> {
+    return this.#containers.starts;
+  }
+  /** Highest number of containers that ran at the same time. */
+  get maxRunning(): number {
+    return this.#containers.maxRunning;
+  }
+  set maxRunning(count: number) {
+    this.#containers.maxRunning = count;
   }
 
   // ---- what a test does ---------------------------------------------------------------------------------------
@@ -75,12 +81,15 @@ export class FakeRunner implements Runner {
   /** The engine stops answering; attached streams break. Containers go on. */
   goDown(): void {
     this.#down = true;
-    for (const container of this.#containers.values()) this.#breakAttachment(container);
-    this.#move();
+    for (const container of this.#containers.all()) this.#containers.cut(container);
+    this.#containers.moved();
   }
   goUp(): void {
     this.#down = false;
-    this.#hint({ kind: 'reconnected' });
+    if (this.hinting) this.#hints.tell({ kind: 'reconnected' });
+  }
+  get isDown(): boolean {
+    return this.#down;
   }
   /** The next `times` calls fail; with `after`, they do their work first (a broken answer). */
   fail(method: Method, error: TappetError, { after = false, times = 1 } = {}): void {
@@ -93,29 +102,37 @@ export class FakeRunner implements Runner {
     return () => void (this.#holds.delete(method) && gate.resolve());
   }
   emit(name: string, stream: LogStream, text: string): void {
-    this.#output(this.#get(name), stream, Buffer.from(text));
+    this.#containers.output(this.#get(name), stream, Buffer.from(text));
   }
   exit(name: string, exit: Partial<Exit> = {}): void {
-    this.#exit(this.#get(name), exit);
+    this.#containers.exit(this.#get(name), exit);
   }
   /** The attached stream of a container breaks. */
   cut(name: string): void {
-    this.#breakAttachment(this.#get(name));
+    this.#containers.cut(this.#get(name));
+  }
+  /** The attached stream of a container stays open, and gives nothing more. */
+  stall(name: string): void {
+    this.#containers.stall(this.#get(name));
   }
   /** Somebody else removes it. */
   vanish(name: string): void {
-    this.#drop(name);
+    this.#containers.drop(name);
   }
-  /** Somebody else made it. */
-  plant(spec: ContainerSpec, running: boolean): void {
-    const container = this.#create(spec);
-    if (running) this.#start(container);
+  /** Somebody else made it; `foreign`: without labels of ours. */
+  plant(spec: ContainerSpec, running: boolean, foreign = false): void {
+    const container = this.#containers.create(spec, this.script(spec), foreign);
+    if (running) this.#containers.start(container);
   }
+  /** Of ours. */
   names(): string[] {
-    return [...this.#containers.keys()].sort();
+    return this.#ours()
+      .map(({ spec }) => spec.name)
+      .sort();
   }
+  /** Also of one that is not ours. */
   statusOf(name: string): ContainerStatus {
-    return this.#containers.get(name)?.status ?? { state: 'missing' };
+    return this.#containers.find(name)?.status ?? { state: 'missing' };
   }
   specOf(name: string): ContainerSpec {
     return this.#get(name).spec;
@@ -127,7 +144,11 @@ export class FakeRunner implements Runner {
   // ---- the port -----------------------------------------------------------------------------------------------
 
   capabilities(): Promise<Capabilities> {
-    return this.#call('capabilities', '', () => ({ ...this.host, description: 'Fake engine', warnings: [] }));
+    return this.#call('capabilities', '', () => ({
+      ...this.host,
+      description: 'Fake engine 1.0 at memory',
+      warnings: [],
+    }));
   }
 
   prepare(image: string, options: PrepareOptions = {}): Promise<PreparedImage> {
@@ -157,23 +178,27 @@ export class FakeRunner implements Runner {
   }
 
   async *outputs(name: string, path: string, signal?: AbortSignal): AsyncGenerator<OutputFile> {
-    const leaves = await this.#call('outputs', name, () => this.#get(name).script.leaves ?? {});
-    yield* scriptedOutputs(leaves, path, signal, () => {
+    const leaves = await this.#call('outputs', name, () => {
+      const container = this.#own(name);
+      if (container === undefined) throw new TappetError('ENGINE_REFUSED', `There is no container ${name}.`);
+      return container.script.leaves ?? {};
+    });
+    yield* scriptedOutputs(leaves, path.replace(/\/$/, ''), signal, () => {
       if (this.#down) throw unavailable();
     });
   }
 
   async logs(name: string, log: LogWriter, signal: AbortSignal): Promise<void> {
     await this.#call('logs', name, () => undefined);
-    const container = this.#containers.get(name);
+    const container = this.#own(name);
     if (container === undefined) return;
     const skip = { stdout: log.cursor().stdout.bytes, stderr: log.cursor().stderr.bytes };
     for (let i = 0; !signal.aborted; i++) {
       const part = container.output[i];
       if (part === undefined) {
         if (container.status.state !== 'running') return;
-        await this.#more(container, i, signal);
         if (this.#down) throw unavailable();
+        await this.#containers.move(signal);
         i -= 1;
         continue;
       }
@@ -185,41 +210,41 @@ export class FakeRunner implements Runner {
 
   inspect(name: string): Promise<ContainerStatus> {
     return this.#call('inspect', name, () => {
-      const status = this.statusOf(name);
+      const container = this.#own(name);
+      if (container === undefined) return { state: 'missing' };
+      const { status, spec } = container;
       const known = status.state === 'running' || status.state === 'exited';
-      return known ? { ...status, imageDigest: this.#get(name).spec.digest } : status;
+      return known ? { ...status, imageDigest: spec.digest } : status;
     });
   }
 
   usage(name: string): Promise<Measurement | null> {
-    return this.#call('usage', name, () => this.measure(name));
+    return this.#call('usage', name, () =>
+      this.#own(name)?.status.state === 'running' ? this.measure(name) : null,
+    );
   }
 
   stop(name: string, graceMs: number): Promise<void> {
     return this.#call('stop', name, () => {
-      const container = this.#containers.get(name);
-      if (container?.status.state !== 'running') return;
-      const { onTerm = { code: 143, afterMs: 0 } } = container.script;
-      if (onTerm !== null)
-        this.#later(container, onTerm.afterMs, () => this.#exit(container, { exitCode: onTerm.code }));
-      this.#later(container, graceMs, () => this.#killed(container));
+      const container = this.#containers.find(name);
+      if (container !== undefined) this.#containers.stop(container, graceMs);
     });
   }
 
   kill(name: string): Promise<void> {
     return this.#call('kill', name, () => {
-      const container = this.#containers.get(name);
-      if (container !== undefined) this.#killed(container);
+      const container = this.#containers.find(name);
+      if (container !== undefined) this.#containers.kill(container);
     });
   }
 
   remove(name: string): Promise<void> {
-    return this.#call('remove', name, () => this.#drop(name));
+    return this.#call('remove', name, () => this.#containers.drop(name));
   }
 
   list(): Promise<ListedContainer[]> {
     return this.#call('list', '', () =>
-      [...this.#containers.values()].map(({ spec, status, createTime }) => ({
+      this.#ours().map(({ spec, status, createTime }) => ({
         name: spec.name,
         key: spec.key,
         epoch: spec.epoch,
@@ -230,10 +255,14 @@ export class FakeRunner implements Runner {
   }
 
   hints(signal: AbortSignal): AsyncGenerator<Hint> {
-    return this.#hints.listen(signal);
+    return this.#hints.listen(signal, !this.#down);
   }
 
   // ---- inside -------------------------------------------------------------------------------------------------
+
+  #ours(): Container[] {
+    return this.#containers.all().filter(({ foreign }) => !foreign);
+  }
 
   async #call<T>(method: Method, name: string, work: () => T | Promise<T>): Promise<T> {
     this.calls.push({ method, name });
@@ -247,152 +276,69 @@ export class FakeRunner implements Runner {
     throw fault.error;
   }
 
-  #ensure(spec: ContainerSpec, log: LogWriter, options: EnsureOptions): Ensured | Promise<Ensured> {
-    if (this.missingImages.has(spec.image))
-      throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${spec.image}.`);
-    const container = this.#containers.get(spec.name) ?? this.#create(spec);
+  async #ensure(spec: ContainerSpec, log: LogWriter, options: EnsureOptions): Promise<Ensured> {
+    const { mayAct = () => undefined, files } = options;
+    const container = this.#createOrFind(spec, mayAct);
     if (container.status.state !== 'created') return { outcome: 'adopted', status: container.status };
-    if (options.files === undefined) return this.#attachAndStart(container, log);
-    return this.#putFiles(container, options).then(() => this.#attachAndStart(container, log));
+    if (files !== undefined) await this.#putFiles(container, files, options);
+    mayAct();
+    return this.#attachAndStart(container, log);
   }
 
-  async #putFiles({ spec: { name } }: Container, { files, mayAct, signal }: EnsureOptions): Promise<void> {
+  #createOrFind(spec: ContainerSpec, mayAct: () => void): Container {
+    if (this.missingImages.has(spec.image) || this.images.gone.has(spec.digest))
+      throw new TappetError('IMAGE_NOT_FOUND', `There is no image ${spec.image}.`);
+    mayAct();
+    const found = this.#containers.find(spec.name);
+    if (found === undefined) return this.#containers.create(spec, this.script(spec));
+    if (isStrange(found, spec))
+      throw new TappetError('CONTAINER_CONFLICT', `Container ${spec.name} is not of this attempt.`);
+    return found;
+  }
+
+  async #putFiles(
+    { spec: { name } }: Container,
+    files: NonNullable<EnsureOptions['files']>,
+    { mayAct, signal }: EnsureOptions,
+  ): Promise<void> {
     this.received.delete(name);
+    mayAct?.();
     try {
-      if (files !== undefined) this.received.set(name, await readFiles(files(), signal));
+      this.received.set(name, await readFiles(files(), signal));
     } catch (error) {
-      this.#drop(name);
+      this.#containers.drop(name);
       throw error;
     }
     if (this.#down) throw unavailable();
-    mayAct?.();
   }
 
   #attachAndStart(container: Container, log: LogWriter): Ensured {
-    const attached: Attachment = { log, captured: deferred(), last: Promise.resolve(), broken: false };
-    container.attached = attached;
-    const startTime = this.#start(container);
-    return { outcome: 'started', startTime, captured: attached.captured.promise };
-  }
-
-  #create(spec: ContainerSpec): Container {
-    const container = newContainer(spec, this.script(spec), this.#clock.now());
-    this.#containers.set(spec.name, container);
-    return container;
-  }
-
-  #start(container: Container): number {
-    const startTime = this.#clock.now();
-    container.status = { state: 'running', startTime };
-    this.starts.set(container.spec.name, (this.starts.get(container.spec.name) ?? 0) + 1);
-    this.maxRunning = Math.max(this.maxRunning, this.#running());
-    const { output = [], exitAt, exit } = container.script;
-    for (const { at = 0, stream = 'stdout', text } of output) {
-      this.#later(container, at, () => this.#output(container, stream, Buffer.from(text)));
+    const { name } = container.spec;
+    const { startError } = container.script;
+    if (startError === undefined) {
+      const captured = this.#containers.attach(container, log);
+      return { outcome: 'started', startTime: this.#containers.start(container), captured };
     }
-    if (exitAt !== undefined) this.#later(container, exitAt, () => this.#exit(container, exit ?? {}));
-    return startTime;
-  }
-
-  #running(): number {
-    return [...this.#containers.values()].filter(({ status }) => status.state === 'running').length;
-  }
-
-  #output(container: Container, stream: LogStream, data: Buffer): void {
-    if (container.status.state !== 'running') return;
-    container.output.push({ stream, data });
-    const attached = container.attached;
-    if (attached !== undefined && !attached.broken) {
-      attached.last = attached.last.then(async () => {
-        if (attached.broken) return;
-        try {
-          await attached.log.write(stream, data);
-        } catch {
-          this.#breakAttachment(container);
-        }
-      });
-    }
-    this.#move();
-  }
-
-  #exit(container: Container, exit: Partial<Exit>): void {
-    if (container.status.state !== 'running') return;
-    for (const cancel of container.timers.splice(0)) cancel();
-    container.status = {
-      state: 'exited',
-      startTime: container.status.startTime,
-      endTime: this.#clock.now(),
-      exit: {
-        exitCode: exit.signal === undefined ? 0 : null,
-        signal: null,
-        oomKilled: false,
-        error: null,
-        ...exit,
-      },
-    };
-    const attached = container.attached;
-    if (attached !== undefined) void attached.last.then(() => attached.captured.resolve(!attached.broken));
-    container.ended.resolve();
-    this.#move();
-    this.#hint({ kind: 'container', name: container.spec.name });
-  }
-
-  #killed(container: Container): void {
-    if (container.script.unkillable !== true) this.#exit(container, { exitCode: 137 });
-  }
-
-  #drop(name: string): void {
-    const container = this.#containers.get(name);
-    if (container === undefined) return;
-    for (const cancel of container.timers.splice(0)) cancel();
-    this.#breakAttachment(container);
-    this.#containers.delete(name);
-    container.status = { state: 'missing' };
-    this.#move();
-    this.#hint({ kind: 'container', name });
-  }
-
-  #breakAttachment(container: Container): void {
-    const attached = container.attached;
-    if (attached === undefined) return;
-    attached.broken = true;
-    attached.captured.resolve(false);
-    container.attached = undefined;
-  }
-
-  #move(): void {
-    this.#moved.resolve();
-    this.#moved = deferred();
-  }
-
-  async #more(container: Container, from: number, signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) =>
-      signal.addEventListener('abort', () => resolve(), { once: true }),
-    );
-    while (
-      !signal.aborted &&
-      !this.#down &&
-      container.status.state === 'running' &&
-      container.output.length <= from
-    ) {
-      await Promise.race([this.#moved.promise, aborted]);
-    }
-  }
-
-  #later(container: Container, ms: number, fn: () => void): void {
-    if (ms === 0) queueMicrotask(fn);
-    else container.timers.push(this.#clock.setTimer(ms, fn));
-  }
-
-  #hint(hint: Hint): void {
-    if (this.hinting) this.#hints.tell(hint);
+    this.#containers.drop(name);
+    throw new TappetError('CONTAINER_START_FAILED', startError);
   }
 
   #get(name: string): Container {
-    const container = this.#containers.get(name);
-    if (container === undefined) throw new Error(`there is no container ${name}`);
-    return container;
+    return this.#containers.get(name);
   }
+
+  /** One of ours. */
+  #own(name: string): Container | undefined {
+    const container = this.#containers.find(name);
+    return container?.foreign === true ? undefined : container;
+  }
+}
+
+/** By the labels that an engine keeps of a container. */
+function isStrange({ foreign, spec }: Container, wanted: ContainerSpec): boolean {
+  const labels = ({ job, key }: ContainerSpec): string =>
+    [job, key.execution, key.index, key.attempt].join(' ');
+  return foreign || labels(spec) !== labels(wanted);
 }
 
 export function unavailable(): TappetError {
