@@ -275,18 +275,17 @@ export class Executor extends Service {
     const { session, gate, context, live, claims } = serving;
     const keeping = lease.keep(session);
     try {
-      const { cpus } = await gate.connect();
+      const { cpus } = await session.orOver(gate.connect());
       // Measured: past two starts per core each start only takes longer.
       context.starts.widen(Math.max(2, Math.floor(2 * cpus)));
-      const { adopted, removing } = await adopt(context, live);
+      const { adopted, removing } = await session.orOver(adopt(context, live));
       if (adopted > 0) this.#options.log.info(`Took over ${adopted} running tasks.`);
       this.#adopted = true;
       await Promise.all([
         claims.run(),
-        followHints(context, live),
-        sweep(context, live),
-        context.meter.run(),
-        removing,
+        session.orOver(
+          Promise.all([followHints(context, live), sweep(context, live), context.meter.run(), removing]),
+        ),
       ]);
     } catch (error) {
       if (!(error instanceof SessionOver)) throw error;

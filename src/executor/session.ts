@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Clock } from '../core/clock.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import { pause } from '../lib/service.ts';
+import { onAbort, pause } from '../lib/service.ts';
 import { HoldUp } from './hold-up.ts';
 
 /** How long another gateway waits for a sign of life before it takes the engine. */
@@ -89,6 +89,21 @@ export class Session {
 
   throwIfOver(): void {
     if (this.isOver()) throw new SessionOver();
+  }
+
+  /** What nobody need wait for once the session is over: the engine may take a minute to answer. Errors: SessionOver, and its own. */
+  async orOver<T>(work: Promise<T>): Promise<T> {
+    let undo = (): void => undefined;
+    const over = new Promise<never>((_resolve, reject) => {
+      undo = onAbort(this.signal, () => reject(new SessionOver()));
+    });
+    try {
+      return await Promise.race([work, over]);
+    } finally {
+      undo();
+      // What it still comes to concerns nobody.
+      work.catch(() => undefined);
+    }
   }
 
   /**

@@ -220,6 +220,21 @@ describe('adoption', () => {
     expect((attempt.endTime ?? 0) - (attempt.startTime ?? 0)).toBe(60_000);
   });
 
+  it.each(['capabilities', 'list'] as const)(
+    'does not wait for an engine that gives no answer to %s',
+    async (method) => {
+      const release = rig.runner.hold(method);
+      const executor = rig.mortal();
+      await executor.start();
+      await rig.until(() => rig.runner.countOf(method) > 0);
+      let stopped = false;
+      void executor.stop().then(() => (stopped = true));
+      await rig.clock.advance(2_000);
+      expect(stopped).toBe(true);
+      release();
+    },
+  );
+
   it('stops what was to be stopped, and cancels what had not started', async () => {
     const doomed = new DoomedPorts(rig, 'runner.ensure:before:2');
     await rig.mortal(doomed.ports).start();
