@@ -20,8 +20,9 @@ export async function adopt(
 ): Promise<{ adopted: number; removing: Promise<unknown> }> {
   const { store, runner, session } = context;
   const open = await session.write(() => store.openAttempts(runner.engine));
-  for (const claim of open) live.add(claim, true);
   const names = new Set(open.map(({ attempt }) => attempt.containerName));
+  context.timeouts.keep(names);
+  for (const claim of open) live.add(claim, true);
   const listed = await listOrNone(context);
   const left = listed.filter(({ name }) => !names.has(name));
   return { adopted: open.length, removing: Promise.all(left.map((one) => removeLeft(context, one))) };

@@ -74,7 +74,6 @@ export class AttemptLife {
   #capture: LogCapture | undefined;
   #gauge: Gauge | undefined;
   #looks = 0;
-  #cancelDeadline: () => void = () => undefined;
   #cancelLook: () => void = () => undefined;
 
   /** `resumed`: it may have been begun before, by this or another process. `onFinished`: its end is stored; whether nothing can follow but what waits for room. */
@@ -150,7 +149,7 @@ export class AttemptLife {
       held.end();
       undo();
       this.#stopper.cancel();
-      this.#clearTimers();
+      this.#cancelLook();
       this.#gauge?.end();
       await this.#capture?.close();
     }
@@ -256,12 +255,12 @@ export class AttemptLife {
   }
 
   async #stopWhereDue(): Promise<void> {
-    const { clock, session, store } = this.#context;
+    const { session, store } = this.#context;
     const { deadline } = this.#attempt;
     if (this.#stopper.begun) return;
     if (this.#attempt.stopReason === null && deadline !== null) {
-      const left = deadline - clock.now();
-      if (left > 0) return this.#armDeadline(left);
+      const alarm = this.#context.timeouts.of(this.name, () => this.#bell.ring());
+      if (!alarm.isOver(deadline, this.#execution.spec.timeoutMs)) return;
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
       this.#attempt = await session.write(
         () => store.requestStop(keyOf(this.#attempt), session.epoch, 'timeout'),
@@ -293,7 +292,7 @@ export class AttemptLife {
 
   async #end(ended: Ended): Promise<void> {
     this.#stopper.cancel();
-    this.#clearTimers();
+    this.#cancelLook();
     this.#gauge?.end();
     const capture = this.#capture ?? (await this.#openLog());
     const complete =
@@ -334,6 +333,7 @@ export class AttemptLife {
     const { epoch } = session;
     const params = { key: keyOf(this.#attempt), epoch, result, logBytes, usage, random };
     const finished = await session.write(() => store.finishAttempt(params), this.holdUp);
+    this.#context.timeouts.end(this.name);
     const { execution, turnPassedOn } = finished;
     this.#onFinished(isTerminal(execution.state) && !turnPassedOn);
   }
@@ -384,17 +384,7 @@ export class AttemptLife {
     } finally {
       undo();
       this.#stopper.cancel();
-      this.#clearTimers();
+      this.#cancelLook();
     }
-  }
-
-  #armDeadline(ms: number): void {
-    this.#cancelDeadline();
-    this.#cancelDeadline = this.#context.clock.setTimer(ms, () => this.#bell.ring());
-  }
-
-  #clearTimers(): void {
-    this.#cancelDeadline();
-    this.#cancelLook();
   }
 }

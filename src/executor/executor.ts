@@ -25,6 +25,7 @@ import type { Acquired } from './lease.ts';
 import type { LifeContext } from './life-context.ts';
 import { LiveAttempts } from './live-attempts.ts';
 import { Session, SessionOver } from './session.ts';
+import { TimeoutAlarms } from './timeout-alarm.ts';
 import { UsageMeter } from './usage-meter.ts';
 import type { AdmissionView } from './waiting.ts';
 
@@ -95,6 +96,7 @@ interface Serving {
 export class Executor extends Service {
   readonly #options: ExecutorOptions;
   readonly #lease: Lease;
+  readonly #timeouts: TimeoutAlarms;
   #serving: Serving | undefined;
   #adopted = false;
   #started = false;
@@ -104,6 +106,7 @@ export class Executor extends Service {
     super();
     this.#options = options;
     const { store, runner, ids, clock, log } = options;
+    this.#timeouts = new TimeoutAlarms(clock);
     this.#lease = new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
   }
 
@@ -251,7 +254,8 @@ export class Executor extends Service {
     const ports = { store, runner, logs, ...files, clock, random, expressions, log };
     const meter = new UsageMeter({ runner, gate, store, session, clock });
     const images = new ExecutionImages({ runner, gate, session, store });
-    const context: LifeContext = { ...ports, session, gate, images, starts, transfers, meter };
+    const timeouts = this.#timeouts;
+    const context: LifeContext = { ...ports, session, gate, images, starts, transfers, meter, timeouts };
     const live = new LiveAttempts(context, (nothingFollows) => {
       if (this.#adopted) this.#serving?.claims.freed(nothingFollows);
     });
