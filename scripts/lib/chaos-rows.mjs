@@ -23,7 +23,7 @@ export const ROWS = /** @type {readonly ChaosRow[]} */ ([
   row('simulator', 'R1', 'sim sim/simulation sim/more-seeds', 2000, 0.1),
   row('executor-simulator', 'R1', 'sim sim/executor/simulation sim/executor/more-seeds', 2000, 0.2),
   // Eleven of them, with 500 seeds each.
-  row('ablations', 'R2', 'sim sim/ablations', 5500, 0.3),
+  row('ablations', 'R2', 'sim sim/ablations', 10_000, 0.3),
   row('executor-crashes', 'R4', 'crash executor/crash-places', 104, 0.1),
   // 20 points on the way from each earlier schema.
   row('upgrades', 'R21', 'crash stores/sqlite/schemas-killed', 40, 0.5),

@@ -4,6 +4,16 @@ import { connectMigrated } from '../support/migrated.ts';
 export type DiskFault = 'full' | 'io-error' | 'busy';
 const CODES = { full: 'SQLITE_FULL', 'io-error': 'SQLITE_IOERR_FSYNC', busy: 'SQLITE_BUSY' } as const;
 
+const NEWEST = `SELECT name FROM (SELECT name, completion_time FROM executions WHERE delete_time IS NULL ORDER BY seq DESC LIMIT 20)
+  WHERE (completion_time IS NOT NULL) = ?`;
+/** Reads all pages, each time that a connection is made anew: a tenth of a seed, and memory does not rot. */
+const QUICK_CHECK = 'PRAGMA quick_check(1)';
+const WHOLE: Statement = {
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  get: () => ({ quick_check: 'ok' }),
+  all: () => [{ quick_check: 'ok' }],
+};
+
 /**
  * A database in memory that outlives the gateways: they get a connection that does not close. What a gateway had not
  * committed when it died was queued in its own memory, or is rolled back by `crash`. What a disk loses is not
@@ -44,6 +54,22 @@ export class VirtualDisk {
     if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
   }
 
+  /** The names of the newest executions that have ended, or have not. */
+  executions(ended: boolean): string[] {
+    const rows = this.#prepare(NEWEST).all(ended ? 1 : 0);
+    return rows.map((row) => (row as { name: string }).name);
+  }
+
+  /** All that is stored, row by row. */
+  dump(): string[] {
+    const tables = this.#connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    return tables.flatMap((table) => {
+      const { name } = table as { name: string };
+      const rows = this.#connection.prepare(`SELECT * FROM "${name}"`).all();
+      return rows.map((row) => `${name} ${JSON.stringify(row)}`);
+    });
+  }
+
   close(): void {
     this.#connection.close();
   }
@@ -51,6 +77,7 @@ export class VirtualDisk {
   #prepare(sql: string): Statement {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
+    if (sql === QUICK_CHECK) return WHOLE;
     const statement = this.#connection.prepare(sql);
     const made = sql === 'COMMIT' || sql === 'BEGIN IMMEDIATE' ? this.#failing(sql, statement) : statement;
     this.#statements.set(sql, made);

@@ -54,7 +54,7 @@ export class FakeContainers {
     const startTime = this.#clock.now();
     const { name } = container.spec;
     container.status = { state: 'running', startTime };
-    this.starts.set(name, (this.starts.get(name) ?? 0) + 1);
+    if (!container.foreign) this.starts.set(name, (this.starts.get(name) ?? 0) + 1);
     this.maxRunning = Math.max(this.maxRunning, this.#running());
     const { output = [], exitAt, exit } = container.script;
     for (const { at = 0, stream = 'stdout', text } of output) {

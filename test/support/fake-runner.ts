@@ -306,7 +306,9 @@ export class FakeRunner implements Runner {
     try {
       this.received.set(name, await readFiles(files(), signal));
     } catch (error) {
-      this.#containers.drop(name);
+      mayAct?.();
+      // Another call may have started it meanwhile.
+      if (this.statusOf(name).state === 'created') this.#containers.drop(name);
       throw error;
     }
     if (this.#down) throw unavailable();

@@ -2,14 +2,18 @@ import type { StoredEvent } from '../../../src/core/event.ts';
 import type { Attempt, Execution, Task } from '../../../src/core/execution.ts';
 import type { Page, PageParams, QueryStore } from '../../../src/core/store.ts';
 import { isTerminal } from '../../../src/core/states.ts';
-import type { FakeRunner } from '../../support/fake-runner.ts';
 import type { MemoryLogSink } from '../../support/memory-log-sink.ts';
-import { JOBS, TIMEOUT_MS, originOf, planOf } from './scenario.ts';
+import type { Mischief } from './mischief.ts';
+import { JOBS, originOf } from './scenario.ts';
+import type { SimEngine } from './sim-engine.ts';
+import { checkTask } from './task-checkers.ts';
 
 /**
  * `lost`, `duplicated`, `unexpected`: an event, an execution, an end event, a start of a container. `overlap`: a task
  * runs twice at once. `orphan`: a container that nobody ends. `stuck`: not over after quiet. `lie`: what is stored is not
- * what happened, or does not add up. `limit`: more runs, or sooner, or more often, than was allowed. `log`: output lost.
+ * what happened, or does not add up. `limit`: more runs, or sooner, or more often, than was allowed. `log`: output lost. `input`,
+ * `output`: a container without its files, a success without what it made. `secret`: one where it can be read. `stranger`:
+ * somebody else's container was touched.
  */
 export type FindingKind =
   | 'lost'
@@ -20,7 +24,11 @@ export type FindingKind =
   | 'stuck'
   | 'lie'
   | 'limit'
-  | 'log';
+  | 'log'
+  | 'input'
+  | 'output'
+  | 'secret'
+  | 'stranger';
 export interface Finding {
   readonly kind: FindingKind;
   readonly what: string;
@@ -36,13 +44,12 @@ export interface Outcome {
   readonly messages: readonly Message[];
   /** Executions whose cancel was answered with a change. */
   readonly cancelled: ReadonlySet<string>;
-  /** Containers that somebody removed while they ran. */
-  readonly vanished: ReadonlySet<string>;
-  readonly runner: FakeRunner;
+  readonly mischief: Mischief;
+  readonly engine: SimEngine;
   readonly logs: MemoryLogSink;
 }
 
-interface Life {
+export interface Life {
   readonly task: Task;
   readonly attempts: readonly Attempt[];
 }
@@ -121,9 +128,12 @@ function checkEnds(events: readonly StoredEvent[], executions: readonly Executio
   return findings;
 }
 
-function checkContainers({ runner, vanished }: Outcome): Finding[] {
+function checkContainers({ engine, mischief: { vanished } }: Outcome): Finding[] {
+  const { fake: runner, strangers } = engine;
   // One that somebody removes before its start is stored is begun again under its name: nobody can know of it.
-  const twice = [...runner.starts].filter(([name, count]) => count > 1 && !vanished.has(name));
+  const twice = [...runner.starts].filter(
+    ([name, count]) => count > 1 && !vanished.has(name) && !strangers.has(name),
+  );
   return [
     ...twice.map(([name, count]): Finding => ({
       kind: 'duplicated',
@@ -132,13 +142,16 @@ function checkContainers({ runner, vanished }: Outcome): Finding[] {
     ...runner
       .names()
       .map((name): Finding => ({ kind: 'orphan', what: `${name} is ${runner.statusOf(name).state}` })),
+    ...[...strangers]
+      .filter((name) => runner.statusOf(name).state === 'missing')
+      .map((name): Finding => ({ kind: 'stranger', what: `${name}, which somebody else made, is gone` })),
   ];
 }
 
 function checkExecution(
   execution: Execution,
   lives: readonly Life[],
-  { cancelled }: Outcome,
+  { cancelled, mischief }: Outcome,
   executions: readonly Execution[],
 ): Finding[] {
   const { name, job, state, counters, toRun, haltReason, rerunOf } = execution;
@@ -167,7 +180,8 @@ function checkExecution(
         `runs ${toRun} tasks of ${rerunOf}, of which ${old.counters.succeeded} of ${old.toRun} had succeeded`,
       ),
     );
-  return [...findings, ...checkHalt(execution, lives)];
+  // Deadlines are times of day.
+  return mischief.jumped > 0 ? findings : [...findings, ...checkHalt(execution, lives)];
 }
 
 function expectedState({ counters, toRun, haltReason, cancelRequestTime }: Execution): string {
@@ -189,64 +203,4 @@ function checkHalt({ name, job, deadline, spec }: Execution, lives: readonly Lif
     kind: 'limit',
     what: `${name}: ${containerName} was claimed after its end (deadline ${spec.deadlineMs}, at most ${most} failed)`,
   }));
-}
-
-const INFRA = new Set(['CONTAINER_LOST', 'ENGINE_RESTARTED', 'ENGINE_REFUSED', 'IMAGE_PULL_FAILED']);
-/** The first pause after an infrastructure failure. */
-const INFRA_PAUSE_MS = 5_000;
-const INFRA_TRIES = 3;
-
-function checkTask({ name, spec }: Execution, { task, attempts }: Life, outcome: Outcome): Finding[] {
-  const findings: Finding[] = [];
-  const limit = (what: string): void =>
-    void findings.push({ kind: 'limit', what: `${name} task ${task.index}: ${what}` });
-  const infra = attempts.filter(({ reason }) => reason !== null && INFRA.has(reason)).length;
-  const failed = attempts.filter(({ state }) => state === 'FAILED').length - infra;
-  if (failed > spec.maxRetries + 1) limit(`${failed} attempts failed, maxRetries is ${spec.maxRetries}`);
-  if (infra > 2 * INFRA_TRIES) limit(`${infra} attempts for the infrastructure`);
-  for (const [i, attempt] of attempts.entries()) {
-    const before = attempts[i - 1];
-    if (attempt.attempt !== i) limit(`attempt ${attempt.attempt} in place ${i}`);
-    const pause =
-      before === undefined
-        ? 0
-        : pauseAfter(before, spec.retry?.backoff === 'constant' ? spec.retry.initialMs : 0);
-    const waited = attempt.createTime - (before?.endTime ?? 0);
-    if (waited < pause) limit(`attempt ${i} came after ${waited} ms, not ${pause}`);
-    if (before !== undefined && before.state !== 'FAILED')
-      limit(`attempt ${i} follows one that is ${before.state}`);
-    if (attempt.endTime === null)
-      findings.push({ kind: 'stuck', what: `${attempt.containerName} is ${attempt.state}` });
-    else findings.push(...checkTruth(attempt, outcome));
-  }
-  return findings;
-}
-
-const pauseAfter = ({ reason }: Attempt, byRule: number): number =>
-  reason !== null && INFRA.has(reason) ? INFRA_PAUSE_MS : byRule;
-
-/** How often the engine must have refused the end of a log, and what the attempt says then. */
-const LOG_TRIES = 6;
-const LOG_GIVEN_UP = 'The end of its output could not be read from the engine.';
-
-/** What is stored of an attempt is what its container did. */
-function checkTruth(attempt: Attempt, { seed, vanished, logs, runner }: Outcome): Finding[] {
-  const { containerName, reason, exitCode } = attempt;
-  const { durationMs, exitCode: code, lines } = planOf(containerName, seed);
-  const said = `${containerName} is ${attempt.state}: ${reason}, exit code ${exitCode}, ${attempt.message}`;
-  const lie: Finding = { kind: 'lie', what: `${said}; it ran ${durationMs} ms and exited with ${code}` };
-  const byItself = reason === 'EXITED_ZERO' || reason === 'NON_ZERO_EXIT_CODE';
-  if (byItself && (exitCode !== code || (code === 0) !== (reason === 'EXITED_ZERO'))) return [lie];
-  // When it was removed, nobody knows who had no eye on it.
-  if (vanished.has(containerName)) return [];
-  if (reason === 'CONTAINER_LOST' || (reason === 'TIMED_OUT' && durationMs < TIMEOUT_MS)) return [lie];
-  if (!byItself) return [];
-  const text = logs.text(attempt);
-  const whole = lines.join('');
-  // It may be given up where the engine refuses it again and again, if the attempt says so.
-  const refusals = runner.refused.filter(({ method, name }) => method === 'logs' && name === containerName);
-  const givenUp = refusals.length >= LOG_TRIES && attempt.message?.includes(LOG_GIVEN_UP) === true;
-  return text === whole || (givenUp && whole.startsWith(text))
-    ? []
-    : [{ kind: 'log', what: `${said}; its log says ${JSON.stringify(text)}` }];
 }

@@ -1,11 +1,15 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Ids } from '../../../src/core/ids.ts';
+import type { Log } from '../../../src/core/log.ts';
 import type { LogSink, LogWriter } from '../../../src/core/log-sink.ts';
-import type { Hint, Runner } from '../../../src/core/runner.ts';
+import type { Objects } from '../../../src/core/objects.ts';
+import type { OutputFile, Runner } from '../../../src/core/runner.ts';
+import type { Secrets } from '../../../src/core/secrets.ts';
 import type {
   AcceptResult,
   EngineStore,
   ExecutorStore,
+  FinishParams,
   InboxStore,
   RoutingStore,
 } from '../../../src/core/store.ts';
@@ -16,19 +20,21 @@ import { Inbox } from '../../../src/inbox/inbox.ts';
 import { OrphanContainers } from '../../../src/maintenance/orphan-containers.ts';
 import { Router } from '../../../src/routing/router.ts';
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
-import { FakeLog } from '../../support/fake-log.ts';
-import { HeldSecrets } from '../../support/object-stores.ts';
-import { FakeBodies, FakeLocalFiles, StagingObjects } from '../../support/staging-fakes.ts';
+import { FakeBodies, FakeLocalFiles } from '../../support/staging-fakes.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { VirtualDisk } from '../virtual-disk.ts';
 import type { VirtualTime } from '../virtual-time.ts';
+import { mortalObjects } from './mortal-objects.ts';
 import { JOBS, MEMORY_RESERVE, TRIGGERS, messageEvent, originOf } from './scenario.ts';
+import type { SimEngine } from './sim-engine.ts';
 
 export type ExecStore = InboxStore & RoutingStore & ExecutorStore & EngineStore;
 /** What an ablation changes. */
 export interface Wraps {
   readonly store?: (store: ExecStore) => ExecStore;
   readonly runner?: (runner: Runner, life: number) => Runner;
+  readonly objects?: (objects: Objects) => Objects;
+  readonly logs?: (logs: LogSink) => LogSink;
   /** What SIGTERM does. */
   readonly stop?: (gateway: ExecGateway) => Promise<void>;
 }
@@ -38,23 +44,26 @@ export interface GatewayParams {
   readonly disk: VirtualDisk;
   readonly ids: Ids;
   readonly random: SeededRandom;
-  readonly runner: Runner;
+  readonly engine: SimEngine;
+  readonly objects: Objects;
+  readonly secrets: Secrets;
   readonly logs: LogSink;
   readonly wraps: Wraps;
   /** Which of the processes of a run it is. */
   readonly life: number;
   /** The process reaches an order to the engine; it may end there. */
   reached(gateway: ExecGateway, where: 'before an order' | 'after an order'): void;
+  /** A line of its own log. */
+  said(line: string): void;
+  /** It is about to store the end of an attempt. */
+  finishing(params: FinishParams): void;
+  /** It has stored it. */
+  finished(gateway: ExecGateway, params: FinishParams): void;
 }
 
 const NEVER = new Promise<never>(() => undefined);
 const expressions = createExpressions();
-const none = {
-  objects: new StagingObjects(),
-  secrets: new HeldSecrets(),
-  localFiles: new FakeLocalFiles(),
-  bodies: new FakeBodies(),
-};
+const none = { localFiles: new FakeLocalFiles(), bodies: new FakeBodies() };
 
 /**
  * One life of the gateway's process: production inbox, routing, executor and store over virtual time, disk and engine.
@@ -66,7 +75,7 @@ export class ExecGateway {
   frozen = false;
   readonly store: SqliteStore;
   readonly executor: Executor;
-  readonly log = new FakeLog();
+  readonly log: Log;
   /** What `start` failed with. */
   failed: unknown;
   readonly #params: GatewayParams;
@@ -82,14 +91,21 @@ export class ExecGateway {
     this.#params = params;
     const { disk, ids, random, wraps } = params;
     const clock = this.#clock();
+    const say = (message: string, fields: object = {}): void => params.said(`${message} ${toText(fields)}`);
+    this.log = { info: say, warn: say, error: say };
     const { log } = this;
     const schedule = (flush: () => void): void => void this.#flushes.push(flush);
     this.store = new SqliteStore({ path: ':memory:', clock, ids, schedule, connect: disk.connect });
-    const store = wraps.store?.(this.store) ?? this.store;
+    const watched = this.#watched();
+    const store = wraps.store?.(watched) ?? watched;
     this.#wrapped = store;
-    const runner = this.#mortal(wraps.runner?.(params.runner, params.life) ?? params.runner);
+    const engine = params.engine.runner(() => this.alive);
+    const runner = this.#mortal(wraps.runner?.(engine, params.life) ?? engine);
+    const objects = wraps.objects?.(params.objects) ?? params.objects;
     this.executor = new Executor({
       ...none,
+      objects: mortalObjects(objects, () => this.#awake()),
+      secrets: params.secrets,
       store,
       runner,
       logs: this.#logs(),
@@ -222,19 +238,17 @@ export class ExecGateway {
       get: (inner, key): unknown => {
         const value: unknown = Reflect.get(inner, key);
         if (typeof value !== 'function' || key === 'pulls') return value;
-        if (key === 'hints') return (signal: AbortSignal) => this.#hints(inner.hints(signal));
-        return (...args: unknown[]) =>
-          this.#order(() => value.apply(inner, args) as Promise<unknown>, key, args);
+        if (key === 'hints') return (signal: AbortSignal) => this.#each(inner.hints(signal));
+        if (key === 'outputs') return (...args: Parameters<Runner['outputs']>) => this.#outputs(inner, args);
+        return (...args: unknown[]) => this.#order(() => value.apply(inner, args) as Promise<unknown>);
       },
     });
   }
 
-  async #order(work: () => Promise<unknown>, key: string | symbol, args: unknown[]): Promise<unknown> {
+  async #order(work: () => Promise<unknown>): Promise<unknown> {
     await this.#awake();
     this.#params.reached(this, 'before an order');
     await this.#awake();
-    // As the engine's client asks it: right before the call that creates.
-    if (key === 'ensure') (args[2] as { mayAct?: () => void } | undefined)?.mayAct?.();
     try {
       return await work();
     } finally {
@@ -243,15 +257,41 @@ export class ExecGateway {
     }
   }
 
-  async *#hints(hints: AsyncIterable<Hint>): AsyncGenerator<Hint> {
-    for await (const hint of hints) {
+  async *#outputs(runner: Runner, args: Parameters<Runner['outputs']>): AsyncGenerator<OutputFile> {
+    await this.#order(() => Promise.resolve());
+    for await (const file of this.#each(runner.outputs(...args)))
+      yield { ...file, body: this.#each(file.body) };
+  }
+
+  /** As it comes, as long as the process lives. */
+  async *#each<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+    for await (const item of items) {
       await this.#awake();
-      yield hint;
+      yield item;
     }
   }
 
+  #watched(): ExecStore {
+    const watch = this.#params;
+    return new Proxy(this.store, {
+      get: (inner, key): unknown => {
+        if (key !== 'finishAttempt') {
+          const value: unknown = Reflect.get(inner, key);
+          return typeof value === 'function' ? (value.bind(inner) as unknown) : value;
+        }
+        return async (params: FinishParams) => {
+          watch.finishing(params);
+          const result = await inner.finishAttempt(params);
+          watch.finished(this, params);
+          return result;
+        };
+      },
+    });
+  }
+
   #logs(): LogSink {
-    const { logs } = this.#params;
+    const { wraps } = this.#params;
+    const logs = wraps.logs?.(this.#params.logs) ?? this.#params.logs;
     const open: LogSink['open'] = async (key, options) => {
       await this.#awake();
       return this.#writer(await logs.open(key, options));
@@ -274,4 +314,9 @@ export class ExecGateway {
       },
     };
   }
+}
+
+/** As a log writes it: errors with their words. */
+function toText(fields: object): string {
+  return JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? String(value) : value));
 }

@@ -12,6 +12,14 @@ export const HOST = { cpus: 4, memoryBytes: 3.5 * GIB };
 export const MEMORY_RESERVE = 256 * 1024 ** 2;
 export const TIMEOUT_MS = 15_000;
 
+/** What no row, log line or output may ever hold. */
+export const SECRETS = { TOKEN: 'hunter2-token-of-the-job', INPUT: 'swordfish-in-a-file' } as const;
+export const INPUT_TEXT = 'what the object store has for everyone';
+export const INPUT_PLACE = 'in/data.txt';
+/** Where the files of a container that ended well are to be, and what is in them. */
+export const outputPlace = (containerName: string): string => `out/${containerName}.txt`;
+export const outputText = (containerName: string): string => `what ${containerName} has made`;
+
 const SMALL: Partial<JobSpec> = {
   memoryBytes: GIB,
   timeoutMs: TIMEOUT_MS,
@@ -39,11 +47,22 @@ const SPECS: Readonly<Record<string, Partial<JobSpec>>> = {
   turns: { taskCount: 2, parallelism: 2, maxConcurrentExecutions: 1 },
   large: { memoryBytes: 3 * GIB, cpu: 2 },
   never: { memoryBytes: 64 * GIB },
+  staged: {
+    taskCount: 2,
+    parallelism: 2,
+    env: { TOKEN: { env: 'TOKEN' } },
+    inputs: [
+      { from: `s3://store/${INPUT_PLACE}`, to: '/in/data.txt' },
+      { from: { env: 'INPUT' }, to: '/in/secret' },
+    ],
+    outputs: [{ from: '/out/', to: 's3://store/out/' }],
+  },
 };
 export const JOBS: ReadonlyMap<string, RoutedJob> = byName(
-  ...Object.entries(SPECS).map(([name, spec]) => job(name, { ...SMALL, ...spec })),
+  ...Object.entries(SPECS).map(([name, spec]) => job(name, { ...SMALL, image: `${name}:1`, ...spec })),
 );
 export const JOB_NAMES = [...JOBS.keys()];
+export const IMAGES = JOB_NAMES.map((name) => `${name}:1`);
 export const TRIGGERS = byName(...JOB_NAMES.map((name) => trigger({ name, job: name })));
 export const originOf = triggerOrigin;
 
@@ -62,7 +81,10 @@ export function messageEvent(n: number): CloudEvent {
 /** What a container does by its name alone: whoever starts it, and the oracle, know it. */
 export interface Plan {
   readonly durationMs: number;
-  readonly exitCode: number;
+  /** null = killed for its memory. */
+  readonly exitCode: number | null;
+  /** The kernel killed one of its processes, which it outlived. */
+  readonly childKilled: boolean;
   readonly lines: readonly string[];
   readonly script: Script;
 }
@@ -70,18 +92,24 @@ export interface Plan {
 export function planOf(containerName: string, seed: number): Plan {
   const random = new SeededRandom(hash(containerName) ^ seed);
   // One in twelve hangs.
-  const durationMs = random.chance(0.08) ? 3_600_000 : random.between(300, 9_000);
-  const exitCode = Number(random.weighted({ 0: 70, 3: 20, 7: 10 }));
+  const durationMs = random.chance(0.08) ? 3_600_000 : random.between(300, 6_000);
+  const memory = random.weighted({ enough: 90, main: 5, child: 5 });
+  const code = memory === 'child' ? 0 : Number(random.weighted({ 0: 70, 3: 20, 7: 10 }));
   const lines = [`${containerName} begins\n`, `${containerName} ends`];
   const ignores = random.chance(0.2);
   return {
     durationMs,
-    exitCode,
+    exitCode: memory === 'main' ? null : code,
+    childKilled: memory === 'child',
     lines,
     script: {
+      leaves: { [`/${outputPlace(containerName)}`]: outputText(containerName) },
       output: lines.map((text, i) => ({ at: i === 0 ? 100 : durationMs - 100, text })),
       exitAt: durationMs,
-      exit: { exitCode },
+      exit:
+        memory === 'main'
+          ? { exitCode: 137, signal: 'SIGKILL', oomKilled: true }
+          : { exitCode: code, oomKilled: memory === 'child' },
       onTerm: ignores ? null : { code: 143, afterMs: random.between(0, 1_000) },
     },
   };

@@ -1,22 +1,56 @@
+import type { FinishParams } from '../../../src/core/store.ts';
 import type { FakeRunner } from '../../support/fake-runner.ts';
+import type { StagingStore } from '../../support/staging-fakes.ts';
 import type { Finding } from './checkers.ts';
-import { HOST, JOBS, MEMORY_RESERVE } from './scenario.ts';
+import { HOST, INPUT_TEXT, JOBS, MEMORY_RESERVE, SECRETS, outputPlace, outputText } from './scenario.ts';
 
 /** Looks at the engine itself whenever a container may have been started: what may run at the same time. */
 export class Watch {
   readonly findings: Finding[] = [];
   readonly #runner: FakeRunner;
+  readonly #objects: StagingStore;
+  readonly #seen = new Set<string>();
   #calls = 0;
 
-  constructor(runner: FakeRunner) {
+  constructor(runner: FakeRunner, objects: StagingStore) {
     this.#runner = runner;
+    this.#objects = objects;
+  }
+
+  /** The end of an attempt is about to be stored: outputs are where they belong before anybody hears of success. */
+  finishing({ key, result }: FinishParams): void {
+    if (result.state !== 'SUCCEEDED' || jobOf(key.execution) !== 'staged') return;
+    const end = `-${key.execution}-t${key.index}-a${key.attempt}`;
+    const name = [...this.#runner.starts.keys()].find((one) => one.endsWith(end)) ?? `?${end}`;
+    const stored = this.#objects.text(outputPlace(name));
+    if (stored !== outputText(name))
+      this.#found('output', `${name} is to be SUCCEEDED, and its output is ${JSON.stringify(stored)}`);
+  }
+
+  /** What a container was given before it was started. */
+  #checkInputs(name: string): void {
+    const given = (this.#runner.received.get(name) ?? []).map(
+      ({ to, content }) => `${to} ${content.toString()}`,
+    );
+    const wanted = [`/in/data.txt ${INPUT_TEXT}`, `/in/secret ${SECRETS.INPUT}`];
+    if (given.join('\n') !== wanted.join('\n'))
+      this.#found('input', `${name} was started with ${JSON.stringify(given)}`);
+    const token = this.#runner.specOf(name).env['TOKEN'];
+    if (token !== SECRETS.TOKEN) this.#found('input', `${name} was started with TOKEN=${token}`);
   }
 
   look(): void {
     const { calls } = this.#runner;
     const started = calls.slice(this.#calls).some(({ method }) => method === 'ensure');
     this.#calls = calls.length;
-    if (!started) return;
+    // A late one is counted as a call long before it starts anything.
+    if (!started && this.#runner.starts.size === this.#seen.size) return;
+    for (const name of this.#runner.starts.keys()) {
+      if (this.#seen.has(name)) continue;
+      this.#seen.add(name);
+      if (this.#runner.statusOf(name).state !== 'missing' && this.#runner.specOf(name).job === 'staged')
+        this.#checkInputs(name);
+    }
     const running = this.#runner
       .names()
       .filter((name) => this.#runner.statusOf(name).state === 'running')
