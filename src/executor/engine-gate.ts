@@ -14,6 +14,14 @@ const PROBE_MS = 1_000;
 const MAX_TRIES = 5;
 /** An engine that ends stops its containers first, and nobody may ask it meanwhile: up to 15 s, and our own delay. */
 const ENDS_BEFORE_MS = 30_000;
+/** An end may be heard of long after it, and after other outages: an order that hangs keeps its attempt for a minute. */
+const OUTAGES_KEPT = 32;
+
+interface Outage {
+  readonly from: number;
+  /** Infinity = it lasts. */
+  to: number;
+}
 
 export interface EngineGateOptions {
   readonly runner: Runner;
@@ -35,8 +43,8 @@ export class EngineGate {
   #down: Deferred<void> | undefined;
   #problem: string | null = null;
   #capabilities: Capabilities | null = null;
-  /** When it was last found away, and until when. */
-  #away: { from: number; to: number } | null = null;
+  /** When it was found away, and until when; the newest last. */
+  readonly #outages: Outage[] = [];
 
   constructor(options: EngineGateOptions) {
     this.#options = options;
@@ -56,14 +64,15 @@ export class EngineGate {
 
   /** Whether the engine was away, or ended and came back, around `time` (epoch ms, the engine's clock). */
   wasAwayAround(time: number): boolean {
-    return this.#away !== null && time >= this.#away.from - ENDS_BEFORE_MS && time <= this.#away.to;
+    return this.#outages.some(({ from, to }) => time >= from - ENDS_BEFORE_MS && time <= to);
   }
 
   /** The engine's events broke off and came back, which may be all that is seen of a restart. */
   reconnected(): void {
     const now = this.#options.clock.now();
-    if (this.#away === null || now - this.#away.to > ENDS_BEFORE_MS) this.#away = { from: now, to: now };
-    else this.#away.to = now;
+    const last = this.#outages.at(-1);
+    if (last === undefined || now - last.to > ENDS_BEFORE_MS) this.#noteOutage({ from: now, to: now });
+    else last.to = now;
   }
 
   /** Asks what the engine can do, waiting until it answers. Errors: SessionOver. */
@@ -113,13 +122,17 @@ export class EngineGate {
   #goDown(error: unknown): void {
     this.#problem = errorText(error);
     if (this.#down !== undefined) return;
-    const now = this.#options.clock.now();
-    this.#away = { from: now, to: Infinity };
+    this.#noteOutage({ from: this.#options.clock.now(), to: Infinity });
     this.#options.log.warn(
       `The container engine does not answer; tasks wait until it does: ${this.#problem}`,
     );
     this.#down = deferred();
     void this.#probe(this.#down);
+  }
+
+  #noteOutage(outage: Outage): void {
+    this.#outages.push(outage);
+    if (this.#outages.length > OUTAGES_KEPT) this.#outages.shift();
   }
 
   async #probe(down: Deferred<void>): Promise<void> {
@@ -135,7 +148,8 @@ export class EngineGate {
     }
     this.#down = undefined;
     this.#problem = null;
-    if (this.#away !== null) this.#away.to = clock.now();
+    const last = this.#outages.at(-1);
+    if (last !== undefined) last.to = clock.now();
     down.resolve();
     if (session.signal.aborted) return;
     log.info('The container engine answers.');
