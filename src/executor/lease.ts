@@ -3,7 +3,7 @@ import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { EngineStore } from '../core/store.ts';
 import { onAbort, pause } from '../lib/service.ts';
-import { LEASE_MS } from './session.ts';
+import { LEASE_MS, momentOf } from './session.ts';
 import type { Session, SessionOptions } from './session.ts';
 
 /** Two renewals may fail before the lease is over. */
@@ -52,7 +52,7 @@ export class Lease {
   async acquire(signal: AbortSignal): Promise<Acquired | undefined> {
     const { store, engine, owner, clock, log } = this.#options;
     while (!signal.aborted) {
-      const since = clock.now();
+      const since = momentOf(clock);
       try {
         const lease = await store.acquireEngine(engine, owner, LEASE_MS);
         this.#elsewhere = !lease.held;
@@ -85,7 +85,7 @@ export class Lease {
     for (;;) {
       await pause(clock, wait, session.signal);
       if (session.signal.aborted) return;
-      const asked = clock.now();
+      const asked = session.moment();
       try {
         await this.#renew(session, LEASE_MS - RETRY_MS - Math.max(silentMs + wait, session.silentMs));
         session.renewed(asked);

@@ -18,10 +18,20 @@ export class SessionOver extends Error {
   }
 }
 
+/** A moment by both clocks: epoch ms, which somebody may set, and ms that only go on. */
+export interface Moment {
+  readonly time: number;
+  readonly elapsed: number;
+}
+
+export function momentOf(clock: Clock): Moment {
+  return { time: clock.now(), elapsed: clock.elapsed?.() ?? 0 };
+}
+
 export interface SessionOptions {
   readonly epoch: number;
-  /** When the lease was asked for (epoch ms): it may have been given long before that is heard. */
-  readonly since: number;
+  /** When the lease was asked for: it may have been given long before that is heard. */
+  readonly since: Moment;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -36,13 +46,13 @@ export class Session {
   readonly #log: Log;
   readonly #abort = new AbortController();
   #storeFailing = false;
-  #renewTime: number;
+  #renewed: Moment;
 
   constructor(options: SessionOptions) {
     this.epoch = options.epoch;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#renewTime = options.since;
+    this.#renewed = options.since;
     // Every attempt listens, several times; a hundred of them are no leak.
     setMaxListeners(0, this.#abort.signal);
   }
@@ -68,14 +78,20 @@ export class Session {
     this.#abort.abort();
   }
 
-  /** The lease was good at `time`, as the store has it. */
-  renewed(time: number): void {
-    this.#renewTime = time;
+  /** Now, by both clocks: to be taken before a renewal is asked for. */
+  moment(): Moment {
+    return momentOf(this.#clock);
   }
 
-  /** Ms since the lease was last known to be good; a clock that was set back makes it too small. */
+  /** The lease was good at that moment. */
+  renewed(moment: Moment): void {
+    this.#renewed = moment;
+  }
+
+  /** Ms since the lease was last known to be good, by whichever clock says more: the time of day may have been set back. */
   get silentMs(): number {
-    return this.#clock.now() - this.#renewTime;
+    const { time, elapsed } = this.moment();
+    return Math.max(time - this.#renewed.time, elapsed - this.#renewed.elapsed);
   }
 
   /**

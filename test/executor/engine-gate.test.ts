@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
-import { Session } from '../../src/executor/session.ts';
+import { momentOf, Session } from '../../src/executor/session.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { FakeRunner } from '../support/fake-runner.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -8,7 +8,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 it('knows of earlier restarts of the engine when it hears late how a container ended', async () => {
   const clock = new ManualClock();
   const log = new FakeLog();
-  const session = new Session({ epoch: 1, clock, log });
+  const session = new Session({ epoch: 1, since: momentOf(clock), clock, log });
   const runner = new FakeRunner(clock);
   const gate = new EngineGate({ runner, session, clock, log, onUp: () => undefined });
   await clock.advance(60_000);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
 import { LogCapture } from '../../src/executor/log-capture.ts';
-import { Session } from '../../src/executor/session.ts';
+import { momentOf, Session } from '../../src/executor/session.ts';
 import { FakeRunner } from '../support/fake-runner.ts';
 import { ManualClock, settle } from '../support/manual-clock.ts';
 import { MemoryLogSink } from '../support/memory-log-sink.ts';
@@ -12,7 +12,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text);
 
 it('lets a stream that was stuck write nothing more once the rest is read anew', async () => {
   const clock = new ManualClock();
-  const session = new Session({ epoch: 1, since: clock.now(), clock, log });
+  const session = new Session({ epoch: 1, since: momentOf(clock), clock, log });
   const sink = new MemoryLogSink();
   const runner = new FakeRunner(clock);
   let late: Promise<unknown> = Promise.resolve('not tried');

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
 import { deferred } from '../../src/lib/deferred.ts';
-import { LEASE_MS, Session, SessionOver } from '../../src/executor/session.ts';
+import { LEASE_MS, momentOf, Session, SessionOver } from '../../src/executor/session.ts';
 import { Stopper } from '../../src/executor/stopper.ts';
 import { DoomedPorts, Rig } from '../support/executor-rig.ts';
 import { settle } from '../support/manual-clock.ts';
@@ -82,7 +82,7 @@ function gateOf(session: Session): EngineGate {
 }
 
 it('a suspended owner does nothing any more once its lease is over, though no timer has fired yet', async () => {
-  const session = new Session({ epoch: 1, since: rig.clock.now(), clock: rig.clock, log: SILENT });
+  const session = new Session({ epoch: 1, since: momentOf(rig.clock), clock: rig.clock, log: SILENT });
   const gate = gateOf(session);
   const { name: order } = await gate.through(() => Promise.resolve({ name: 'given' }));
   expect(order).toBe('given');
@@ -131,9 +131,21 @@ it('an engine that was given to a process which was then suspended is not its ow
   expect(await rig.attempt(name)).toMatchObject({ state: 'STARTING' });
 });
 
+it('a suspended owner does nothing any more also where the time of day was set back meanwhile', async () => {
+  let elapsed = 5;
+  const clock = { now: () => rig.clock.now(), elapsed: () => elapsed, setTimer: () => () => undefined };
+  const session = new Session({ epoch: 1, since: momentOf(clock), clock, log: SILENT });
+  rig.clock.set(rig.clock.now() - 20_000);
+  elapsed += LEASE_MS - 1;
+  session.throwIfOver();
+  elapsed += 1;
+  expect(() => session.throwIfOver()).toThrow(SessionOver);
+  await expect(gateOf(session).through(() => rig.runner.list())).rejects.toBeInstanceOf(SessionOver);
+});
+
 it('a stopper that is done with lets go of its session', async () => {
   const { clock, runner } = rig;
-  const session = new Session({ epoch: 1, since: clock.now(), clock, log: SILENT });
+  const session = new Session({ epoch: 1, since: momentOf(clock), clock, log: SILENT });
   const { signal } = session;
   const gate = gateOf(session);
   const stopper = new Stopper({ runner, gate, clock, log: SILENT, signal, onAct: () => undefined });

@@ -21,6 +21,10 @@ export class VirtualTime {
     return this.#wall;
   }
 
+  elapsed(): number {
+    return this.#elapsed;
+  }
+
   jump(ms: number): void {
     this.#wall += ms;
   }
@@ -35,6 +39,7 @@ export class VirtualTime {
   clockOf(process: { readonly alive: boolean }): Clock {
     return {
       now: () => this.now(),
+      elapsed: () => this.elapsed(),
       setTimer: (ms, fn) =>
         this.setTimer(ms, () => {
           if (process.alive) fn();

@@ -22,6 +22,10 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  elapsed(): number {
+    return this.#elapsed;
+  }
+
   setTimer(ms: number, fn: () => void): () => void {
     const timer: Timer = { at: this.#elapsed + Math.max(0, ms), seq: this.#seq++, fn };
     this.#timers.add(timer);

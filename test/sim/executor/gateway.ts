@@ -211,6 +211,7 @@ export class ExecGateway {
     const { time } = this.#params;
     return {
       now: () => time.now(),
+      elapsed: () => time.elapsed(),
       setTimer: (ms, fn) => {
         let cancelled = false;
         const cancel = time.setTimer(ms, () => this.#whenAwake(() => (cancelled ? undefined : fn())));

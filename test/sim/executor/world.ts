@@ -318,7 +318,7 @@ class World {
   #checkOwners(): void {
     const awake = [this.#gateway, this.#zombie, this.#stopping].filter((one) => one?.frozen === false);
     const owners = awake.filter((one) => one?.executor.holdsEngine() === true).length;
-    // One that wakes goes by the time of day until its first renewal; what runs twice is seen by the watch all the same.
+    // Where the time of day is set, a lease ends before its holder looks, which it does before each order.
     if (owners > 1 && this.#mischief.jumped === 0)
       this.#findings.push({ kind: 'overlap', what: `${owners} gateways are in charge of the engine` });
   }
