@@ -208,6 +208,8 @@ export class AttemptLife {
     const { ensured } = started;
     const image = { ...started.image, pulledBytes: started.image.pulledBytes ?? 0 };
     if (ensured.outcome === 'started') {
+      // By the time that its start is stored the time of day may be another.
+      this.#context.timeouts.begin(this.name, this.#execution.spec.timeoutMs);
       capture.attached(ensured.captured);
       await this.#started(ensured.startTime, image);
       return this.#end(await this.#untilEnded());
@@ -255,11 +257,13 @@ export class AttemptLife {
   }
 
   async #stopWhereDue(): Promise<void> {
-    const { session, store } = this.#context;
+    const { session, store, timeouts } = this.#context;
     const { deadline } = this.#attempt;
     if (this.#stopper.begun) return;
     if (this.#attempt.stopReason === null && deadline !== null) {
-      const alarm = this.#context.timeouts.of(this.name, () => this.#bell.ring());
+      // The alarm is that of the container, and of who leads it now.
+      session.throwIfOver();
+      const alarm = timeouts.of(this.name, () => this.#bell.ring());
       if (!alarm.isOver(deadline, this.#execution.spec.timeoutMs)) return;
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
       this.#attempt = await session.write(

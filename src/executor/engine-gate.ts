@@ -83,6 +83,8 @@ export class EngineGate {
       try {
         this.#capabilities = await runner.capabilities();
       } catch (error) {
+        // Who is not in charge any more has nothing to say of it.
+        session.throwIfOver();
         // One that does not even tell what it is cannot be used, however it says so.
         this.#goDown(error);
         await this.#down?.promise;

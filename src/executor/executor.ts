@@ -239,6 +239,7 @@ export class Executor extends Service {
       await this.#lease.release(acquired.epoch);
       await pause(this.#options.clock, AGAIN_MS, signal);
     }
+    this.#timeouts.keep(new Set());
     this.#started = false;
   }
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { deferred } from '../../src/lib/deferred.ts';
 import { Rig } from '../support/executor-rig.ts';
 
 let rig: Rig;
@@ -27,5 +28,31 @@ describe('a time of day that is set while a task runs', () => {
     await rig.clock.advance(5_000);
     expect(await rig.attempt(name)).toMatchObject({ stopReason: 'timeout' });
     expect((await rig.ended(name)).state).toBe('FAILED');
+  });
+
+  it('nor does it where the start is only stored after it', async () => {
+    const stored = deferred<void>();
+    const store = new Proxy(rig.store, {
+      get: (inner, key) => {
+        const value: unknown = Reflect.get(inner, key);
+        if (typeof value !== 'function') return value;
+        if (key !== 'attemptStarted') return value.bind(inner) as unknown;
+        return async (...args: Parameters<typeof inner.attemptStarted>) => {
+          await stored.promise;
+          return inner.attemptStarted(...args);
+        };
+      },
+    });
+    await rig.started({ store });
+    const name = await rig.create({ timeoutMs: 20_000, gracePeriodMs: 1_000, maxRetries: 0 });
+    await rig.until(() => rig.runner.countOf('ensure') === 1);
+    await rig.clock.advance(5_000);
+    rig.clock.set(rig.clock.now() + 60_000);
+    stored.resolve();
+    await rig.running(name);
+    await rig.clock.advance(10_000);
+    expect(await rig.attempt(name)).toMatchObject({ state: 'RUNNING', stopReason: null });
+    await rig.clock.advance(6_000);
+    expect(await rig.attempt(name)).toMatchObject({ stopReason: 'timeout' });
   });
 });
