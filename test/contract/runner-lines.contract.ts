@@ -1,6 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { ContainerSpec, Runner } from '../../src/core/runner.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
+import { exitedStatus, startedOf } from './runner-waits.ts';
 
 /** What the suite of a runner lends to its part about lines that are not finished. */
 export interface LinesHarness {
@@ -12,6 +14,8 @@ export interface LinesHarness {
 /** One is longer than what is compared of a log, one nearly as long as what Docker keeps back of a line. */
 const LENGTHS = [9, 6000, 16_000];
 const ENDS = 'while the gateway was away';
+/** So long ago that an engine which was there must remember the end. */
+const A_WHILE_MS = 1_200;
 
 /** An attached stream has a line before it is finished; an engine's log may not. */
 export function linesContract(open: () => LinesHarness): void {
@@ -24,8 +28,7 @@ export function linesContract(open: () => LinesHarness): void {
          echo beside >&2; while :; do sleep 0.05; done`,
       );
       const first = new MemoryLogWriter();
-      const ensured = await runner.ensure(spec, first);
-      if (ensured.outcome !== 'started') throw new Error('it was there already');
+      const ensured = startedOf(await runner.ensure(spec, first));
       await until(first, () => first.bytes('stdout') === begun.length && first.bytes('stderr') > 0);
 
       const second = new MemoryLogWriter();
@@ -41,6 +44,18 @@ export function linesContract(open: () => LinesHarness): void {
       expect(second.text('stderr')).toBe('beside\n');
       expect(first.text('stdout')).toBe(second.text('stdout'));
     });
+  });
+
+  it('the log of a container that ended a while ago is what it wrote, without a word of ours', async () => {
+    const { runner, another, specOf } = open();
+    const spec = specOf('echo one; echo two >&2');
+    await startedOf(await runner.ensure(spec, new MemoryLogWriter())).captured;
+    await exitedStatus(runner, spec.name);
+    await setTimeout(A_WHILE_MS);
+    const log = new MemoryLogWriter();
+    await another().logs(spec.name, log, new AbortController().signal);
+    await runner.remove(spec.name);
+    expect([log.text('stdout'), log.text('stderr')]).toEqual(['one\n', 'two\n']);
   });
 }
 

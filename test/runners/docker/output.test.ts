@@ -233,6 +233,23 @@ describe('logs', () => {
       for (let again = 0; again < 2; again++) await runner.logs(spec.name, log, new AbortController().signal);
       expect([log.text('stdout'), log.text('stderr')]).toEqual([lines(0, 20), line]);
     });
+
+    it('say nothing of that where the engine is Podman, whose containers write their logs without it', async () => {
+      const { runner } = await runnerOn({
+        [logs]: holds(lines(0, 20)),
+        [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+        'GET /events': remembers([]),
+        'GET /version': answer(200, {
+          Version: '4.3.1',
+          ApiVersion: '1.41',
+          MinAPIVersion: '1.24',
+          Components: [{ Name: 'Podman Engine' }],
+        }),
+      });
+      const log = new MemoryLogWriter();
+      await runner.logs(spec.name, log, new AbortController().signal);
+      expect([log.text('stdout'), log.text('stderr')]).toEqual([lines(0, 20), '']);
+    });
   });
 
   it('end with ENGINE_REFUSED where the engine cannot read its own log', async () => {
