@@ -2,8 +2,8 @@
 export interface Clock {
   /** Epoch milliseconds, whole. */
   now(): number;
-  /** Ms since some moment, on a clock that nobody sets and that goes on while this process is suspended; absent = there is none. */
-  elapsed?(): number;
+  /** Ms since some moment, on a clock that nobody sets. It goes on while this process is suspended, not while the machine is. */
+  elapsed(): number;
   /** Calls `fn` once after `ms`; returns a function that cancels it. */
   setTimer(ms: number, fn: () => void): () => void;
 }

@@ -21,10 +21,9 @@ export async function adopt(
   const { store, runner, session } = context;
   const open = await session.write(() => store.openAttempts(runner.engine));
   const names = new Set(open.map(({ attempt }) => attempt.containerName));
-  context.timeouts.keep(names);
+  context.times.keep(names);
   for (const claim of open) {
-    const { containerName, deadline } = claim.attempt;
-    if (deadline !== null) context.timeouts.adopt(containerName, deadline, claim.execution.spec.timeoutMs);
+    context.times.takenOver(claim.attempt, claim.execution.spec.timeoutMs);
     live.add(claim, true);
   }
   const listed = await listOrNone(context);

@@ -10,7 +10,7 @@ import type { AttemptUsage } from '../core/usage.ts';
 import { deferred } from '../lib/deferred.ts';
 import { onAbort } from '../lib/service.ts';
 import { startAttempt } from './attempt-start.ts';
-import { Bell } from './bell.ts';
+import { Bell, BellTimer } from './bell.ts';
 import { ContainerLook } from './container-look.ts';
 import { adoptedImage, hasStarted } from './container-status.ts';
 import type { ImageHold } from './execution-images.ts';
@@ -47,8 +47,8 @@ const REFUSED_LOOK_MS = 5_000;
  * | created        | STARTING           | created         | `ensure` again, which puts all inputs and starts it      |
  * | inputs put     | STARTING           | created         | the same: nothing tells how much of them is there        |
  * | ensured        | STARTING           | runs or ended   | `inspect`: its start is stored, its log resumed          |
- * | started stored | RUNNING, deadline  | runs            | log resumed from its cursor, deadline armed again        |
- * | stop requested | RUNNING, stop…     | runs            | stopped again, with what is left of the grace            |
+ * | started stored | RUNNING, deadline  | runs            | log resumed from its cursor, timeout counted on          |
+ * | stop requested | RUNNING, stop…     | runs            | stopped again; who did not send it gives a whole grace   |
  * | exit seen      | RUNNING            | ended           | log read to the end, finished                            |
  * | log complete   | RUNNING            | ended           | the same; nothing is missing from the log                |
  * | some outputs   | RUNNING            | ended           | after exit code 0: all of them are stored again, each    |
@@ -70,11 +70,12 @@ export class AttemptLife {
   readonly #stopAsked = deferred<void>();
   readonly #stopper: Stopper;
   readonly #look: ContainerLook;
+  readonly #lookAgain: BellTimer;
+  readonly #timeout: BellTimer;
   #attempt: Attempt;
   #capture: LogCapture | undefined;
   #gauge: Gauge | undefined;
   #looks = 0;
-  #cancelLook: () => void = () => undefined;
 
   /** `resumed`: it may have been begun before, by this or another process. `onFinished`: its end is stored; whether nothing can follow but what waits for room. */
   constructor(
@@ -88,15 +89,18 @@ export class AttemptLife {
     this.#execution = claim.execution;
     this.#resumed = resumed;
     this.#onFinished = onFinished;
-    const { runner, gate, clock, log, session } = context;
+    const { runner, gate, clock, log, session, times } = context;
     this.#stopper = new Stopper({
       runner,
       gate,
       clock,
+      times,
       log,
       signal: session.signal,
       onAct: () => this.#bell.ring(),
     });
+    this.#lookAgain = new BellTimer(clock, this.#bell);
+    this.#timeout = new BellTimer(clock, this.#bell);
     this.#look = new ContainerLook({
       context,
       name: this.name,
@@ -149,7 +153,8 @@ export class AttemptLife {
       held.end();
       undo();
       this.#stopper.cancel();
-      this.#cancelLook();
+      this.#lookAgain.cancel();
+      this.#timeout.cancel();
       this.#gauge?.end();
       await this.#capture?.close();
     }
@@ -189,16 +194,14 @@ export class AttemptLife {
 
   async #start(status: ContainerStatus): Promise<void> {
     const capture = await this.#openLog();
-    const attempt = (): Attempt => this.#attempt;
-    const { promise: stopAsked } = this.#stopAsked;
     const started = await startAttempt({
       context: this.#context,
       execution: this.#execution,
       capture,
-      attempt,
+      attempt: () => this.#attempt,
       holdUp: this.holdUp,
       inspect: () => this.#inspect(),
-      stopAsked,
+      stopAsked: this.#stopAsked.promise,
     });
     if (started.outcome === 'never') {
       await this.#store(started.result, await capture.close());
@@ -209,7 +212,7 @@ export class AttemptLife {
     const image = { ...started.image, pulledBytes: started.image.pulledBytes ?? 0 };
     if (ensured.outcome === 'started') {
       // By the time that its start is stored the time of day may be another.
-      this.#context.timeouts.begin(this.name, this.#execution.spec.timeoutMs);
+      this.#context.times.started(this.name);
       capture.attached(ensured.captured);
       await this.#started(ensured.startTime, image);
       return this.#end(await this.#untilEnded());
@@ -225,7 +228,7 @@ export class AttemptLife {
   /** Stores that the process runs; the row that comes back has the deadline, and a request to stop if there is one. */
   async #started(startTime: number, image: PreparedImage | null): Promise<void> {
     if (this.#attempt.state === 'RUNNING') return;
-    const { images, session, store } = this.#context;
+    const { images, session, store, times } = this.#context;
     images.runs(this.#execution.name, image);
     const params = {
       key: keyOf(this.#attempt),
@@ -236,6 +239,7 @@ export class AttemptLife {
       pulledBytes: image?.pulledBytes ?? null,
     };
     const row = await session.write(() => store.attemptStarted(params), this.holdUp);
+    times.takenOver(row, this.#execution.spec.timeoutMs);
     // A request that was heard of meanwhile is not in the row that was read before.
     const seen = this.#attempt;
     this.#attempt = row;
@@ -257,25 +261,30 @@ export class AttemptLife {
   }
 
   async #stopWhereDue(): Promise<void> {
-    const { session, store, timeouts } = this.#context;
-    const { deadline } = this.#attempt;
+    const { session, store } = this.#context;
     if (this.#stopper.begun) return;
-    if (this.#attempt.stopReason === null && deadline !== null) {
-      // The alarm is that of the container, and of who leads it now.
-      session.throwIfOver();
-      const alarm = timeouts.of(this.name, () => this.#bell.ring());
-      if (!alarm.isOver(deadline, this.#execution.spec.timeoutMs)) return;
+    if (this.#attempt.stopReason === null) {
+      if (!this.#timeoutIsOver()) return;
       // The intent first: a crash in between must not turn a timeout into an exit of its own.
       this.#attempt = await session.write(
         () => store.requestStop(keyOf(this.#attempt), session.epoch, 'timeout'),
         this.holdUp,
       );
     }
-    if (this.#attempt.stopReason === null) return;
     await this.#look.ask();
     // What it used before it was told to end; nobody waits for it.
     void this.#gauge?.measure();
-    this.#stopper.begin(this.#attempt, this.#execution.spec.gracePeriodMs);
+    this.#stopper.begin(this.name, this.#execution.spec.gracePeriodMs);
+  }
+
+  /** Comes again when it may be. */
+  #timeoutIsOver(): boolean {
+    const ran = this.#context.times.ranMs(this.name);
+    this.#timeout.cancel();
+    if (ran === null) return false;
+    const left = this.#execution.spec.timeoutMs - ran;
+    if (left > 0) this.#timeout.set(left);
+    return left <= 0;
   }
 
   /** The container runs although its output has ended: looks again soon, and reads on where the stream was cut. */
@@ -285,8 +294,7 @@ export class AttemptLife {
     const look = LOOKS_MS[this.#looks];
     this.#looks += 1;
     if (look !== undefined) {
-      this.#cancelLook();
-      this.#cancelLook = this.#context.clock.setTimer(look, () => this.#bell.ring());
+      this.#lookAgain.set(look);
       return;
     }
     // Also where it seemed clean: whatever is written from now on must not be missed.
@@ -296,7 +304,7 @@ export class AttemptLife {
 
   async #end(ended: Ended): Promise<void> {
     this.#stopper.cancel();
-    this.#cancelLook();
+    this.#lookAgain.cancel();
     this.#gauge?.end();
     const capture = this.#capture ?? (await this.#openLog());
     const complete =
@@ -334,10 +342,9 @@ export class AttemptLife {
     const { session, store } = this.#context;
     // Drawn once: a write that is tried again must not move the next attempt.
     const random = this.#context.random.next();
-    const { epoch } = session;
-    const params = { key: keyOf(this.#attempt), epoch, result, logBytes, usage, random };
+    const params = { key: keyOf(this.#attempt), epoch: session.epoch, result, logBytes, usage, random };
     const finished = await session.write(() => store.finishAttempt(params), this.holdUp);
-    this.#context.timeouts.end(this.name);
+    this.#context.times.end(this.name);
     const { execution, turnPassedOn } = finished;
     this.#onFinished(isTerminal(execution.state) && !turnPassedOn);
   }
@@ -355,8 +362,7 @@ export class AttemptLife {
       const status = await this.#look.ask();
       if (status !== undefined) return status;
       await this.#stopWhereDue();
-      this.#cancelLook();
-      this.#cancelLook = this.#context.clock.setTimer(REFUSED_LOOK_MS, () => this.#bell.ring());
+      this.#lookAgain.set(REFUSED_LOOK_MS);
       await this.#bell.wait();
       this.#context.session.throwIfOver();
     }
@@ -379,7 +385,7 @@ export class AttemptLife {
   async #untilStopped(): Promise<void> {
     const { session } = this.#context;
     const undo = onAbort(session.signal, () => this.#bell.ring());
-    this.#stopper.begin(this.#attempt, 0);
+    this.#stopper.begin(this.name, 0);
     try {
       while ((await this.#inspect()).state === 'running') {
         await this.#bell.wait();
@@ -388,7 +394,7 @@ export class AttemptLife {
     } finally {
       undo();
       this.#stopper.cancel();
-      this.#cancelLook();
+      this.#lookAgain.cancel();
     }
   }
 }

@@ -289,6 +289,7 @@ async function ensure(params: StartParams, made: Made, image: PreparedImage): Pr
   const mayAct = (): void => session.throwIfOver();
   const options = inputs.any ? { mayAct, files: () => inputs.files(), signal } : { mayAct };
   made.asked = image;
+  context.times.startAsked(spec.name);
   // One try at a time: whether to go on is decided with the permit given back and the request to stop looked at.
   const ensured = await gate.through(
     async () => runner.ensure(spec, await capture.prepareAttach(), options),

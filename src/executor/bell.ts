@@ -1,3 +1,5 @@
+import type { Clock } from '../core/clock.ts';
+
 /** Wakes one waiter; a ring while nobody waits is kept for the next. */
 export class Bell {
   #rung = false;
@@ -12,5 +14,26 @@ export class Bell {
     if (!this.#rung) await new Promise<void>((resolve) => (this.#wake = resolve));
     this.#rung = false;
     this.#wake = undefined;
+  }
+}
+
+/** Rings a bell once, later. Set again it forgets what it was set to. */
+export class BellTimer {
+  readonly #clock: Clock;
+  readonly #bell: Bell;
+  #cancel = (): void => undefined;
+
+  constructor(clock: Clock, bell: Bell) {
+    this.#clock = clock;
+    this.#bell = bell;
+  }
+
+  set(ms: number): void {
+    this.#cancel();
+    this.#cancel = this.#clock.setTimer(ms, () => this.#bell.ring());
+  }
+
+  cancel(): void {
+    this.#cancel();
   }
 }

@@ -5,29 +5,22 @@ import type { Capabilities, Runner } from '../core/runner.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
 import { pause } from '../lib/service.ts';
-import type { Session } from './session.ts';
+import type { Outages } from './outages.ts';
+import type { Moment, Session } from './session.ts';
 
 /** How often an engine that does not answer is asked again. */
 const PROBE_MS = 1_000;
 
 /** An order that fails so often while the engine answers all else in between is not the engine's absence. */
 const MAX_TRIES = 5;
-/** An engine that ends stops its containers first, and nobody may ask it meanwhile: up to 15 s, and our own delay. */
-const ENDS_BEFORE_MS = 30_000;
-/** An end may be heard of long after it, and after other outages: an order that hangs keeps its attempt for a minute. */
-const OUTAGES_KEPT = 32;
-
-interface Outage {
-  readonly from: number;
-  /** Infinity = it lasts. */
-  to: number;
-}
 
 export interface EngineGateOptions {
   readonly runner: Runner;
   readonly session: Session;
   readonly clock: Clock;
   readonly log: Log;
+  /** Of this process, over all of its sessions. */
+  readonly outages: Outages;
   /** The engine answers (again): whatever was missed meanwhile should be looked at. */
   readonly onUp: () => void;
 }
@@ -43,8 +36,6 @@ export class EngineGate {
   #down: Deferred<void> | undefined;
   #problem: string | null = null;
   #capabilities: Capabilities | null = null;
-  /** When it was found away, and until when; the newest last. */
-  readonly #outages: Outage[] = [];
 
   constructor(options: EngineGateOptions) {
     this.#options = options;
@@ -64,15 +55,12 @@ export class EngineGate {
 
   /** Whether the engine was away, or ended and came back, around `time` (epoch ms, the engine's clock). */
   wasAwayAround(time: number): boolean {
-    return this.#outages.some(({ from, to }) => time >= from - ENDS_BEFORE_MS && time <= to);
+    return this.#options.outages.around(time);
   }
 
   /** The engine's events broke off and came back, which may be all that is seen of a restart. */
   reconnected(): void {
-    const now = this.#options.clock.now();
-    const last = this.#outages.at(-1);
-    if (last === undefined || now - last.to > ENDS_BEFORE_MS) this.#noteOutage({ from: now, to: now });
-    else last.to = now;
+    this.#options.outages.blink(this.#options.session.moment());
   }
 
   /** Asks what the engine can do, waiting until it answers. Errors: SessionOver. */
@@ -83,7 +71,7 @@ export class EngineGate {
       try {
         this.#capabilities = await runner.capabilities();
       } catch (error) {
-        // Who is not in charge any more has nothing to say of it.
+        // Who is not in charge any more says nothing of the engine.
         session.throwIfOver();
         // One that does not even tell what it is cannot be used, however it says so.
         this.#goDown(error);
@@ -124,20 +112,14 @@ export class EngineGate {
   #goDown(error: unknown): void {
     this.#problem = errorText(error);
     if (this.#down !== undefined) return;
-    this.#noteOutage({ from: this.#options.clock.now(), to: Infinity });
-    this.#options.log.warn(
-      `The container engine does not answer; tasks wait until it does: ${this.#problem}`,
-    );
+    const { log, outages, session } = this.#options;
+    const ended = outages.begin(session.moment());
+    log.warn(`The container engine does not answer; tasks wait until it does: ${this.#problem}`);
     this.#down = deferred();
-    void this.#probe(this.#down);
+    void this.#probe(this.#down, ended);
   }
 
-  #noteOutage(outage: Outage): void {
-    this.#outages.push(outage);
-    if (this.#outages.length > OUTAGES_KEPT) this.#outages.shift();
-  }
-
-  async #probe(down: Deferred<void>): Promise<void> {
+  async #probe(down: Deferred<void>, ended: (now: Moment) => void): Promise<void> {
     const { clock, log, runner, session, onUp } = this.#options;
     while (!session.signal.aborted) {
       await pause(clock, PROBE_MS, session.signal);
@@ -150,8 +132,7 @@ export class EngineGate {
     }
     this.#down = undefined;
     this.#problem = null;
-    const last = this.#outages.at(-1);
-    if (last !== undefined) last.to = clock.now();
+    ended(session.moment());
     down.resolve();
     if (session.signal.aborted) return;
     log.info('The container engine answers.');

@@ -24,8 +24,9 @@ import { Lease } from './lease.ts';
 import type { Acquired } from './lease.ts';
 import type { LifeContext } from './life-context.ts';
 import { LiveAttempts } from './live-attempts.ts';
+import { Outages } from './outages.ts';
+import { RunTimes } from './run-times.ts';
 import { Session, SessionOver } from './session.ts';
-import { TimeoutAlarms } from './timeout-alarm.ts';
 import { UsageMeter } from './usage-meter.ts';
 import type { AdmissionView } from './waiting.ts';
 
@@ -96,7 +97,9 @@ interface Serving {
 export class Executor extends Service {
   readonly #options: ExecutorOptions;
   readonly #lease: Lease;
-  readonly #timeouts: TimeoutAlarms;
+  /** These two outlive a session: one that ends because the time of day was set is followed by another. */
+  readonly #times: RunTimes;
+  readonly #outages = new Outages();
   #serving: Serving | undefined;
   #adopted = false;
   #started = false;
@@ -106,7 +109,7 @@ export class Executor extends Service {
     super();
     this.#options = options;
     const { store, runner, ids, clock, log } = options;
-    this.#timeouts = new TimeoutAlarms(clock);
+    this.#times = new RunTimes(clock);
     this.#lease = new Lease({ store, engine: runner.engine, owner: ids.uid(), clock, log });
   }
 
@@ -239,7 +242,6 @@ export class Executor extends Service {
       await this.#lease.release(acquired.epoch);
       await pause(this.#options.clock, AGAIN_MS, signal);
     }
-    this.#timeouts.keep(new Set());
     this.#started = false;
   }
 
@@ -247,7 +249,8 @@ export class Executor extends Service {
     const { store, logs, objects, secrets, localFiles, bodies } = this.#options;
     const { clock, random, expressions, log } = this.#options;
     const session = new Session({ ...acquired, clock, log });
-    const gate = new EngineGate({ runner, session, clock, log, onUp: () => this.#engineUp() });
+    const outages = this.#outages;
+    const gate = new EngineGate({ runner, session, clock, log, outages, onUp: () => this.#engineUp() });
     // Widened when the engine has told its cores; nothing starts before.
     const starts = new Semaphore(2);
     const transfers = new Semaphore(MAX_TRANSFERS);
@@ -255,8 +258,16 @@ export class Executor extends Service {
     const ports = { store, runner, logs, ...files, clock, random, expressions, log };
     const meter = new UsageMeter({ runner, gate, store, session, clock });
     const images = new ExecutionImages({ runner, gate, session, store });
-    const timeouts = this.#timeouts;
-    const context: LifeContext = { ...ports, session, gate, images, starts, transfers, meter, timeouts };
+    const context: LifeContext = {
+      ...ports,
+      session,
+      gate,
+      images,
+      starts,
+      transfers,
+      meter,
+      times: this.#times,
+    };
     const live = new LiveAttempts(context, (nothingFollows) => {
       if (this.#adopted) this.#serving?.claims.freed(nothingFollows);
     });

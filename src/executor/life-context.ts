@@ -8,9 +8,9 @@ import type { ExecutorStore } from '../core/store.ts';
 import type { Semaphore } from '../lib/semaphore.ts';
 import type { EngineGate } from './engine-gate.ts';
 import type { ExecutionImages } from './execution-images.ts';
+import type { RunTimes } from './run-times.ts';
 import type { Session } from './session.ts';
 import type { StagingPorts } from './staging.ts';
-import type { TimeoutAlarms } from './timeout-alarm.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
 /** What all attempts of one session share. */
@@ -26,7 +26,7 @@ export interface LifeContext extends StagingPorts {
   readonly gate: EngineGate;
   readonly images: ExecutionImages;
   readonly meter: UsageMeter;
-  readonly timeouts: TimeoutAlarms;
+  readonly times: RunTimes;
   /** Creating and starting many at once makes each slower and none faster. */
   readonly starts: Semaphore;
   /** Bytes on their way between object stores, files and containers. A start with inputs needs one of these instead. */

@@ -25,7 +25,7 @@ export interface Moment {
 }
 
 export function momentOf(clock: Clock): Moment {
-  return { time: clock.now(), elapsed: clock.elapsed?.() ?? 0 };
+  return { time: clock.now(), elapsed: clock.elapsed() };
 }
 
 export interface SessionOptions {

@@ -1,12 +1,17 @@
 import type { Clock } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
-import type { Attempt } from '../core/execution.ts';
 import type { Log } from '../core/log.ts';
 import type { Runner } from '../core/runner.ts';
 import { onAbort, OVER, pause } from '../lib/service.ts';
 import type { EngineGate } from './engine-gate.ts';
+import type { RunTimes } from './run-times.ts';
 import { SessionOver } from './session.ts';
 
+/**
+ * The kernel keeps SIGTERM from a first process that has set up nothing for it yet, and a shell that has set no trap yet
+ * ends at once: whoever has run for less is told to end when he has run so long.
+ */
+const FIRST_MOMENTS_MS = 1_000;
 /** The engine kills at the end of the grace by itself; where it did not (it was restarted meanwhile), we do. */
 const KILL_AFTER_GRACE_MS = 5_000;
 /** What even SIGKILL does not end within this time is removed by force. */
@@ -18,6 +23,7 @@ export interface StopperOptions {
   readonly runner: Runner;
   readonly gate: EngineGate;
   readonly clock: Clock;
+  readonly times: RunTimes;
   readonly log: Log;
   readonly signal: AbortSignal;
   /** Something was done to the container: look at it. */
@@ -26,8 +32,7 @@ export interface StopperOptions {
 
 /**
  * Ends one container: idle → asked (SIGTERM, the engine owns the grace) → killed → removed → killed …; `cancel` at
- * its end.
- * After a restart it begins anew with what is left of the grace.
+ * its end. After a restart of the gateway it begins anew.
  */
 export class Stopper {
   readonly #options: StopperOptions;
@@ -56,7 +61,7 @@ export class Stopper {
   }
 
   /** Idempotent; goes on in the background. */
-  begin(attempt: Attempt, graceMs: number): void {
+  begin(name: string, graceMs: number): void {
     if (this.begun) return;
     const abort = new AbortController();
     const undo = onAbort(this.#options.signal, () => abort.abort(OVER));
@@ -64,12 +69,12 @@ export class Stopper {
       undo();
       abort.abort(OVER);
     };
-    const asked = attempt.stopRequestTime ?? this.#options.clock.now();
-    // The clock may have been set since: the grace is never longer than the job's.
-    const left = Math.min(graceMs, Math.max(0, asked + graceMs - this.#options.clock.now()));
-    const killed = new Date(this.#options.clock.now() + left).toISOString();
+    const { clock, times } = this.#options;
+    const left = times.graceLeftMs(name, graceMs);
+    const wait = left === 0 ? 0 : Math.max(0, FIRST_MOMENTS_MS - (times.ranMs(name) ?? FIRST_MOMENTS_MS));
+    const killed = new Date(clock.now() + wait + left).toISOString();
     this.#stage = `was asked to end, and is killed if it still runs at ${killed}`;
-    void this.#run(attempt.containerName, left, abort.signal);
+    void this.#run(name, wait, left, abort.signal);
   }
 
   /** The container has ended. */
@@ -78,9 +83,14 @@ export class Stopper {
     this.#end?.();
   }
 
-  async #run(name: string, graceMs: number, signal: AbortSignal): Promise<void> {
-    const { runner, clock } = this.#options;
-    await this.#act(`stop ${name}`, () => runner.stop(name, graceMs));
+  async #run(name: string, waitMs: number, graceMs: number, signal: AbortSignal): Promise<void> {
+    const { runner, clock, times } = this.#options;
+    if (waitMs > 0) await pause(clock, waitMs, signal);
+    if (signal.aborted) return;
+    await this.#act(`stop ${name}`, () => {
+      times.stopSent(name);
+      return runner.stop(name, graceMs);
+    });
     await pause(clock, graceMs + KILL_AFTER_GRACE_MS, signal);
     for (let wait = REMOVE_AFTER_KILL_MS; ; wait = Math.min(2 * wait, AGAIN_MAX_MS)) {
       if (signal.aborted) return;

@@ -60,7 +60,7 @@ export class UsageMeter {
   }
 
   async #measureDue(): Promise<void> {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.elapsed();
     const due = [...this.#gauges.values()].filter((gauge) => gauge.isDue(now));
     const worker = async (): Promise<void> => {
       for (let gauge = due.pop(); gauge !== undefined; gauge = due.pop()) {
@@ -73,7 +73,7 @@ export class UsageMeter {
 
   async #storeDue(): Promise<void> {
     const { store, runner, session, clock } = this.#options;
-    const unstored = [...this.#gauges.values()].filter((gauge) => gauge.isUnstored(clock.now()));
+    const unstored = [...this.#gauges.values()].filter((gauge) => gauge.isUnstored(clock.elapsed()));
     if (unstored.length === 0 || session.signal.aborted) return;
     const measured = unstored.map((gauge) => gauge.take());
     try {
@@ -95,7 +95,8 @@ export class Gauge {
   readonly name: string;
   readonly #key: AttemptKey;
   readonly #options: GaugeOptions;
-  readonly #startTime: number;
+  /** Like all times here: on the clock that nobody sets. */
+  readonly #bornAt: number;
   #measurement: Measurement | null = null;
   #peak: number | null;
   #cpuMs: number | null;
@@ -110,13 +111,14 @@ export class Gauge {
     this.name = attempt.containerName;
     this.#key = { execution, index, attempt: number };
     this.#options = options;
-    this.#startTime = startTime ?? options.clock.now();
     this.#peak = usage?.peakMemoryBytes ?? null;
     this.#cpuMs = usage?.cpuMs ?? null;
     this.#measureTime = usage?.measureTime ?? null;
     this.#pulledBytes = usage?.pulledBytes ?? null;
-    this.#dueAt = this.#startTime + LOOK_MS;
-    this.#storedAt = this.#startTime;
+    const { clock } = options;
+    this.#bornAt = clock.elapsed() - Math.max(0, clock.now() - (startTime ?? clock.now()));
+    this.#dueAt = this.#bornAt + LOOK_MS;
+    this.#storedAt = this.#bornAt;
   }
 
   /** What stands so far; what only the end tells is null. */
@@ -141,7 +143,7 @@ export class Gauge {
     return this.#measurement !== null && now >= this.#storedAt + STORE_MS;
   }
   take(): { readonly key: AttemptKey; readonly usage: AttemptUsage } {
-    this.#storedAt = this.#options.clock.now();
+    this.#storedAt = this.#options.clock.elapsed();
     return { key: this.#key, usage: this.usage };
   }
 
@@ -160,8 +162,8 @@ export class Gauge {
     const { clock, runner } = this.#options;
     // An engine that is away or refuses is the affair of those who need it.
     const measurement = await runner.usage(this.name).catch(() => null);
-    const now = clock.now();
-    const young = now - this.#startTime < YOUNG_MS;
+    const now = clock.elapsed();
+    const young = now - this.#bornAt < YOUNG_MS;
     // After the answer, so that a slow engine is not asked at once again.
     this.#dueAt = now + (young ? LOOK_MS : EVERY_MS);
     if (measurement !== null) this.#note(measurement);

@@ -50,7 +50,7 @@ function basicContract(
   name: string,
   open: () => Promise<RunnerHarness>,
   lacks: readonly Lack[],
-  more: readonly ((open: () => FilesHarness) => void)[],
+  parts: readonly ((open: () => FilesHarness) => void)[],
 ): void {
   describe(`runner: ${name}`, { timeout: 60_000 }, () => {
     let harness: RunnerHarness;
@@ -301,7 +301,7 @@ function basicContract(
         return log.text('stdout');
       },
     });
-    for (const contract of [filesContract, ...more]) contract(filesHarness);
+    for (const contract of [filesContract, ...parts]) contract(filesHarness);
 
     usageContract(() => ({ runner: harness.runner, specOf }));
 

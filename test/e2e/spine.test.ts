@@ -32,6 +32,8 @@ const CONFIG: JsonObject = {
       timeout: '2s',
       maxRetries: 0,
     }),
+    // As long as it may take to come up.
+    slow: sh('sleep 0.3; trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done'),
     deaf: sh('trap "" TERM; echo up; while :; do sleep 0.1; done', { gracePeriod: '1s', maxRetries: 0 }),
     missing: { image: 'tappet-test/no-such-image:1', maxRetries: 3 },
     'no-program': { image: TEST_IMAGE, command: ['/nope'], maxRetries: 3 },
@@ -143,6 +145,19 @@ describe('the built product on a real engine', () => {
     expect(ended).toMatchObject({ state: 'CANCELLED', cancelledCount: 1 });
     expect(Date.now() - asked).toBeGreaterThanOrEqual(1_000);
     expect(await attempts(name)).toMatchObject([{ state: 'CANCELLED', reason: 'CANCELLED' }]);
+  });
+
+  it('cancels what has just started, which hears of it', async () => {
+    for (let i = 0; i < 3; i++) {
+      const name = String((await gateway.api('POST', '/api/v1/jobs/slow:run', {})).json()['name']);
+      await gateway.until(`/api/v1/executions/${name}`, (e) => (e['runningCount'] === 1 ? true : undefined));
+      expect((await gateway.api('POST', `/api/v1/executions/${name}:cancel`)).status).toBe(200);
+      await gateway.until(`/api/v1/executions/${name}`, (e) =>
+        e['completionTime'] === null ? undefined : true,
+      );
+      expect(await attempts(name)).toMatchObject([{ state: 'CANCELLED', exitCode: 0 }]);
+      expect(await log(name)).toBe('up\nbye\n');
+    }
   });
 
   it('says that an image is missing, in words, without touching the retries', async () => {

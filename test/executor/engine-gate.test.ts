@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
+import { Outages } from '../../src/executor/outages.ts';
 import { momentOf, Session } from '../../src/executor/session.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { FakeRunner } from '../support/fake-runner.ts';
@@ -10,7 +11,7 @@ it('knows of earlier restarts of the engine when it hears late how a container e
   const log = new FakeLog();
   const session = new Session({ epoch: 1, since: momentOf(clock), clock, log });
   const runner = new FakeRunner(clock);
-  const gate = new EngineGate({ runner, session, clock, log, onUp: () => undefined });
+  const gate = new EngineGate({ runner, session, clock, log, outages: new Outages(), onUp: () => undefined });
   await clock.advance(60_000);
   const ended = clock.now();
   await clock.advance(1_000);

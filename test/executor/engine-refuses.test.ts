@@ -18,9 +18,10 @@ describe('an engine that refuses', () => {
     const executor = await rig.started();
     rig.runner.fail('kill', refusal, always);
     const name = await rig.create({ gracePeriodMs: 2000 });
-    await rig.running(name);
+    await rig.settledIn(name);
     await rig.store.cancelExecution(name, 'test');
     executor.wakeStops();
+    await settle();
     await rig.clock.advance(7100);
     expect(rig.runner.countOf('kill')).toBe(1);
     expect(executor.status().state).toBe('ready');

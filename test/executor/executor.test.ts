@@ -286,9 +286,10 @@ describe('stopping', () => {
     rig.runner.script = () => ({ onTerm: null, unkillable: true });
     const executor = await rig.started();
     const name = await rig.create({ gracePeriodMs: 2000 });
-    await rig.running(name);
+    await rig.settledIn(name);
     await rig.store.cancelExecution(name, 'test');
     executor.wakeStops();
+    await settle();
     await rig.clock.advance(6900);
     expect(rig.runner.countOf('kill')).toBe(0);
     await rig.clock.advance(200);
@@ -304,7 +305,7 @@ describe('stopping', () => {
     const first = await rig.create();
     const second = await rig.create();
     await rig.running(first);
-    await rig.running(second);
+    await rig.settledIn(second);
     await rig.store.cancelExecution(first, 'test');
     executor.wakeStops();
     await settle();

@@ -167,7 +167,7 @@ describe('an attempt says what keeps it, until it goes on', () => {
     const executor = await rig.started();
     rig.runner.fail('kill', refused, always);
     const name = await rig.create({ gracePeriodMs: 2000 });
-    await rig.running(name);
+    await rig.settledIn(name);
     await rig.store.cancelExecution(name, 'test');
     executor.wakeStops();
     await rig.until(() => words(name) !== null);

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
+import { Outages } from '../../src/executor/outages.ts';
 import { LogCapture } from '../../src/executor/log-capture.ts';
 import { momentOf, Session } from '../../src/executor/session.ts';
 import { FakeRunner } from '../support/fake-runner.ts';
@@ -16,7 +17,7 @@ it('lets a stream that was stuck write nothing more once the rest is read anew',
   const sink = new MemoryLogSink();
   const runner = new FakeRunner(clock);
   let late: Promise<unknown> = Promise.resolve('not tried');
-  const gate = new EngineGate({ runner, session, clock, log, onUp: () => undefined });
+  const gate = new EngineGate({ runner, session, clock, log, outages: new Outages(), onUp: () => undefined });
   const capture = new LogCapture({
     name: 'c',
     runner,

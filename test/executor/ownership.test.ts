@@ -2,6 +2,8 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
 import { EngineGate } from '../../src/executor/engine-gate.ts';
+import { Outages } from '../../src/executor/outages.ts';
+import { RunTimes } from '../../src/executor/run-times.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import { LEASE_MS, momentOf, Session, SessionOver } from '../../src/executor/session.ts';
 import { Stopper } from '../../src/executor/stopper.ts';
@@ -78,7 +80,14 @@ describe('ownership of an engine', () => {
 
 function gateOf(session: Session): EngineGate {
   const { clock, runner } = rig;
-  return new EngineGate({ runner, session, clock, log: SILENT, onUp: () => undefined });
+  return new EngineGate({
+    runner,
+    session,
+    clock,
+    log: SILENT,
+    outages: new Outages(),
+    onUp: () => undefined,
+  });
 }
 
 it('a suspended owner does nothing any more once its lease is over, though no timer has fired yet', async () => {
@@ -148,11 +157,19 @@ it('a stopper that is done with lets go of its session', async () => {
   const session = new Session({ epoch: 1, since: momentOf(clock), clock, log: SILENT });
   const { signal } = session;
   const gate = gateOf(session);
-  const stopper = new Stopper({ runner, gate, clock, log: SILENT, signal, onAct: () => undefined });
+  const stopper = new Stopper({
+    runner,
+    gate,
+    clock,
+    times: new RunTimes(clock),
+    log: SILENT,
+    signal,
+    onAct: () => undefined,
+  });
   await rig.started();
   const name = await rig.create();
   await rig.running(name);
-  stopper.begin(await rig.attempt(name), 1000);
+  stopper.begin(rig.container(name), 1000);
   expect(getEventListeners(signal, 'abort')).toHaveLength(1);
   stopper.cancel();
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);

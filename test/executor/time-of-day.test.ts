@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { deferred } from '../../src/lib/deferred.ts';
 import { Rig } from '../support/executor-rig.ts';
+import { settle } from '../support/manual-clock.ts';
 
 let rig: Rig;
 beforeEach(async () => {
@@ -54,5 +55,121 @@ describe('a time of day that is set while a task runs', () => {
     expect(await rig.attempt(name)).toMatchObject({ state: 'RUNNING', stopReason: null });
     await rig.clock.advance(6_000);
     expect(await rig.attempt(name)).toMatchObject({ stopReason: 'timeout' });
+  });
+
+  it('nor where it is set while the engine starts it', async () => {
+    const executor = await rig.started();
+    const release = rig.runner.hold('ensure');
+    const name = await rig.create({ timeoutMs: 20_000, gracePeriodMs: 1_000, maxRetries: 0 });
+    await rig.until(() => rig.runner.countOf('ensure') === 1);
+    const set = rig.clock.now() + 3_600_000;
+    rig.clock.set(set);
+    release();
+    await rig.until(() => !executor.holdsEngine());
+    await rig.until(() => executor.holdsEngine());
+    await rig.running(name);
+    await rig.clock.advance(set + 16_000 - rig.clock.now());
+    expect(await rig.attempt(name)).toMatchObject({ state: 'RUNNING', stopReason: null });
+    await rig.clock.advance(6_000);
+    expect(await rig.attempt(name)).toMatchObject({ stopReason: 'timeout' });
+  });
+
+  it.each([
+    ['forward', 3_600_000],
+    ['back', -3_600_000],
+  ])('takes nothing of the grace of a task that is told to end: %s', async (_, jumpMs) => {
+    rig.runner.script = () => ({ onTerm: { code: 0, afterMs: 25_000 } });
+    const executor = await rig.started();
+    const name = await rig.create();
+    await rig.settledIn(name);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    await rig.clock.advance(5_000);
+    rig.clock.set(rig.clock.now() + jumpMs);
+    await rig.ended(name);
+    expect(await rig.attempt(name)).toMatchObject({ state: 'CANCELLED', exitCode: 0 });
+  });
+
+  it('leaves it measured as before', async () => {
+    await rig.started();
+    const name = await rig.create();
+    await rig.running(name);
+    await rig.clock.advance(20_000);
+    rig.clock.set(rig.clock.now() - 3_600_000);
+    const before = rig.runner.countOf('usage');
+    await rig.clock.advance(60_000);
+    expect(rig.runner.countOf('usage') - before).toBeGreaterThanOrEqual(10);
+  });
+
+  it('does not hide that the engine ended it', async () => {
+    await rig.started();
+    const name = await rig.create({ maxRetries: 0 });
+    await rig.settledIn(name);
+    rig.runner.goDown();
+    await rig.clock.advance(2_000);
+    rig.runner.exit(rig.container(name), { exitCode: 137 });
+    rig.clock.set(rig.clock.now() - 60_000);
+    rig.runner.goUp();
+    await rig.until(async () => (await rig.store.listAttempts(name, 0)).length === 2);
+    const [first] = await rig.store.listAttempts(name, 0);
+    expect(first).toMatchObject({ state: 'FAILED', reason: 'ENGINE_RESTARTED' });
+  });
+});
+
+describe('a stop', () => {
+  it('that comes as soon as it runs is told to it when it has run for a second, with all of its grace', async () => {
+    rig.runner.script = () => ({ onTerm: { code: 0, afterMs: 29_500 } });
+    const executor = await rig.started();
+    const name = await rig.create();
+    await rig.running(name);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    const { startTime } = await rig.attempt(name);
+    await rig.clock.advance((startTime ?? 0) + 999 - rig.clock.now());
+    expect(rig.runner.countOf('stop')).toBe(0);
+    await rig.clock.advance(1);
+    expect(rig.runner.countOf('stop')).toBe(1);
+    await rig.ended(name);
+    expect(await rig.attempt(name)).toMatchObject({ state: 'CANCELLED', exitCode: 0 });
+  });
+
+  it('without a grace kills at once', async () => {
+    rig.runner.script = () => ({ onTerm: null });
+    const executor = await rig.started();
+    const name = await rig.create({ gracePeriodMs: 0 });
+    await rig.running(name);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    await settle();
+    expect(rig.runner.countOf('stop')).toBe(1);
+  });
+
+  it('has all of its grace where the engine was away for longer when it was asked for', async () => {
+    rig.runner.script = () => ({ onTerm: { code: 0, afterMs: 25_000 } });
+    const executor = await rig.started();
+    const name = await rig.create();
+    await rig.settledIn(name);
+    rig.runner.goDown();
+    await rig.clock.advance(2_000);
+    await rig.store.cancelExecution(name, 'test');
+    executor.wakeStops();
+    await rig.clock.advance(40_000);
+    rig.runner.goUp();
+    await rig.ended(name);
+    expect(await rig.attempt(name)).toMatchObject({ state: 'CANCELLED', exitCode: 0 });
+  });
+
+  it('goes on in the next gateway; what ends then has the exit code that it ended with', async () => {
+    rig.runner.script = () => ({ onTerm: { code: 0, afterMs: 25_000 } });
+    const first = await rig.started();
+    const name = await rig.create();
+    await rig.settledIn(name);
+    await rig.store.cancelExecution(name, 'test');
+    first.wakeStops();
+    await rig.clock.advance(20_000);
+    await first.stop();
+    await rig.started();
+    await rig.ended(name);
+    expect(await rig.attempt(name)).toMatchObject({ state: 'CANCELLED', exitCode: 0 });
   });
 });

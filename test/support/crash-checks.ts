@@ -52,8 +52,9 @@ export async function sendEvent(url: string, { id, kind, name }: Wanted): Promis
 }
 
 /**
- * What is told to end so soon after its start may not hear of it: the kernel keeps SIGTERM from a first process that has
- * set up nothing for it yet. It then ends by SIGKILL, after its grace; or as a shell does that has set no trap yet.
+ * What is told to end a second after its start may not hear of it where it has a tenth of a core on a busy machine: the
+ * kernel keeps SIGTERM from a first process that has set up nothing for it yet. It then ends by SIGKILL, after its grace; or
+ * as a shell does that has set no trap yet.
  */
 const START_UP_MS = 1_500;
 const UNHEARD = [137, 143];

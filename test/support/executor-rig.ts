@@ -162,6 +162,12 @@ export class Rig {
     );
   }
 
+  /** Past its first moments, in which it is not told to end. */
+  async settledIn(execution: string, index = 0): Promise<void> {
+    await this.running(execution, index);
+    await this.clock.advance(1_000);
+  }
+
   #log(): Log {
     const add = (level: string) => (message: string, fields?: object) =>
       void this.logLines.push(`${level} ${message} ${fields === undefined ? '' : JSON.stringify(fields)}`);
@@ -194,6 +200,7 @@ export class DoomedPorts {
       secrets: this.#wrap('secrets', rig.secrets),
       clock: {
         now: () => rig.clock.now(),
+        elapsed: () => rig.clock.elapsed(),
         setTimer: (ms, fn) => rig.clock.setTimer(ms, () => (this.dead ? undefined : fn())),
       },
     };

@@ -35,7 +35,7 @@ export class SimEngine {
 
   constructor(time: VirtualTime) {
     this.#time = time;
-    this.fake = new FakeRunner({ now: () => time.now(), setTimer: (ms, fn) => time.setTimer(ms, fn) });
+    this.fake = new FakeRunner(time);
     this.fake.host = HOST;
     this.images = new SimImages(time, () => this.fake.isDown);
   }
