@@ -9,9 +9,10 @@ import { SessionOver } from './session.ts';
 
 /**
  * The kernel keeps SIGTERM from a first process that has set up nothing for it yet, and a shell that has set no trap yet
- * ends at once: whoever has run for less is told to end when he has run so long.
+ * ends at once: whoever has run for less is told to end when he has run so long. SIGKILL still comes within a second of
+ * when it is due.
  */
-const FIRST_MOMENTS_MS = 1_000;
+const FIRST_MOMENTS_MS = 500;
 /** The engine kills at the end of the grace by itself; where it did not (it was restarted meanwhile), we do. */
 const KILL_AFTER_GRACE_MS = 5_000;
 /** What even SIGKILL does not end within this time is removed by force. */

@@ -33,7 +33,7 @@ const CONFIG: JsonObject = {
       maxRetries: 0,
     }),
     // As long as it may take to come up.
-    slow: sh('sleep 0.3; trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done'),
+    slow: sh('sleep 0.1; trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done'),
     deaf: sh('trap "" TERM; echo up; while :; do sleep 0.1; done', { gracePeriod: '1s', maxRetries: 0 }),
     missing: { image: 'tappet-test/no-such-image:1', maxRetries: 3 },
     'no-program': { image: TEST_IMAGE, command: ['/nope'], maxRetries: 3 },

@@ -117,15 +117,15 @@ describe('a time of day that is set while a task runs', () => {
 });
 
 describe('a stop', () => {
-  it('that comes as soon as it runs is told to it when it has run for a second, with all of its grace', async () => {
-    rig.runner.script = () => ({ onTerm: { code: 0, afterMs: 29_500 } });
+  it('that comes as soon as it runs is told to it when it has run for half a second, with all of its grace', async () => {
+    rig.runner.script = () => ({ onTerm: { code: 0, afterMs: 29_900 } });
     const executor = await rig.started();
     const name = await rig.create();
     await rig.running(name);
     await rig.store.cancelExecution(name, 'test');
     executor.wakeStops();
     const { startTime } = await rig.attempt(name);
-    await rig.clock.advance((startTime ?? 0) + 999 - rig.clock.now());
+    await rig.clock.advance((startTime ?? 0) + 499 - rig.clock.now());
     expect(rig.runner.countOf('stop')).toBe(0);
     await rig.clock.advance(1);
     expect(rig.runner.countOf('stop')).toBe(1);

@@ -52,7 +52,7 @@ export async function sendEvent(url: string, { id, kind, name }: Wanted): Promis
 }
 
 /**
- * What is told to end a second after its start may not hear of it where it has a tenth of a core on a busy machine: the
+ * What is told to end half a second after its start may not hear of it where it has a tenth of a core on a busy machine: the
  * kernel keeps SIGTERM from a first process that has set up nothing for it yet. It then ends by SIGKILL, after its grace; or
  * as a shell does that has set no trap yet.
  */

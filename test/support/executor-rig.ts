@@ -165,7 +165,7 @@ export class Rig {
   /** Past its first moments, in which it is not told to end. */
   async settledIn(execution: string, index = 0): Promise<void> {
     await this.running(execution, index);
-    await this.clock.advance(1_000);
+    await this.clock.advance(500);
   }
 
   #log(): Log {
