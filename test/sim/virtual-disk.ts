@@ -1,5 +1,5 @@
 import type { Connection, OpenConnection, Statement } from '../../src/stores/sqlite/driver.ts';
-import { connectMigrated } from '../support/migrated.ts';
+import { SpareDatabase } from './spare-database.ts';
 
 export type DiskFault = 'full' | 'io-error' | 'busy';
 const CODES = { full: 'SQLITE_FULL', 'io-error': 'SQLITE_IOERR_FSYNC', busy: 'SQLITE_BUSY' } as const;
@@ -20,21 +20,22 @@ const WHOLE: Statement = {
  * simulated here.
  */
 export class VirtualDisk {
-  readonly #connection = connectMigrated(':memory:');
+  readonly #database = SpareDatabase.take();
   readonly #statements = new Map<string, Statement>();
+  #closed = false;
   #fault: DiskFault | undefined;
   #times = 0;
   /** How many calls were refused so far. */
   refused = 0;
 
   readonly connect: OpenConnection = () => {
-    const connection = this.#connection;
+    const { connection } = this.#database;
     const wrapped: Connection = {
       get inTransaction() {
         return connection.inTransaction;
       },
       prepare: (sql) => this.#prepare(sql),
-      exec: (sql) => connection.exec(sql),
+      exec: (sql) => this.#database.exec(sql),
       close: () => undefined,
     };
     return wrapped;
@@ -51,7 +52,7 @@ export class VirtualDisk {
   }
 
   crash(): void {
-    if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
+    if (this.#database.connection.inTransaction) this.#database.connection.exec('ROLLBACK');
   }
 
   /** The names of the newest executions that have ended, or have not. */
@@ -62,37 +63,46 @@ export class VirtualDisk {
 
   /** All that is stored, row by row. */
   dump(): string[] {
-    const tables = this.#connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-    return tables.flatMap((table) => {
-      const { name } = table as { name: string };
-      const rows = this.#connection.prepare(`SELECT * FROM "${name}"`).all();
-      return rows.map((row) => `${name} ${JSON.stringify(row)}`);
-    });
+    return this.#database.dump();
   }
 
+  /** The next run may have its database: nothing of this one gets there any more. */
   close(): void {
-    this.#connection.close();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#database.giveBack();
   }
 
   #prepare(sql: string): Statement {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
     if (sql === QUICK_CHECK) return WHOLE;
-    const statement = this.#connection.prepare(sql);
-    const made = sql === 'COMMIT' || sql === 'BEGIN IMMEDIATE' ? this.#failing(sql, statement) : statement;
+    const made = this.#guarded(sql, this.#database.prepare(sql));
     this.#statements.set(sql, made);
     return made;
   }
 
-  #failing(sql: string, statement: Statement): Statement {
+  #guarded(sql: string, statement: Statement): Statement {
+    const fails = sql === 'COMMIT' || sql === 'BEGIN IMMEDIATE';
     return {
       run: (...params) => {
-        this.#failIf(sql);
+        this.#checkOpen();
+        if (fails) this.#failIf(sql);
         return statement.run(...params);
       },
-      get: (...params) => statement.get(...params),
-      all: (...params) => statement.all(...params),
+      get: (...params) => {
+        this.#checkOpen();
+        return statement.get(...params);
+      },
+      all: (...params) => {
+        this.#checkOpen();
+        return statement.all(...params);
+      },
     };
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new TypeError('The run of this disk is over.');
   }
 
   #failIf(sql: string): void {
