@@ -5,7 +5,7 @@ import type { Tx } from './db.ts';
 import { requireEpoch } from './engines.ts';
 import {
   executionBySeq,
-  findExecution,
+  findClaimable,
   firstOfSize,
   firstOfSizes,
   nextClaimable,
@@ -13,7 +13,7 @@ import {
   retireOverdue,
   wakeExecutions,
 } from './executions.ts';
-import type { InLine, Size } from './executions.ts';
+import type { InLine, NamedInLine, Size } from './executions.ts';
 import { claimOne } from './executor.ts';
 import type { ExecutionRow } from './rows.ts';
 import { haltUnfit } from './stopping.ts';
@@ -72,7 +72,8 @@ class OpenLine implements Line {
     // Nothing is.
   }
   next(): ExecutionRow | undefined {
-    return nextClaimable(this.#tx, this.#params.maxParallelism);
+    const first = nextClaimable(this.#tx, this.#params.maxParallelism);
+    return first && executionBySeq(this.#tx, first.seq);
   }
   started(): void {
     // Nothing is counted.
@@ -90,7 +91,7 @@ class AdmittedLine implements Line {
   /** Of those the one that was given last. */
   #taken: InLine | undefined;
   /** Waited for since an earlier claim; it goes first. */
-  #first: ExecutionRow | undefined;
+  #first: NamedInLine | undefined;
   #reserved: Reservation | null = null;
   #refused = 0;
 
@@ -124,15 +125,15 @@ class AdmittedLine implements Line {
   next(): ExecutionRow | undefined {
     const waited = this.#first;
     this.#first = undefined;
-    if (waited !== undefined) return waited;
+    if (waited !== undefined) return executionBySeq(this.#tx, waited.seq);
     while (!this.cutShort) {
       const first = nextClaimable(this.#tx, this.#params.maxParallelism);
       if (first === undefined) return undefined;
       const need = needOfRow(first);
       const unfit = this.#neverFits(first);
-      if (unfit === null && this.#ledger.admits(need)) return first;
+      if (unfit === null && this.#ledger.admits(need)) return executionBySeq(this.#tx, first.seq);
       if (unfit !== null && first.running === 0) {
-        this.#refuse(first, unfit);
+        this.#refuse(executionBySeq(this.#tx, first.seq), unfit);
         continue;
       }
       // One whose tasks ran on a larger host waits for those, and holds up nobody.
@@ -164,10 +165,10 @@ class AdmittedLine implements Line {
   }
 
   /** Gives it where it fits now; else goes on to wait for it, unless it is in no line any more. */
-  #stillReserved(): ExecutionRow | undefined {
+  #stillReserved(): NamedInLine | undefined {
     const { reserved } = this.#room;
-    const row = reserved === null ? undefined : findExecution(this.#tx, reserved.execution);
-    if (reserved === null || row?.claimable !== 1) return undefined;
+    const row = reserved === null ? undefined : findClaimable(this.#tx, reserved.execution);
+    if (reserved === null || row === undefined) return undefined;
     const need = needOfRow(row);
     if (this.#neverFits(row) !== null) return undefined;
     if (this.#ledger.fits(need)) return row;

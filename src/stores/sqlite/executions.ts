@@ -22,22 +22,34 @@ export function executionBySeq(tx: Tx, seq: number): ExecutionRow {
   return row;
 }
 
-/** The execution that may start a task now and has the fewest running, then the oldest. */
-export function nextClaimable(tx: Tx, maxParallelism: number): ExecutionRow | undefined {
-  return tx.db.get<ExecutionRow>(
-    `${SELECT} WHERE e.claimable = 1 AND (e.parallelism > 0 OR e.running < ?)
-     ORDER BY e.running, e.seq LIMIT 1`,
-    maxParallelism,
-  );
-}
-
-/** What stands first in the line of what may start, without what only its start needs. */
+/** What stands in the line of what may start, without what only its start needs. */
 export interface InLine {
   readonly seq: number;
   readonly running: number;
   readonly need_memory: number;
   readonly need_cpu: number;
   readonly need_time: number;
+}
+export type NamedInLine = InLine & { readonly name: string };
+
+/**
+ * The execution that may start a task now and has the fewest running, then the oldest. Most claims find that it does not
+ * fit, and to read all of it takes as long as everything else that they do.
+ */
+export function nextClaimable(tx: Tx, maxParallelism: number): NamedInLine | undefined {
+  return tx.db.get<NamedInLine>(
+    `SELECT seq, name, running, need_memory, need_cpu, need_time FROM executions
+     WHERE claimable = 1 AND (parallelism > 0 OR running < ?) ORDER BY running, seq LIMIT 1`,
+    maxParallelism,
+  );
+}
+
+/** undefined: it may not start a task now. */
+export function findClaimable(tx: Tx, name: string): NamedInLine | undefined {
+  return tx.db.get<NamedInLine>(
+    'SELECT seq, name, running, need_memory, need_cpu, need_time FROM executions WHERE name = ? AND claimable = 1',
+    name,
+  );
 }
 
 /** What a task takes, in the order of the index of sizes. */

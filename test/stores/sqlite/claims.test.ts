@@ -1,20 +1,42 @@
 import { expect, it } from 'vitest';
 import { openConnection } from '../../../src/stores/sqlite/driver.ts';
-import type { Connection } from '../../../src/stores/sqlite/driver.ts';
+import type { Connection, Statement } from '../../../src/stores/sqlite/driver.ts';
 import { Bench, HOUR } from '../../contract/store/fixture.ts';
 import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
 
 let connection: Connection;
+/** The statements that were run since the last look, by their text. */
+const run: string[] = [];
 const bench = new Bench(() =>
   makeSqliteFixture({
     connect: (path) => {
       const opened = openConnection(path);
-      if (!path.includes('.owner-')) connection = opened;
-      return opened;
+      if (path.includes('.owner-')) return opened;
+      connection = opened;
+      return listening(opened);
     },
   }),
 );
 const GIB = 1024 ** 3;
+
+function listening(opened: Connection): Connection {
+  return {
+    get inTransaction() {
+      return opened.inTransaction;
+    },
+    exec: (sql) => opened.exec(sql),
+    close: () => opened.close(),
+    prepare: (sql) => {
+      const statement = opened.prepare(sql);
+      const heard = (): Statement => (run.push(sql), statement);
+      return {
+        run: (...params) => heard().run(...params),
+        get: (...params) => heard().get(...params),
+        all: (...params) => heard().all(...params),
+      };
+    },
+  };
+}
 
 /** As many more of an execution as are asked for, without the calls. */
 function copies(name: string, count: number): void {
@@ -54,4 +76,24 @@ it('a claim finds one that may go ahead behind 20,000 that do not fit', async ()
   const { claims, reserved } = await bench.claimed({ room });
   expect(claims.map(({ attempt }) => attempt.execution)).toEqual([small]);
   expect(reserved).not.toBeNull();
+});
+
+it('a claim reads the whole of an execution only where it starts a task of it', async () => {
+  const first = await bench.created({ memoryBytes: 6 * GIB });
+  await bench.created({ memoryBytes: 5 * GIB });
+  const room = {
+    host: { cpus: 4, memoryBytes: 8 * GIB },
+    settings: { cpuOvercommit: 8, memoryReserveBytes: 0 },
+    charges: [{ memoryBytes: 4 * GIB, cpuMillis: 0, endBy: bench.clock.now() + HOUR }],
+    reserved: null,
+  };
+  const readSpecs = () => run.splice(0).filter((sql) => sql.includes('execution_specs')).length;
+  run.length = 0;
+  const none = await bench.claimed({ room });
+  expect([none.claims.length, readSpecs()]).toEqual([0, 0]);
+  const again = await bench.claimed({ room: { ...room, reserved: none.reserved } });
+  expect([again.claims.length, again.reserved?.execution, readSpecs()]).toEqual([0, first, 0]);
+  const free = { ...room, charges: [], reserved: again.reserved };
+  const then = await bench.claimed({ room: free });
+  expect([then.claims[0]?.attempt.execution, readSpecs()]).toEqual([first, 1]);
 });
