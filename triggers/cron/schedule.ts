@@ -1,12 +1,15 @@
 import { Cron } from 'croner';
 import { nextPlain, plainSchedule } from './plain-schedule.ts';
+import type { PlainSchedule } from './plain-schedule.ts';
 import { offsetAt, steadyOffset } from './zone-offset.ts';
 
 /** A schedule compiled by croner takes some 80 KB and 0.1 ms: ten thousand of them would be 800 MB and a second. */
 const KEPT = 64;
 const MINUTE = 60_000;
-/** The least recently used first. */
+/** Both: the least recently used first. */
 const compiled = new Map<string, Cron>();
+/** To read a text takes as long as to find its next slot, and whoever counts missed slots asks for many. */
+const plain = new Map<string, PlainSchedule | 'none'>();
 
 /**
  * The first slot after `after` (epoch ms), or null where none comes. A fixed time, with one second, minute and hour
@@ -37,18 +40,21 @@ export function everFires(cron: string): boolean {
 }
 
 function nextRun(cron: string, zone: string, after: number): number | null {
-  const plain = zone === 'UTC' ? plainSchedule(cron) : undefined;
-  if (plain !== undefined) return nextPlain(plain, after);
+  const numbers = zone === 'UTC' ? kept(plain, cron, () => plainSchedule(cron) ?? 'none') : 'none';
+  if (numbers !== 'none') return nextPlain(numbers, after);
   return schedule(cron, zone).nextRun(new Date(after))?.getTime() ?? null;
 }
 
 function schedule(cron: string, zone: string): Cron {
-  const key = `${zone} ${cron}`;
   const by = zone === 'UTC' ? { utcOffset: 0 } : { timezone: zone };
-  const made = compiled.get(key) ?? new Cron(cron, { ...by, paused: true });
-  compiled.delete(key);
-  compiled.set(key, made);
-  const [oldest] = compiled.keys();
-  if (compiled.size > KEPT && oldest !== undefined) compiled.delete(oldest);
-  return made;
+  return kept(compiled, `${zone} ${cron}`, () => new Cron(cron, { ...by, paused: true }));
+}
+
+function kept<T>(known: Map<string, T>, key: string, make: () => T): T {
+  const value = known.get(key) ?? make();
+  known.delete(key);
+  known.set(key, value);
+  const [oldest] = known.keys();
+  if (known.size > KEPT && oldest !== undefined) known.delete(oldest);
+  return value;
 }
