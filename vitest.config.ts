@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { bundled } from './scripts/lib/bundled.mjs';
 
 const KINDS = ['contract', 'sim', 'integration', 'e2e'];
 /** Ends the process, or what stands for it, at each step in turn: seconds each, so that `npm run check` goes without. */
@@ -63,7 +64,7 @@ export default defineConfig({
       { extends: true, test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...shared } },
       { extends: true, test: { name: 'crash', include: CRASH, testTimeout: 60_000, ...shared } },
       { extends: true, test: { name: 'slow', include: SLOW, testTimeout: 20_000, ...shared } },
-      { extends: true, test: { name: 'sim', ...seeds, testTimeout: 60_000 } },
+      { extends: true, plugins: [bundled()], test: { name: 'sim', ...seeds, testTimeout: 60_000 } },
       // Needs an engine: `npm test` brings one.
       {
         extends: true,
