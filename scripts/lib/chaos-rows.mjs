@@ -20,8 +20,8 @@ const row = (name, point, tests, full, seconds) => {
 
 /** What needs an engine comes last: whatever is wrong without one is known before. */
 export const ROWS = /** @type {readonly ChaosRow[]} */ ([
-  row('simulator', 'R1', 'sim sim/simulation sim/more-seeds', 2000, 0.1),
-  row('executor-simulator', 'R1', 'sim sim/executor/simulation sim/executor/more-seeds', 2000, 0.2),
+  row('simulator', 'R1', 'sim sim/simulation sim/more-seeds', 2000, 0.08),
+  row('executor-simulator', 'R1', 'sim sim/executor/simulation sim/executor/more-seeds', 2000, 0.15),
   // Eleven of them, with 500 seeds each.
   row('ablations', 'R2', 'sim sim/ablations', 10_000, 0.3),
   row('executor-crashes', 'R4', 'crash executor/crash-places', 104, 0.1),
