@@ -22,10 +22,7 @@ export async function adopt(
   const open = await session.write(() => store.openAttempts(runner.engine));
   const names = new Set(open.map(({ attempt }) => attempt.containerName));
   context.times.keep(names);
-  for (const claim of open) {
-    context.times.takenOver(claim.attempt, claim.execution.spec.timeoutMs);
-    live.add(claim, true);
-  }
+  for (const claim of open) live.add(claim, true);
   const listed = await listOrNone(context);
   const left = listed.filter(({ name }) => !names.has(name));
   return { adopted: open.length, removing: Promise.all(left.map((one) => removeLeft(context, one))) };

@@ -67,6 +67,7 @@ export class AttemptLife {
   readonly #resumed: boolean;
   readonly #onFinished: (nothingFollows: boolean) => void;
   readonly #bell = new Bell();
+  readonly #ring = (): void => this.#bell.ring();
   readonly #stopAsked = deferred<void>();
   readonly #stopper: Stopper;
   readonly #look: ContainerLook;
@@ -97,8 +98,9 @@ export class AttemptLife {
       times,
       log,
       signal: session.signal,
-      onAct: () => this.#bell.ring(),
+      onAct: this.#ring,
     });
+    times.takenOver(this.#attempt, this.#execution.spec.timeoutMs);
     this.#lookAgain = new BellTimer(clock, this.#bell);
     this.#timeout = new BellTimer(clock, this.#bell);
     this.#look = new ContainerLook({
@@ -145,7 +147,7 @@ export class AttemptLife {
 
   /** Resolves when the attempt has ended and its container is gone. Errors: SessionOver, and bugs. */
   async run(): Promise<void> {
-    const undo = onAbort(this.#context.session.signal, () => this.#bell.ring());
+    const undo = onAbort(this.#context.session.signal, this.#ring);
     const held = this.#context.images.hold(this.#execution.name, this.#resumed);
     try {
       await this.#live(held);
@@ -280,9 +282,8 @@ export class AttemptLife {
   /** Comes again when it may be. */
   #timeoutIsOver(): boolean {
     const ran = this.#context.times.ranMs(this.name);
-    this.#timeout.cancel();
-    if (ran === null) return false;
-    const left = this.#execution.spec.timeoutMs - ran;
+    if (ran === null || this.#attempt.state !== 'RUNNING') return false;
+    const left = Math.ceil(this.#execution.spec.timeoutMs - ran);
     if (left > 0) this.#timeout.set(left);
     return left <= 0;
   }
@@ -317,6 +318,7 @@ export class AttemptLife {
     const { clock, gate } = this.#context;
     const outcome = outcomeOf(this.#attempt, this.#execution.spec, ended, clock.now(), {
       ranAfterStopRequest: this.#look.ranAfterStopRequest,
+      endedUntold: this.#stopper.waits,
       engineWasAway: ended.state === 'exited' && gate.wasAwayAround(ended.endTime),
       lastMemoryBytes: this.#gauge?.lastMemoryBytes ?? null,
     });
@@ -350,9 +352,7 @@ export class AttemptLife {
   }
 
   async #openLog(): Promise<LogCapture> {
-    this.#capture = await openCapture(this.#context, this.#execution, this.#attempt, this.holdUp, () =>
-      this.#bell.ring(),
-    );
+    this.#capture = await openCapture(this.#context, this.#execution, this.#attempt, this.holdUp, this.#ring);
     return this.#capture;
   }
 
@@ -384,7 +384,7 @@ export class AttemptLife {
   /** Whatever came after it would run beside it. */
   async #untilStopped(): Promise<void> {
     const { session } = this.#context;
-    const undo = onAbort(session.signal, () => this.#bell.ring());
+    const undo = onAbort(session.signal, this.#ring);
     this.#stopper.begin(this.name, 0);
     try {
       while ((await this.#inspect()).state === 'running') {

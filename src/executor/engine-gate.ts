@@ -6,7 +6,7 @@ import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
 import { pause } from '../lib/service.ts';
 import type { Outages } from './outages.ts';
-import type { Moment, Session } from './session.ts';
+import type { Session } from './session.ts';
 
 /** How often an engine that does not answer is asked again. */
 const PROBE_MS = 1_000;
@@ -79,6 +79,8 @@ export class EngineGate {
       }
     }
     session.throwIfOver();
+    // An earlier session may have ended while it was away.
+    this.#options.outages.back(session.moment());
     return this.#capabilities;
   }
 
@@ -113,13 +115,13 @@ export class EngineGate {
     this.#problem = errorText(error);
     if (this.#down !== undefined) return;
     const { log, outages, session } = this.#options;
-    const ended = outages.begin(session.moment());
+    outages.away(session.moment());
     log.warn(`The container engine does not answer; tasks wait until it does: ${this.#problem}`);
     this.#down = deferred();
-    void this.#probe(this.#down, ended);
+    void this.#probe(this.#down);
   }
 
-  async #probe(down: Deferred<void>, ended: (now: Moment) => void): Promise<void> {
+  async #probe(down: Deferred<void>): Promise<void> {
     const { clock, log, runner, session, onUp } = this.#options;
     while (!session.signal.aborted) {
       await pause(clock, PROBE_MS, session.signal);
@@ -132,9 +134,10 @@ export class EngineGate {
     }
     this.#down = undefined;
     this.#problem = null;
-    ended(session.moment());
     down.resolve();
+    // Then it is not known whether it answers.
     if (session.signal.aborted) return;
+    this.#options.outages.back(session.moment());
     log.info('The container engine answers.');
     onUp();
   }

@@ -16,19 +16,22 @@ export class Outages {
   /** The newest last. */
   readonly #outages: Outage[] = [];
 
-  /** It does not answer any more. Returns what is to be called when it does. */
-  begin(from: Moment): (to: Moment) => void {
-    const outage = this.#note({ from, to: null });
-    return (to) => void (outage.to = to);
+  /** It does not answer. */
+  away(now: Moment): void {
+    if (this.#outages.at(-1)?.to !== null) this.#note({ from: now, to: null });
+  }
+
+  /** It answers. */
+  back(now: Moment): void {
+    const last = this.#outages.at(-1);
+    if (last?.to === null) last.to = now;
   }
 
   /** It answers, and may have been away for a moment. */
   blink(now: Moment): void {
     const last = this.#outages.at(-1);
     if (last?.to === null) return;
-    const goesOn = last !== undefined && now.elapsed - last.to.elapsed <= ENDS_BEFORE_MS;
-    // What is told of in the time of day is not one piece where that was set meanwhile.
-    if (goesOn && now.time >= last.to.time) last.to = now;
+    if (last !== undefined && now.elapsed - last.to.elapsed <= ENDS_BEFORE_MS) last.to = now;
     else this.#note({ from: now, to: now });
   }
 
@@ -37,16 +40,16 @@ export class Outages {
     return this.#outages.some((outage) => covers(outage, time));
   }
 
-  #note(outage: Outage): Outage {
+  #note(outage: Outage): void {
     this.#outages.push(outage);
     if (this.#outages.length > KEPT) this.#outages.shift();
-    return outage;
   }
 }
 
-/** The time of day may have been set meanwhile: what ended before that, and what ended after, counts. */
+/** The time of day may have been set meanwhile: what is meant may be in the one before that or in the one after. */
 function covers({ from, to }: Outage, time: number): boolean {
-  const [first, last] = to === null ? [from.time, Infinity] : [Math.min(from.time, to.time), to.time];
-  const lasted = (to?.elapsed ?? Infinity) - from.elapsed;
-  return time >= first - ENDS_BEFORE_MS && time <= Math.max(last, from.time + lasted);
+  if (to === null) return time >= from.time - ENDS_BEFORE_MS;
+  const lasted = to.elapsed - from.elapsed;
+  const within = (end: number): boolean => time >= end - lasted - ENDS_BEFORE_MS && time <= end;
+  return within(from.time + lasted) || within(to.time);
 }

@@ -11,12 +11,19 @@ type StopFields = Pick<Attempt, 'stopReason' | 'stopRequestTime'>;
 export interface Seen {
   /** It ran when its stop was already requested. */
   readonly ranAfterStopRequest: boolean;
+  /** It was to be told to end, and ended before it was. */
+  readonly endedUntold: boolean;
   /** The engine was away, or restarted, around the end. */
   readonly engineWasAway: boolean;
   /** What it had in use when it was last measured; null = not known. */
   readonly lastMemoryBytes: number | null;
 }
-const NOTHING_SEEN: Seen = { ranAfterStopRequest: false, engineWasAway: false, lastMemoryBytes: null };
+const NOTHING_SEEN: Seen = {
+  ranAfterStopRequest: false,
+  endedUntold: false,
+  engineWasAway: false,
+  lastMemoryBytes: null,
+};
 /** Of its memory: whoever had so much in use and was killed from outside was most likely killed for it. */
 const NEARLY_FULL = 0.95;
 const RESTARTED = 'The container engine was restarted while it ran, and ended it.';
@@ -45,7 +52,7 @@ export function outcomeOf(
   const { stopReason, stopRequestTime } = attempt;
   // What ended before anybody asked is judged by its own end. The times are of two clocks: what was seen counts more.
   if (stopReason !== null && (seen.ranAfterStopRequest || endTime >= (stopRequestTime ?? 0)))
-    return stopped(stopReason, spec, exit, endTime);
+    return stopped(stopReason, spec, exit, endTime, seen);
   if (exit === null) return failed('CONTAINER_LOST', LOST, null, endTime);
   if (seen.engineWasAway && !exit.oomKilled && KILLED_WITH_ENGINE.has(exit.exitCode))
     return failed('ENGINE_RESTARTED', withWords(RESTARTED, exit), exit, endTime);
@@ -65,8 +72,14 @@ const STOP_WORDS: Readonly<Record<Exclude<StopReason, 'timeout'>, string>> = {
 export const stopWords = (reason: StopReason | null): string =>
   reason === null || reason === 'timeout' ? STOP_WORDS.cancel : STOP_WORDS[reason];
 
-function stopped(reason: StopReason, spec: SpecFields, exit: Exit | null, endTime: number): AttemptResult {
-  const how = exit === null ? 'removed after SIGKILL' : howStopped(exit, spec);
+function stopped(
+  reason: StopReason,
+  spec: SpecFields,
+  exit: Exit | null,
+  endTime: number,
+  { endedUntold }: Seen,
+): AttemptResult {
+  const how = endedUntold ? howEnded(exit) : howStopped(exit, spec);
   if (reason === 'timeout') {
     return failed(
       'TIMED_OUT',
@@ -84,12 +97,21 @@ function stopped(reason: StopReason, spec: SpecFields, exit: Exit | null, endTim
   };
 }
 
-function howStopped(exit: Exit, spec: SpecFields): string {
+/** Before it was told to. */
+function howEnded(exit: Exit | null): string {
+  if (exit === null) return 'its container was gone before it was told to end';
+  return `it ended by itself, with ${exitWords(exit)}, before it was told to`;
+}
+
+function howStopped(exit: Exit | null, spec: SpecFields): string {
+  if (exit === null) return 'removed after SIGKILL';
   const grace = formatDuration(spec.gracePeriodMs);
   if (wasKilled(exit)) return `SIGTERM did not end it within ${grace}, so it was killed`;
   if (exit.exitCode === 143 || exit.signal === 'SIGTERM') return 'ended by SIGTERM';
-  return `after SIGTERM it ended with ${exit.signal ?? `exit code ${exit.exitCode ?? 'unknown'}`}`;
+  return `after SIGTERM it ended with ${exitWords(exit)}`;
 }
+
+const exitWords = ({ exitCode, signal }: Exit): string => signal ?? `exit code ${exitCode ?? 'unknown'}`;
 
 const wasKilled = ({ exitCode, signal }: Exit): boolean => exitCode === 137 || signal === 'SIGKILL';
 

@@ -38,8 +38,8 @@ export class RunTimes {
 
   /** It was started before, by this process or another; without a deadline (epoch ms, stored with its start) it was not. */
   takenOver({ containerName, deadline }: Taken, timeoutMs: number): void {
+    if (deadline === null || this.ranMs(containerName) !== null) return;
     const times = this.#timesOf(containerName);
-    if (times.started !== undefined || deadline === null) return;
     const now = this.#clock.elapsed();
     const ran = Math.max(0, timeoutMs - (deadline - this.#clock.now()));
     times.started = now - Math.min(ran, now - (times.startAsked ?? -Infinity));
@@ -51,9 +51,9 @@ export class RunTimes {
     return started === undefined ? null : this.#clock.elapsed() - started;
   }
 
-  /** SIGTERM is on its way. */
-  stopSent(name: string): void {
-    this.#timesOf(name).stopSent ??= this.#clock.elapsed();
+  /** It was told to end, which was begun at `elapsed`, and the engine did not say no. */
+  stopSent(name: string, elapsed: number): void {
+    this.#timesOf(name).stopSent ??= elapsed;
   }
 
   /**

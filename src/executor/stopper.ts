@@ -10,7 +10,7 @@ import { SessionOver } from './session.ts';
 /**
  * The kernel keeps SIGTERM from a first process that has set up nothing for it yet, and a shell that has set no trap yet
  * ends at once: whoever has run for less is told to end when he has run so long. SIGKILL still comes within a second of
- * when it is due.
+ * when it is due, where the grace is whole seconds.
  */
 const FIRST_MOMENTS_MS = 500;
 /** The engine kills at the end of the grace by itself; where it did not (it was restarted meanwhile), we do. */
@@ -39,6 +39,7 @@ export class Stopper {
   readonly #options: StopperOptions;
   #end: (() => void) | undefined;
   #removed = false;
+  #waits = false;
   #stage: string | null = null;
   #problem: string | null = null;
 
@@ -48,6 +49,11 @@ export class Stopper {
 
   get begun(): boolean {
     return this.#end !== undefined;
+  }
+
+  /** It is told to end in a moment. */
+  get waits(): boolean {
+    return this.#waits;
   }
 
   /** The engine has said that it removed it. */
@@ -74,7 +80,9 @@ export class Stopper {
     const left = times.graceLeftMs(name, graceMs);
     const wait = left === 0 ? 0 : Math.max(0, FIRST_MOMENTS_MS - (times.ranMs(name) ?? FIRST_MOMENTS_MS));
     const killed = new Date(clock.now() + wait + left).toISOString();
-    this.#stage = `was asked to end, and is killed if it still runs at ${killed}`;
+    this.#waits = wait > 0;
+    const told = this.#waits ? 'is asked to end in a moment' : 'was asked to end';
+    this.#stage = `${told}, and is killed if it still runs at ${killed}`;
     void this.#run(name, wait, left, abort.signal);
   }
 
@@ -87,10 +95,12 @@ export class Stopper {
   async #run(name: string, waitMs: number, graceMs: number, signal: AbortSignal): Promise<void> {
     const { runner, clock, times } = this.#options;
     if (waitMs > 0) await pause(clock, waitMs, signal);
-    if (signal.aborted) return;
-    await this.#act(`stop ${name}`, () => {
-      times.stopSent(name);
-      return runner.stop(name, graceMs);
+    await this.#act(`stop ${name}`, async () => {
+      if (signal.aborted) return;
+      this.#waits = false;
+      const begun = clock.elapsed();
+      await runner.stop(name, graceMs);
+      if (!signal.aborted) times.stopSent(name, begun);
     });
     await pause(clock, graceMs + KILL_AFTER_GRACE_MS, signal);
     for (let wait = REMOVE_AFTER_KILL_MS; ; wait = Math.min(2 * wait, AGAIN_MAX_MS)) {

@@ -12,7 +12,12 @@ const exited = (exit: Partial<Exit>, endTime = 5000): Ended => ({
   endTime,
   exit: { exitCode: null, signal: null, oomKilled: false, error: null, ...exit },
 });
-const NOTHING = { ranAfterStopRequest: false, engineWasAway: false, lastMemoryBytes: null };
+const NOTHING = {
+  ranAfterStopRequest: false,
+  endedUntold: false,
+  engineWasAway: false,
+  lastMemoryBytes: null,
+};
 const MISSING: Ended = { state: 'missing' };
 const asked = (stopReason: 'timeout' | 'cancel', stopRequestTime = 4000) => ({ stopReason, stopRequestTime });
 
@@ -148,6 +153,21 @@ describe('outcome of an attempt', () => {
     const seen = { ...NOTHING, ranAfterStopRequest: true };
     const ended = exited({ exitCode: 0 }, 5000);
     expect(outcomeOf(asked('timeout', 6000), SPEC, ended, 9000, seen).reason).toBe('TIMED_OUT');
+  });
+
+  it.each([
+    [
+      'with exit code 3',
+      exited({ exitCode: 3 }),
+      'Cancelled; it ended by itself, with exit code 3, before it was told to.',
+    ],
+    ['and is gone', MISSING, 'Cancelled; its container was gone before it was told to end.'],
+  ])('does not blame SIGTERM where it ended before that was sent: %s', (_, ended, message) => {
+    const seen = { ...NOTHING, endedUntold: true };
+    expect(outcomeOf(asked('cancel'), SPEC, ended, 9000, seen)).toMatchObject({
+      state: 'CANCELLED',
+      message,
+    });
   });
 
   it.each([

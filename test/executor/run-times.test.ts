@@ -52,9 +52,9 @@ it('none has run for longer than since this process first asked for its start', 
 
 it('a grace is whole until SIGTERM is sent, and is then counted from the first one', async () => {
   expect(times.graceLeftMs('c', 30_000)).toBe(30_000);
-  times.stopSent('c');
+  times.stopSent('c', clock.elapsed());
   await clock.advance(10_000);
-  times.stopSent('c');
+  times.stopSent('c', clock.elapsed());
   clock.set(clock.now() + HOUR);
   await clock.advance(10_000);
   expect(times.graceLeftMs('c', 30_000)).toBe(10_000);

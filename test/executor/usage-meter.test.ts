@@ -47,6 +47,23 @@ describe('what an attempt uses', () => {
     });
   });
 
+  it('is measured every five seconds where the next gateway takes it over, as it is not young any more', async () => {
+    burning(() => 10);
+    const first = await rig.started();
+    const name = await rig.create({ timeoutMs: 3_600_000 });
+    await rig.running(name);
+    await rig.clock.advance(60_000);
+    await first.stop();
+    await rig.started();
+    const before = rig.runner.countOf('usage');
+    await rig.clock.advance(2_000);
+    // At once, and stored: what was measured last may be half a minute old.
+    expect(rig.runner.countOf('usage') - before).toBe(1);
+    expect((await only(name))?.usage?.measureTime).toBeGreaterThan(rig.clock.now() - 4_000);
+    await rig.clock.advance(28_000);
+    expect(rig.runner.countOf('usage') - before).toBeLessThanOrEqual(7);
+  });
+
   it('costs the engine nothing where it ends within a second, and is then not known', async () => {
     burning(() => 10);
     rig.runner.script = () => ({ exitAt: 700 });
