@@ -1,5 +1,11 @@
 import { posix } from 'node:path';
-import { argsTotalProblem, envTotalProblem, envValueProblem, refusedJobEnvName } from '../core/env.ts';
+import {
+  argsTotalProblem,
+  envTotalProblem,
+  envValueProblem,
+  refusedJobEnvName,
+  wordProblem,
+} from '../core/env.ts';
 import type { JobDefinition } from '../core/config.ts';
 import type { Bind, JobSpec } from '../core/job.ts';
 import type { Json, JsonObject } from '../core/json.ts';
@@ -35,6 +41,7 @@ export async function compileJob(
   checkRetry(value, path, context);
   checkNotify(value['notify'], [...path, 'notify'], context);
   await checkEnv(value['env'], [...path, 'env'], context);
+  checkCommand(value['command'], [...path, 'command'], context);
   checkArgs(value['args'], [...path, 'args'], context);
   const binds = compileBinds(value['volumes'], [...path, 'volumes'], context, rules);
   const addresses = await checkStaging(value, path, context);
@@ -120,6 +127,16 @@ async function checkEnv(value: Json | undefined, path: Path, context: CompileCon
   }
   const total = envTotalProblem(env);
   if (total !== null) context.report.add(path, total);
+}
+
+function checkCommand(value: Json | undefined, path: Path, { report }: CompileContext): void {
+  const words = listOf(value).map((item) => looseTextOf(item) ?? '');
+  for (const [i, word] of words.entries()) {
+    const problem = wordProblem(word);
+    if (problem !== null) report.add([...path, i], problem);
+  }
+  const total = argsTotalProblem(words);
+  if (total !== null) report.add(path, total);
 }
 
 function checkArgs(value: Json | undefined, path: Path, context: CompileContext): void {

@@ -13,6 +13,8 @@ export const ENV_TOTAL_MAX_BYTES = 96 * 1024;
  * the program is not begun, which from outside looks as if it had failed by itself.
  */
 const ARGS_TOTAL_MAX_BYTES = 1024 * 1024;
+/** Of one word of the command line: the kernel takes 128 KiB. */
+const WORD_MAX_BYTES = ENV_TOTAL_MAX_BYTES;
 
 /** As in Kubernetes: what a shell can name, and `.` and `-` inside. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,255}$/;
@@ -77,6 +79,13 @@ export function envValueProblem(value: string): string | null {
     return `is ${bytes.toLocaleString('en')} bytes long, more than ${ENV_VALUE_MAX_BYTES.toLocaleString('en')}`;
   }
   return null;
+}
+
+/** What is wrong with one word of a command line, to be read after its place; null = nothing. */
+export function wordProblem(word: string): string | null {
+  if (word.includes('\0')) return 'holds a NUL character, which no program can be given';
+  if (Buffer.byteLength(word) <= WORD_MAX_BYTES) return null;
+  return `is more than ${WORD_MAX_BYTES.toLocaleString('en')} bytes long`;
 }
 
 /** The variables that are texts, without those that are secrets. */

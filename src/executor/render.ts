@@ -1,10 +1,4 @@
-import {
-  argsTotalProblem,
-  ENV_TOTAL_MAX_BYTES,
-  envTotalProblem,
-  envValueProblem,
-  textsOf,
-} from '../core/env.ts';
+import { argsTotalProblem, envTotalProblem, envValueProblem, textsOf, wordProblem } from '../core/env.ts';
 import { errorText } from '../core/errors.ts';
 import type { AttemptKey, Execution, RenderedSpec } from '../core/execution.ts';
 import { ROOTS } from '../core/expression.ts';
@@ -89,11 +83,8 @@ function sizeProblem({ env, args }: RenderedSpec): string | null {
     if (problem !== null) return `env.${name} ${problem}`;
   }
   for (const [i, arg] of (args ?? []).entries()) {
-    if (arg.includes('\0')) return `args[${i}] holds a NUL character, which no program can be given`;
-    // The kernel takes 128 KiB of one string.
-    if (Buffer.byteLength(arg) > ENV_TOTAL_MAX_BYTES) {
-      return `args[${i}] is more than ${ENV_TOTAL_MAX_BYTES.toLocaleString('en')} bytes long`;
-    }
+    const problem = wordProblem(arg);
+    if (problem !== null) return `args[${i}] ${problem}`;
   }
   return argsTotalProblem(args ?? []) ?? envTotalProblem(env);
 }

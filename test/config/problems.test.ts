@@ -93,6 +93,12 @@ describe('jobs', () => {
     [{ image: 'a b' }, 'jobs.a.image: must be the name of an image'],
     [{ image: undefined }, 'jobs.a.image: is missing; it must be a text'],
     [{ command: [] }, 'jobs.a.command: must not be empty'],
+    [{ command: ['sh', 'x'.repeat(100_000)] }, 'jobs.a.command[1]: is more than 98,304 bytes long'],
+    [{ command: ['a\0'] }, 'jobs.a.command[0]: holds a NUL character, which no program can be given'],
+    [
+      { command: Array.from({ length: 20 }, () => 'x'.repeat(60_000)) },
+      'jobs.a.command: the arguments take 1,200,180 bytes',
+    ],
     [{ workingDir: 'w' }, 'jobs.a.workingDir: must be an absolute path'],
     [{ user: 'a b' }, 'jobs.a.user: must be uid, uid:gid or a name'],
     [{ env: { CLOUD_RUN_JOB: 'x' } }, 'jobs.a.env.CLOUD_RUN_JOB: CLOUD_RUN_JOB is set by the gateway itself'],
