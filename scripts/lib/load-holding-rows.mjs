@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { scratch, startGateway } from '../../bench/lib.mjs';
 import { answersTo, garbled, sized, smuggled } from '../../test/support/hostile-requests.mjs';
+import { Caller, callBytes } from './load-caller.mjs';
 import { BODY, CONFIG, DIGEST, ENV, MAX_BODY } from './load-gateway.mjs';
 import { addLongLog } from './load-log.mjs';
 import { SLOW_WAYS } from './load-slow.mjs';
@@ -31,6 +32,9 @@ const SECONDS_SHORT = 20;
 const QUIET_SECONDS = 20;
 const QUIET_SECONDS_SHORT = 3;
 const WARM_UP_MS = 4_000;
+/** A gateway that has served: V8 keeps the room that it has taken once for what is young (16 MB more or less). */
+const WARM_UP_CALLERS = 64;
+const WARM_UP_CALLS = 100;
 const MAX_P99_MS = 100;
 const MAX_GROWTH_MB = 64;
 /** More than the kernel keeps of an answer that nobody reads. */
@@ -152,6 +156,7 @@ async function underAttack({ short }, attack) {
       return probe.stop();
     };
     const quietMs = 1000 * (short ? QUIET_SECONDS_SHORT : QUIET_SECONDS);
+    const many = await calledByMany(gateway.url);
     const warm = await during(WARM_UP_MS);
     const before = await during(quietMs);
     const beforeMb = residentMb(pid);
@@ -162,7 +167,7 @@ async function underAttack({ short }, attack) {
     const probed = await probe.stop();
     const after = await during(quietMs);
     await gateway.stop();
-    const all = [warm, before, probed, after];
+    const all = [many, warm, before, probed, after];
     const stored = countEvents(join(gateway.dataDir, 'tappet.db'));
     return {
       text: `${text}; ${machineOf(watched)}, ${callerOf(probed)}`,
@@ -177,6 +182,30 @@ async function underAttack({ short }, attack) {
     await gateway.stop();
     remove();
   }
+}
+
+/**
+ * Honest calls, so many at the same time. One that is not answered breaks it off.
+ * @param {string} url
+ * @returns {Promise<import('./load-watch.mjs').Probed>}
+ */
+async function calledByMany(url) {
+  const bytes = callBytes('/hooks/in', { 'x-hub-signature-256': `sha256=${DIGEST}` }, BODY);
+  /** @type {number[]} */
+  const times = [];
+  /** @type {string[]} */
+  const failures = [];
+  const one = async () => {
+    const caller = await Caller.open(Number(new URL(url).port));
+    for (let i = 0; i < WARM_UP_CALLS; i++) {
+      const { status, ms } = await caller.call(bytes);
+      if (status === 202) times.push(ms);
+      else failures.push(`status ${status}`);
+    }
+    caller.close();
+  };
+  await Promise.all(Array.from({ length: WARM_UP_CALLERS }, one));
+  return { times, failures, lags: [] };
 }
 
 /**
