@@ -22,7 +22,7 @@ const row = (name, point, tests, full, seconds) => {
 export const ROWS = /** @type {readonly ChaosRow[]} */ ([
   row('simulator', 'R1', 'sim sim/simulation sim/more-seeds', 2000, 0.08),
   row('executor-simulator', 'R1', 'sim sim/executor/simulation sim/executor/more-seeds', 2000, 0.15),
-  // Eleven of them, with 500 seeds each.
+  // Twenty of them, with 500 seeds each.
   row('ablations', 'R2', 'sim sim/ablations', 10_000, 0.3),
   row('executor-crashes', 'R4', 'crash executor/crash-places', 104, 0.1),
   // 20 points on the way from each earlier schema.

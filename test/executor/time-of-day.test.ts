@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TappetError } from '../../src/core/errors.ts';
 import type { Attempt } from '../../src/core/execution.ts';
+import type { Executor } from '../../src/executor/executor.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 import type { SqliteStore } from '../../src/stores/sqlite/store.ts';
 import { Rig } from '../support/executor-rig.ts';
@@ -11,6 +12,11 @@ beforeEach(async () => {
   rig = await new Rig().open();
 });
 afterEach(() => rig.close());
+
+async function cancel(executor: Executor, name: string): Promise<void> {
+  await rig.store.cancelExecution(name, 'test');
+  executor.wakeStops();
+}
 
 /** The store, which stores a start as `by` says. */
 function attemptStartedBy(by: (inner: () => Promise<Attempt>) => Promise<Attempt>): SqliteStore {
@@ -99,8 +105,7 @@ describe('a time of day that is set while a task runs', () => {
     const executor = await rig.started();
     const name = await rig.create();
     await rig.settledIn(name);
-    await rig.store.cancelExecution(name, 'test');
-    executor.wakeStops();
+    await cancel(executor, name);
     await rig.clock.advance(5_000);
     const stop = vi.spyOn(rig.runner, 'stop');
     rig.clock.set(rig.clock.now() + jumpMs);
@@ -201,8 +206,7 @@ describe('a stop', () => {
     const executor = await rig.started();
     const name = await rig.create();
     await rig.running(name);
-    await rig.store.cancelExecution(name, 'test');
-    executor.wakeStops();
+    await cancel(executor, name);
     const { startTime } = await rig.attempt(name);
     await rig.clock.advance((startTime ?? 0) + 499 - rig.clock.now());
     expect(rig.runner.countOf('stop')).toBe(0);
@@ -217,8 +221,7 @@ describe('a stop', () => {
     const executor = await rig.started();
     const name = await rig.create();
     await rig.running(name);
-    await rig.store.cancelExecution(name, 'test');
-    executor.wakeStops();
+    await cancel(executor, name);
     await settle();
     const words = [...executor.admission().begun(name).values()];
     expect(words).toEqual([expect.stringMatching(/^is asked to end in a moment, and is killed if/)]);
@@ -234,8 +237,7 @@ describe('a stop', () => {
     const executor = await rig.started();
     const name = await rig.create({ gracePeriodMs: 0 });
     await rig.running(name);
-    await rig.store.cancelExecution(name, 'test');
-    executor.wakeStops();
+    await cancel(executor, name);
     await settle();
     expect(rig.runner.countOf('stop')).toBe(1);
   });
@@ -247,8 +249,7 @@ describe('a stop', () => {
     await rig.settledIn(name);
     rig.runner.goDown();
     await rig.clock.advance(2_000);
-    await rig.store.cancelExecution(name, 'test');
-    executor.wakeStops();
+    await cancel(executor, name);
     await rig.clock.advance(40_000);
     rig.runner.goUp();
     await rig.ended(name);
@@ -265,8 +266,7 @@ describe('a stop', () => {
       rig.runner.goDown();
       return Promise.reject(new TappetError('ENGINE_UNAVAILABLE', 'It is away.'));
     });
-    await rig.store.cancelExecution(name, 'test');
-    executor.wakeStops();
+    await cancel(executor, name);
     await rig.clock.advance(40_000);
     rig.clock.set(rig.clock.now() + 60_000);
     await rig.until(() => !executor.holdsEngine());
@@ -281,8 +281,7 @@ describe('a stop', () => {
     const first = await rig.started();
     const name = await rig.create();
     await rig.settledIn(name);
-    await rig.store.cancelExecution(name, 'test');
-    first.wakeStops();
+    await cancel(first, name);
     await rig.clock.advance(20_000);
     await first.stop();
     await rig.started();

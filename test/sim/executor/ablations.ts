@@ -1,4 +1,4 @@
-import type { AttemptKey } from '../../../src/core/execution.ts';
+import type { AttemptKey, AttemptResult } from '../../../src/core/execution.ts';
 import type { LogWriter } from '../../../src/core/log-sink.ts';
 import type { ObjectStore } from '../../../src/core/objects.ts';
 import type { ContainerSpec, ContainerStatus, Runner } from '../../../src/core/runner.ts';
@@ -29,16 +29,8 @@ export const EXECUTOR_ABLATIONS: Readonly<Record<string, { make: () => Wraps; se
     seen: 'lost',
   },
   'every failure is stored as if it had been the infrastructure’s': {
-    make: () => ({
-      store: (store) =>
-        override(store, {
-          finishAttempt: ({ result, ...rest }) =>
-            store.finishAttempt({
-              ...rest,
-              result: result.state === 'FAILED' ? { ...result, reason: 'CONTAINER_LOST' } : result,
-            }),
-        }),
-    }),
+    make: () =>
+      endsAs((result) => (result.state === 'FAILED' ? { ...result, reason: 'CONTAINER_LOST' } : result)),
     seen: 'lie',
   },
   'an input is left out': {
@@ -50,13 +42,7 @@ export const EXECUTOR_ABLATIONS: Readonly<Record<string, { make: () => Wraps; se
     seen: 'output',
   },
   'the environment of a container stands in the row of its end': {
-    make: () => ({
-      store: (store) =>
-        override(store, {
-          finishAttempt: ({ result, ...rest }) =>
-            store.finishAttempt({ ...rest, result: { ...result, message: SECRETS.TOKEN } }),
-        }),
-    }),
+    make: () => endsAs((result) => ({ ...result, message: SECRETS.TOKEN })),
     seen: 'secret',
   },
   'whoever has the name of a container is removed': {
@@ -98,19 +84,21 @@ export const EXECUTOR_ABLATIONS: Readonly<Record<string, { make: () => Wraps; se
     seen: 'log',
   },
   'a failed pull uses a retry of the job': {
-    make: () => ({
-      store: (store) =>
-        override(store, {
-          finishAttempt: ({ result, ...rest }) =>
-            store.finishAttempt({
-              ...rest,
-              result: result.reason.startsWith('IMAGE_') ? { ...result, reason: 'TIMED_OUT' } : result,
-            }),
-        }),
-    }),
+    make: () =>
+      endsAs((result) => (result.reason.startsWith('IMAGE_') ? { ...result, reason: 'TIMED_OUT' } : result)),
     seen: 'lie',
   },
 };
+
+/** The end of an attempt is stored otherwise. */
+function endsAs(other: (result: AttemptResult) => AttemptResult): Wraps {
+  return {
+    store: (store) =>
+      override(store, {
+        finishAttempt: ({ result, ...rest }) => store.finishAttempt({ ...rest, result: other(result) }),
+      }),
+  };
+}
 
 const isOf = (one: AttemptKey, other: AttemptKey): boolean =>
   one.execution === other.execution && one.index === other.index && one.attempt === other.attempt;
