@@ -15,6 +15,7 @@ export const ENV_TOTAL_MAX_BYTES = 96 * 1024;
 const ARGS_TOTAL_MAX_BYTES = 1024 * 1024;
 /** Of one word of the command line: the kernel takes 128 KiB. */
 const WORD_MAX_BYTES = ENV_TOTAL_MAX_BYTES;
+const HOLDS_NUL = 'holds a NUL character, which no program can be given';
 
 /** As in Kubernetes: what a shell can name, and `.` and `-` inside. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,255}$/;
@@ -73,7 +74,7 @@ export function refusedJobEnvName(name: string): string | null {
 
 /** What is wrong with one value, or one argument, to be read after its name; null = nothing. */
 export function envValueProblem(value: string): string | null {
-  if (value.includes('\0')) return 'holds a NUL character, which no program can be given';
+  if (value.includes('\0')) return HOLDS_NUL;
   const bytes = Buffer.byteLength(value);
   if (bytes > ENV_VALUE_MAX_BYTES) {
     return `is ${bytes.toLocaleString('en')} bytes long, more than ${ENV_VALUE_MAX_BYTES.toLocaleString('en')}`;
@@ -83,7 +84,7 @@ export function envValueProblem(value: string): string | null {
 
 /** What is wrong with one word of a command line, to be read after its place; null = nothing. */
 export function wordProblem(word: string): string | null {
-  if (word.includes('\0')) return 'holds a NUL character, which no program can be given';
+  if (word.includes('\0')) return HOLDS_NUL;
   if (Buffer.byteLength(word) <= WORD_MAX_BYTES) return null;
   return `is more than ${WORD_MAX_BYTES.toLocaleString('en')} bytes long`;
 }

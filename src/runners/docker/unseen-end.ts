@@ -29,7 +29,7 @@ export async function endedUnseen(
   const cancel = clock.setTimer(ANSWER_MS, () => controller.abort());
   try {
     const until = Math.max(now, endTime + TOLD_MS);
-    const ofEnd = { container: [name], event: ['die', 'died'] };
+    const ofEnd = { container: [name], event: ['die'] };
     const ends = await client.pastEvents(until, ofEnd, controller.signal);
     if (ends === null || ends.length > 0) return false;
     const all = await client.pastEvents(until, {}, controller.signal);

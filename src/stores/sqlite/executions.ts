@@ -31,6 +31,8 @@ export interface InLine {
   readonly need_time: number;
 }
 export type NamedInLine = InLine & { readonly name: string };
+const IN_LINE_COLUMNS = 'seq, running, need_memory, need_cpu, need_time';
+const NAMED = `SELECT ${IN_LINE_COLUMNS}, name FROM executions`;
 
 /**
  * The execution that may start a task now and has the fewest running, then the oldest. Most claims find that it does not
@@ -38,23 +40,19 @@ export type NamedInLine = InLine & { readonly name: string };
  */
 export function nextClaimable(tx: Tx, maxParallelism: number): NamedInLine | undefined {
   return tx.db.get<NamedInLine>(
-    `SELECT seq, name, running, need_memory, need_cpu, need_time FROM executions
-     WHERE claimable = 1 AND (parallelism > 0 OR running < ?) ORDER BY running, seq LIMIT 1`,
+    `${NAMED} WHERE claimable = 1 AND (parallelism > 0 OR running < ?) ORDER BY running, seq LIMIT 1`,
     maxParallelism,
   );
 }
 
 /** undefined: it may not start a task now. */
 export function findClaimable(tx: Tx, name: string): NamedInLine | undefined {
-  return tx.db.get<NamedInLine>(
-    'SELECT seq, name, running, need_memory, need_cpu, need_time FROM executions WHERE name = ? AND claimable = 1',
-    name,
-  );
+  return tx.db.get<NamedInLine>(`${NAMED} WHERE name = ? AND claimable = 1`, name);
 }
 
 /** What a task takes, in the order of the index of sizes. */
 export type Size = Pick<InLine, 'need_memory' | 'need_cpu' | 'need_time'>;
-const IN_LINE = `SELECT seq, running, need_memory, need_cpu, need_time FROM executions WHERE claimable = 1`;
+const IN_LINE = `SELECT ${IN_LINE_COLUMNS} FROM executions WHERE claimable = 1`;
 
 /**
  * Of each size up to so much memory, the smallest first, who comes first in the order of `nextClaimable`: what can start
