@@ -8,12 +8,18 @@ import { ChaosRow } from '../support/chaos-row.ts';
 import { ChaosRounds, containersOf, eventually, untilNoContainer } from '../support/chaos-rounds.ts';
 import { engineRequest, TEST_IMAGE, testEngine } from '../support/engine.ts';
 import { engineHost } from '../support/engine-host.ts';
+import { engineOracle } from '../support/engine-oracle.ts';
+import type { EngineOracle } from '../support/engine-oracle.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 
 /** Shorter than the 30 s of a job that says nothing, with the same distances around it. */
 const GRACE_S = 3;
-/** How far from the grace SIGKILL may come. */
+/** How far from the grace SIGKILL may come, and how long after it is due anything else. */
 const EXACT_MS = 1_000;
+/** A container is not told to end before it has run for so long. */
+const FIRST_MOMENTS_MS = 500;
+const SIGTERM = 15;
+const SIGKILL = 9;
 const TIMEOUT_S = 3;
 /** Of 1,000; the machine takes no more than so many at once here. */
 const AT_ONCE = 20;
@@ -115,12 +121,15 @@ describe('cancel, timeout and grace on a real engine', () => {
   const row = new ChaosRow('cancel-grace', 8);
   let gateway: GatewayProcess;
   let engine: EngineEndpoint;
+  let oracle: EngineOracle;
   let withDefault = '';
   const caseOf = (round: number): Case => CASES[round % CASES.length] ?? { kind: '', by: 'cancel' };
 
   beforeAll(async () => {
     mkdirSync(results);
     engine = await testEngine();
+    if (engine.kind !== 'unix') throw new Error('these tests need an engine behind a socket of this machine');
+    oracle = await engineOracle(engine.path);
     gateway = new GatewayProcess({ dir, config: CONFIG, env: { DOCKER_HOST: await engineHost() } });
     await gateway.start();
     // Looked at by the last test: its half minute is that of all others.
@@ -130,6 +139,7 @@ describe('cancel, timeout and grace on a real engine', () => {
   });
   afterAll(async () => {
     await gateway.stop();
+    oracle.close();
     rmSync(dir, { recursive: true, force: true });
   });
 
@@ -164,11 +174,21 @@ describe('cancel, timeout and grace on a real engine', () => {
   const msBetween = (one: JsonObject, from: string, to: string): number =>
     Date.parse(String(one[to])) - Date.parse(String(one[from]));
 
+  /** By the engine's own events, in epoch ms: its start, SIGTERM, and each SIGKILL. */
+  const ordersTo = (execution: string): { started: number; told: number; kills: number[] } => {
+    const all = oracle.actions(execution);
+    const at = (action: string, signal?: number): number[] =>
+      all
+        .filter((one) => one.action === action && one.signal === signal)
+        .map(({ time }) => Number(time / 1_000_000n));
+    const [[started = NaN], [told = NaN, ...again]] = [at('start'), at('kill', SIGTERM)];
+    expect(again).toEqual([]);
+    return { started, told, kills: at('kill', SIGKILL) };
+  };
+
   /** Tasks that have run, by their own word. */
   const begun = (execution: string): number =>
     readdirSync(results).filter((name) => name.startsWith(execution) && name.endsWith('.starts')).length;
-  const sinceCancel = (execution: JsonObject, { endTime = null }: JsonObject): number =>
-    msBetween({ ...execution, endTime }, 'cancelRequestTime', 'endTime');
 
   /** One case from its start to its end. */
   async function stops({ kind, by }: Case): Promise<void> {
@@ -188,9 +208,15 @@ describe('cancel, timeout and grace on a real engine', () => {
       exitCode,
     });
     expect(one['message']).toMatch(words);
-    const took = by === 'cancel' ? sinceCancel(end, one) : msBetween(one, 'deadline', 'endTime');
+    const due = Date.parse(String(by === 'cancel' ? end['cancelRequestTime'] : one['deadline']));
+    const took = Date.parse(String(one['endTime'])) - due;
     expect(took).toBeGreaterThanOrEqual(ends - 100);
-    expect(took).toBeLessThanOrEqual(ends + EXACT_MS);
+    const { started, told, kills } = ordersTo(execution);
+    const toTell = Math.max(due, started + FIRST_MOMENTS_MS);
+    expect(told).toBeLessThanOrEqual(toTell + EXACT_MS);
+    expect(due + took - told).toBeLessThanOrEqual(ends + EXACT_MS);
+    expect(kills).toHaveLength(exitCode === 137 ? 1 : 0);
+    for (const kill of kills) expect(Math.abs(kill - told - GRACE_S * 1000)).toBeLessThanOrEqual(EXACT_MS);
     if (by === 'timeout') expect(msBetween(one, 'startTime', 'deadline')).toBe(TIMEOUT_S * 1000);
     // A fork bomb leaves its own shell no process to note the time with.
     if (exitCode === 137 && kind !== 'is a fork bomb')
@@ -270,9 +296,10 @@ describe('cancel, timeout and grace on a real engine', () => {
     const one = await attempt(withDefault);
     expect(one).toMatchObject({ reason: 'CANCELLED', exitCode: 137 });
     expect(one['message']).toMatch(KILLED('30s'));
-    const took = sinceCancel(end, one);
-    expect(took).toBeGreaterThanOrEqual(30_000 - EXACT_MS);
-    expect(took).toBeLessThanOrEqual(30_000 + EXACT_MS);
+    const { told, kills } = ordersTo(withDefault);
+    expect(kills).toHaveLength(1);
+    for (const kill of kills) expect(Math.abs(kill - told - 30_000)).toBeLessThanOrEqual(EXACT_MS);
+    expect(Date.parse(String(one['endTime'])) - told).toBeLessThanOrEqual(30_000 + EXACT_MS);
     expect(lived(withDefault)).toBeGreaterThanOrEqual(30_000 - EXACT_MS);
     // It is removed after its end has been stored.
     await untilNoContainer(engine, withDefault);

@@ -25,6 +25,8 @@ export interface ContainerLife {
 export interface ContainerAction {
   readonly name: string;
   readonly action: string;
+  /** Its number, of a `kill`. */
+  readonly signal?: number;
   /** Of the gateway that made the container. */
   readonly epoch: number;
   /** Epoch ns, by the engine. */
@@ -45,9 +47,10 @@ export async function engineOracle(socketPath: string): Promise<EngineOracle> {
   const executions = new Map<string, Map<string, ContainerLife>>();
   const actions = new Map<string, ContainerAction[]>();
   const note = ({ Action, timeNano, Actor: { Attributes: attributes } }: EngineEvent): void => {
-    const { [EXECUTION]: execution = '', [EPOCH]: epoch, name = '' } = attributes;
+    const { [EXECUTION]: execution = '', [EPOCH]: epoch, name = '', signal } = attributes;
     const action = { name, action: Action, epoch: Number(epoch), time: BigInt(timeNano) };
-    actions.set(execution, [...(actions.get(execution) ?? []), action]);
+    const whole = signal === undefined ? action : { ...action, signal: Number(signal) };
+    actions.set(execution, [...(actions.get(execution) ?? []), whole]);
     if (Action !== 'start' && Action !== 'die') return;
     const lives = executions.get(execution) ?? new Map<string, ContainerLife>();
     executions.set(execution, lives);
