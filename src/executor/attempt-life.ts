@@ -249,7 +249,7 @@ export class AttemptLife {
   }
 
   async #untilEnded(): Promise<Ended> {
-    this.#gauge = this.#context.meter.watch(this.#attempt);
+    this.#gauge = this.#context.meter.watch(this.#attempt, this.#context.times.ranMs(this.name) ?? 0);
     for (;;) {
       await this.#stopWhereDue();
       await this.#bell.wait();

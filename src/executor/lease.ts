@@ -73,30 +73,26 @@ export class Lease {
   }
 
   /**
-   * Renews until the session is over, and loses the session when that fails for a whole lease. Counted in timers
-   * and by the clock, whichever is more: a clock that was set back hides how long we have been silent, and a process
-   * that was suspended has no timers.
+   * Renews until the session is over, and loses the session when that fails for a whole lease. How long that is the
+   * session tells, by whichever of its clocks says more.
    */
   async keep(session: Session): Promise<void> {
     const { clock } = this.#options;
-    let silentMs = 0;
     // It may have been asked for long before it was given.
-    let wait = Math.max(0, RENEW_MS - Math.max(0, session.silentMs));
+    let wait = Math.max(0, RENEW_MS - session.silentMs);
     for (;;) {
       await pause(clock, wait, session.signal);
       if (session.signal.aborted) return;
       const asked = session.moment();
       try {
-        await this.#renew(session, LEASE_MS - RETRY_MS - Math.max(silentMs + wait, session.silentMs));
+        await this.#renew(session, LEASE_MS - RETRY_MS - session.silentMs);
         session.renewed(asked);
-        silentMs = 0;
         wait = RENEW_MS;
       } catch (error) {
         if (session.signal.aborted) return;
         if (isTappetError(error, 'STALE_EPOCH')) return session.lose('another gateway has taken over');
-        silentMs = Math.max(silentMs + wait, session.silentMs);
         wait = RETRY_MS;
-        if (error instanceof StoreSilent || silentMs >= LEASE_MS - RETRY_MS)
+        if (error instanceof StoreSilent || session.silentMs >= LEASE_MS - RETRY_MS)
           return session.lose(`the lease could not be renewed: ${errorText(error)}`);
       }
     }

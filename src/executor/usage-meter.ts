@@ -40,10 +40,12 @@ export class UsageMeter {
     this.#options = options;
   }
 
-  /** `attempt` is the row of one that runs; what was measured before this process came stands in it. */
-  watch(attempt: Attempt): Gauge {
+  /**
+   * `attempt` is the row of one that has run for `ranMs`; what was measured before this process came stands in it.
+   */
+  watch(attempt: Attempt, ranMs: number): Gauge {
     const { clock, runner } = this.#options;
-    const gauge = new Gauge(attempt, { clock, runner, onEnd: () => this.#gauges.delete(gauge.name) });
+    const gauge = new Gauge(attempt, ranMs, { clock, runner, onEnd: () => this.#gauges.delete(gauge.name) });
     this.#gauges.set(gauge.name, gauge);
     return gauge;
   }
@@ -106,8 +108,8 @@ export class Gauge {
   #storedAt: number;
   #measuring: Promise<void> | null = null;
 
-  constructor(attempt: Attempt, options: GaugeOptions) {
-    const { execution, index, attempt: number, usage, startTime } = attempt;
+  constructor(attempt: Attempt, ranMs: number, options: GaugeOptions) {
+    const { execution, index, attempt: number, usage } = attempt;
     this.name = attempt.containerName;
     this.#key = { execution, index, attempt: number };
     this.#options = options;
@@ -115,8 +117,7 @@ export class Gauge {
     this.#cpuMs = usage?.cpuMs ?? null;
     this.#measureTime = usage?.measureTime ?? null;
     this.#pulledBytes = usage?.pulledBytes ?? null;
-    const { clock } = options;
-    this.#bornAt = clock.elapsed() - Math.max(0, clock.now() - (startTime ?? clock.now()));
+    this.#bornAt = options.clock.elapsed() - ranMs;
     this.#dueAt = this.#bornAt + LOOK_MS;
     this.#storedAt = this.#bornAt;
   }

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { openConnection } from '../../../src/stores/sqlite/driver.ts';
-import type { Connection, Statement } from '../../../src/stores/sqlite/driver.ts';
+import type { Connection } from '../../../src/stores/sqlite/driver.ts';
 import { Bench, HOUR } from '../../contract/store/fixture.ts';
+import { heardConnection } from '../../support/heard-connection.ts';
 import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
 
 let connection: Connection;
@@ -13,30 +14,11 @@ const bench = new Bench(() =>
       const opened = openConnection(path);
       if (path.includes('.owner-')) return opened;
       connection = opened;
-      return listening(opened);
+      return heardConnection(opened, { run: (sql) => run.push(sql) });
     },
   }),
 );
 const GIB = 1024 ** 3;
-
-function listening(opened: Connection): Connection {
-  return {
-    get inTransaction() {
-      return opened.inTransaction;
-    },
-    exec: (sql) => opened.exec(sql),
-    close: () => opened.close(),
-    prepare: (sql) => {
-      const statement = opened.prepare(sql);
-      const heard = (): Statement => (run.push(sql), statement);
-      return {
-        run: (...params) => heard().run(...params),
-        get: (...params) => heard().get(...params),
-        all: (...params) => heard().all(...params),
-      };
-    },
-  };
-}
 
 /** As many more of an execution as are asked for, without the calls. */
 function copies(name: string, count: number): void {

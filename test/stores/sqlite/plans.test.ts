@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { openConnection } from '../../../src/stores/sqlite/driver.ts';
 import type { Connection } from '../../../src/stores/sqlite/driver.ts';
 import { Bench, ENGINE } from '../../contract/store/fixture.ts';
+import { heardConnection } from '../../support/heard-connection.ts';
 import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
 
 const prepared = new Set<string>();
@@ -11,17 +12,7 @@ const bench = new Bench(() =>
     connect: (path) => {
       const opened = openConnection(path);
       if (!path.includes('.owner-')) connection = opened;
-      return {
-        get inTransaction() {
-          return opened.inTransaction;
-        },
-        exec: (sql) => opened.exec(sql),
-        close: () => opened.close(),
-        prepare: (sql) => {
-          prepared.add(sql);
-          return opened.prepare(sql);
-        },
-      };
+      return heardConnection(opened, { prepared: (sql) => prepared.add(sql) });
     },
   }),
 );
