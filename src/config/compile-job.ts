@@ -41,8 +41,7 @@ export async function compileJob(
   checkRetry(value, path, context);
   checkNotify(value['notify'], [...path, 'notify'], context);
   await checkEnv(value['env'], [...path, 'env'], context);
-  checkCommand(value['command'], [...path, 'command'], context);
-  checkArgs(value['args'], [...path, 'args'], context);
+  checkCommandLine(value, path, context);
   const binds = compileBinds(value['volumes'], [...path, 'volumes'], context, rules);
   const addresses = await checkStaging(value, path, context);
   if (input === undefined) return undefined;
@@ -129,23 +128,21 @@ async function checkEnv(value: Json | undefined, path: Path, context: CompileCon
   if (total !== null) context.report.add(path, total);
 }
 
-function checkCommand(value: Json | undefined, path: Path, { report }: CompileContext): void {
-  const words = listOf(value).map((item) => looseTextOf(item) ?? '');
-  for (const [i, word] of words.entries()) {
+function checkCommandLine({ command, args }: JsonObject, path: Path, context: CompileContext): void {
+  const { report } = context;
+  const words = (value: Json | undefined): string[] => listOf(value).map((item) => looseTextOf(item) ?? '');
+  const check = (word: string, at: Path): void => {
     const problem = wordProblem(word);
-    if (problem !== null) report.add([...path, i], problem);
+    if (problem !== null) report.add(at, problem);
+  };
+  for (const [i, word] of words(command).entries()) check(word, [...path, 'command', i]);
+  for (const [i, word] of words(args).entries()) {
+    const at = [...path, 'args', i];
+    compileTemplate(context, word, ['task'], at);
+    if (!word.includes('${{')) check(word, at);
   }
-  const total = argsTotalProblem(words);
-  if (total !== null) report.add(path, total);
-}
-
-function checkArgs(value: Json | undefined, path: Path, context: CompileContext): void {
-  for (const [i, item] of listOf(value).entries()) {
-    const text = looseTextOf(item);
-    if (text !== undefined) compileTemplate(context, text, ['task'], [...path, i]);
-  }
-  const total = argsTotalProblem(listOf(value).map((item) => looseTextOf(item) ?? ''));
-  if (total !== null) context.report.add(path, total);
+  const total = argsTotalProblem(words(args), words(command));
+  if (total !== null) report.add([...path, args === undefined ? 'command' : 'args'], total);
 }
 
 function compileBinds(

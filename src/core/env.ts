@@ -112,10 +112,10 @@ export function envTotalProblem(env: Readonly<Record<string, string>>): string |
   return `the environment is ${bytes.toLocaleString('en')} bytes long, more than ${ENV_TOTAL_MAX_BYTES.toLocaleString('en')}`;
 }
 
-/** What is wrong with all arguments together by their size, as a sentence; null = nothing. */
-export function argsTotalProblem(args: readonly string[]): string | null {
+/** What is wrong with all arguments together by their size, the words of the command among them, as a sentence; null = nothing. */
+export function argsTotalProblem(args: readonly string[], command: readonly string[] = []): string | null {
   // Each with its NUL, and with the pointer to it, which counts too.
-  const bytes = args.reduce((sum, arg) => sum + Buffer.byteLength(arg) + 9, 0);
+  const bytes = [...command, ...args].reduce((sum, arg) => sum + Buffer.byteLength(arg) + 9, 0);
   if (bytes <= ARGS_TOTAL_MAX_BYTES) return null;
   return `the arguments take ${bytes.toLocaleString('en')} bytes, more than ${ARGS_TOTAL_MAX_BYTES.toLocaleString('en')}`;
 }

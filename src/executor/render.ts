@@ -47,7 +47,7 @@ export function renderSpec(
     );
     const args = spec.args?.map((text, i) => render(`args[${i}]`, text)) ?? null;
     const rendered = { env: Object.fromEntries(env), args, ...renderAddresses(spec, render) };
-    const problem = sizeProblem(rendered);
+    const problem = sizeProblem(rendered, spec.command);
     if (problem !== null) throw new Error(problem);
     return { ok: true, rendered, namesTask };
   } catch (error) {
@@ -77,7 +77,7 @@ function renderAddresses(
 }
 
 /** What no container can be given, with its place; null = nothing. */
-function sizeProblem({ env, args }: RenderedSpec): string | null {
+function sizeProblem({ env, args }: RenderedSpec, command?: readonly string[]): string | null {
   for (const [name, value] of Object.entries(env)) {
     const problem = envValueProblem(value);
     if (problem !== null) return `env.${name} ${problem}`;
@@ -86,7 +86,7 @@ function sizeProblem({ env, args }: RenderedSpec): string | null {
     const problem = wordProblem(arg);
     if (problem !== null) return `args[${i}] ${problem}`;
   }
-  return argsTotalProblem(args ?? []) ?? envTotalProblem(env);
+  return argsTotalProblem(args ?? [], command) ?? envTotalProblem(env);
 }
 
 /** Adds the place to what `fn` throws. */

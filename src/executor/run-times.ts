@@ -61,8 +61,8 @@ export class RunTimes {
    * kills it when that one's grace is over.
    */
   graceLeftMs(name: string, graceMs: number): number {
-    const now = this.#clock.elapsed();
-    return Math.max(0, graceMs - (now - (this.#of.get(name)?.stopSent ?? now)));
+    const sent = this.#of.get(name)?.stopSent;
+    return sent === undefined ? graceMs : Math.max(0, graceMs - (this.#clock.elapsed() - sent));
   }
 
   /** All others have ended, here or elsewhere. */

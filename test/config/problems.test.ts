@@ -99,6 +99,15 @@ describe('jobs', () => {
       { command: Array.from({ length: 20 }, () => 'x'.repeat(60_000)) },
       'jobs.a.command: the arguments take 1,200,180 bytes',
     ],
+    [{ args: ['a', 'x'.repeat(100_000)] }, 'jobs.a.args[1]: is more than 98,304 bytes long'],
+    [{ args: ['a\0'] }, 'jobs.a.args[0]: holds a NUL character, which no program can be given'],
+    [
+      {
+        command: Array.from({ length: 10 }, () => 'x'.repeat(60_000)),
+        args: Array.from({ length: 10 }, () => 'x'.repeat(60_000)),
+      },
+      'jobs.a.args: the arguments take 1,200,180 bytes',
+    ],
     [{ workingDir: 'w' }, 'jobs.a.workingDir: must be an absolute path'],
     [{ user: 'a b' }, 'jobs.a.user: must be uid, uid:gid or a name'],
     [{ env: { CLOUD_RUN_JOB: 'x' } }, 'jobs.a.env.CLOUD_RUN_JOB: CLOUD_RUN_JOB is set by the gateway itself'],

@@ -14,7 +14,7 @@ export interface Simulation {
 
 const GROUP = 25;
 /** `npm test` runs so many of each simulation; in two files, so that two cores share them. */
-const USUAL = 100;
+const USUAL = 1_000;
 /** With fewer seeds some kind of fault may be rare. */
 const ENOUGH = 50;
 

@@ -5,14 +5,10 @@ export const BUSY_PAUSE_MS = 5;
 /** Longer than any commit or checkpoint of a healthy neighbour; then callers are told to come again. */
 const BUSY_LIMIT_MS = 10_000;
 
-/**
- * How long another process has kept the database from us. By our pauses and by the clock, whichever is more: on a busy
- * machine each pause is longer than it was asked to be, and a clock that is set back hides time.
- */
+/** How long another process has kept the database from us, by the clock that nobody sets. */
 export class BusyWait {
   readonly #clock: Clock;
   #since: number | undefined;
-  #pausedMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -20,19 +16,17 @@ export class BusyWait {
 
   /** It is to be called each time that the database was found held. */
   tooLong(): boolean {
-    this.#since ??= this.#clock.now();
-    return Math.max(this.#pausedMs, this.#clock.now() - this.#since) >= BUSY_LIMIT_MS;
+    this.#since ??= this.#clock.elapsed();
+    return this.#clock.elapsed() - this.#since >= BUSY_LIMIT_MS;
   }
 
   /** Until the next try. */
   pause(fn: () => void): void {
-    this.#pausedMs += BUSY_PAUSE_MS;
     this.#clock.setTimer(BUSY_PAUSE_MS, fn);
   }
 
   /** It was not held, or was given up: the next time begins anew. */
   end(): void {
     this.#since = undefined;
-    this.#pausedMs = 0;
   }
 }
