@@ -57,9 +57,10 @@ export function roundsToRun(state, rows, leftS) {
   const left = roundsLeft(state, first);
   if (leftS === undefined || left === 0) return left;
   const waiting = rows.filter((row) => roundsLeft(state, row) > 0);
-  const needS = waiting.reduce((sum, row) => sum + roundsLeft(state, row) * secondsOf(state, row), 0);
+  const sharing = (/** @type {ChaosRow} */ row) => Math.min(roundsLeft(state, row), row.share);
+  const needS = waiting.reduce((sum, row) => sum + sharing(row) * secondsOf(state, row), 0);
   const share = Math.min(1, Math.max(0, (leftS - waiting.length * START_S) / needS));
-  return Math.max(figuresOf(state, first).rounds === 0 ? 1 : 0, Math.floor(left * share));
+  return Math.max(figuresOf(state, first).rounds === 0 ? 1 : 0, Math.floor(sharing(first) * share));
 }
 
 /**

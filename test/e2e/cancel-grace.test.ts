@@ -213,8 +213,8 @@ describe('cancel, timeout and grace on a real engine', () => {
     expect(took).toBeGreaterThanOrEqual(ends - 100);
     const { started, told, kills } = ordersTo(execution);
     const toTell = Math.max(due, started + FIRST_MOMENTS_MS);
-    expect(told).toBeLessThanOrEqual(toTell + EXACT_MS);
-    expect(due + took - told).toBeLessThanOrEqual(ends + EXACT_MS);
+    expect(told).toBeGreaterThanOrEqual(toTell - 100);
+    expect(due + took).toBeLessThanOrEqual(toTell + ends + EXACT_MS);
     expect(kills).toHaveLength(exitCode === 137 ? 1 : 0);
     for (const kill of kills) expect(Math.abs(kill - told - GRACE_S * 1000)).toBeLessThanOrEqual(EXACT_MS);
     if (by === 'timeout') expect(msBetween(one, 'startTime', 'deadline')).toBe(TIMEOUT_S * 1000);

@@ -80,12 +80,12 @@ describe('an attempt', () => {
     expect(rig.runner.maxRunning).toBe(2);
   });
 
-  it('starts at most two per core of the engine at a time', async () => {
+  it('starts at most four per core of the engine at a time', async () => {
     const executor = await rig.started({}, { maxRunningTasks: 20 });
     const release = rig.runner.hold('ensure');
     await rig.create({ taskCount: 15, parallelism: 0 });
-    await rig.until(() => executor.status().runningTasks === 15 && rig.runner.countOf('ensure') > 3);
-    expect(rig.runner.maxStarting).toBe(4);
+    await rig.until(() => executor.status().runningTasks === 15 && rig.runner.countOf('ensure') > 7);
+    expect(rig.runner.maxStarting).toBe(8);
     release();
     await rig.until(() => rig.runner.maxRunning === 15);
   });

@@ -15,13 +15,14 @@ import {
 import { ROWS } from '../../scripts/lib/chaos-rows.mjs';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const row = (name: string, full: number, seconds: number) => ({
+const row = (name: string, full: number, seconds: number, share = full) => ({
   name,
   point: 'R0',
   project: 'unit',
   files: ['test/none.test.ts'],
   full,
   seconds,
+  share,
 });
 const quick = row('quick', 1000, 0.1);
 const slow = row('slow', 100, 10);
@@ -46,6 +47,14 @@ describe('a run of the reliability tests', () => {
     expect(roundsToRun(fresh, rows, 5)).toBe(1);
     expect(roundsToRun(fresh, [slow], -100)).toBe(1);
     expect(roundsToRun(added(fresh, slow, { rounds: 1, violations: 0, ms: 1 }), [slow], -100)).toBe(0);
+  });
+
+  it('gives a row with a share of its own no more than that of a limited call, and all of a call without', () => {
+    const many = row('many', 100_000, 0.1, 1000);
+    // 100 s and 1,000 s are shared, so that half of both fits.
+    expect(roundsToRun(fresh, [many, slow], 580)).toBe(500);
+    expect(roundsToRun(fresh, [slow, many], 580)).toBe(50);
+    expect(roundsToRun(fresh, [many, slow])).toBe(100_000);
   });
 
   it('goes by how long the rounds of before took', () => {

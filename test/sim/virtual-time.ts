@@ -2,7 +2,6 @@ import type { Clock } from '../../src/core/clock.ts';
 
 interface Timer {
   readonly at: number;
-  readonly seq: number;
   readonly fn: () => void;
 }
 
@@ -10,8 +9,8 @@ interface Timer {
 export class VirtualTime {
   #wall: number;
   #elapsed = 0;
-  #seq = 0;
-  readonly #timers = new Set<Timer>();
+  /** The next one last; of those at the same moment the first made. */
+  readonly #timers: Timer[] = [];
 
   constructor(start: number) {
     this.#wall = start;
@@ -30,9 +29,13 @@ export class VirtualTime {
   }
 
   setTimer(ms: number, fn: () => void): () => void {
-    const timer = { at: this.#elapsed + Math.max(0, ms), seq: this.#seq++, fn };
-    this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
+    const timer = { at: this.#elapsed + Math.max(0, ms), fn };
+    const before = this.#timers.findLastIndex(({ at }) => at > timer.at);
+    this.#timers.splice(before + 1, 0, timer);
+    return () => {
+      const i = this.#timers.lastIndexOf(timer);
+      if (i !== -1) this.#timers.splice(i, 1);
+    };
   }
 
   /** The clock of one process: its timers die with it. */
@@ -50,8 +53,7 @@ export class VirtualTime {
   /** Lets `ms` pass; after each timer that fires, whatever `after` does comes first. */
   async advance(ms: number, after: () => Promise<void>): Promise<void> {
     const end = this.#elapsed + ms;
-    for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
-      this.#timers.delete(timer);
+    for (let timer = this.#take(end); timer !== undefined; timer = this.#take(end)) {
       this.#pass(timer.at - this.#elapsed);
       timer.fn();
       await after();
@@ -59,14 +61,9 @@ export class VirtualTime {
     this.#pass(end - this.#elapsed);
   }
 
-  #next(end: number): Timer | undefined {
-    let best: Timer | undefined;
-    for (const timer of this.#timers) {
-      if (timer.at > end) continue;
-      if (best === undefined || timer.at < best.at || (timer.at === best.at && timer.seq < best.seq))
-        best = timer;
-    }
-    return best;
+  #take(end: number): Timer | undefined {
+    const next = this.#timers.at(-1);
+    return next !== undefined && next.at <= end ? this.#timers.pop() : undefined;
   }
 
   #pass(ms: number): void {
