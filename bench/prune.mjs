@@ -11,6 +11,9 @@ import { median, scratch, startGateway } from './lib.mjs';
 const EXPIRED = 100_000;
 /** Odd, for the median; each takes two minutes. */
 const PRUNE_ROUNDS = 3;
+/** Where calls are answered later (p99) without any removal, a round tells nothing of it: another is tried. */
+const LOUD_MS = 20;
+const MAX_TRIES = 6;
 const PER_SECOND = 500;
 /** The first removal begins a minute after the start. */
 const BEFORE_MS = 30_000;
@@ -20,13 +23,22 @@ const NO_ENGINE = { DOCKER_HOST: 'unix:///nowhere/docker.sock' };
 
 export async function benchPrune() {
   const rounds = [];
-  for (let round = 0; round < PRUNE_ROUNDS; round++) rounds.push(await pruneOnce());
-  const later = median(rounds.map(({ quiet, during }) => during - quiet));
-  const told = rounds.map(
-    ({ quiet, during, seconds }) =>
-      `${during.toFixed(1)} ms in ${seconds.toFixed(0)} s of removal, ${quiet.toFixed(1)} ms before and after`,
-  );
-  return [{ name: 'prune-100k-p99-ms', ours: later, note: `p99 of each round: ${told.join('; ')}` }];
+  const counted = () => rounds.filter(({ quiet }) => quiet <= LOUD_MS);
+  while (counted().length < PRUNE_ROUNDS) {
+    if (rounds.length === MAX_TRIES) throw new Error(`the machine is too loud for this: ${told(rounds)}`);
+    rounds.push(await pruneOnce());
+  }
+  const later = median(counted().map(({ quiet, during }) => during - quiet));
+  const note = `p99 of each round: ${told(rounds)}`;
+  return [{ name: 'prune-100k-p99-ms', ours: later, note }];
+}
+
+function told(rounds) {
+  const each = rounds.map(({ quiet, during, seconds }) => {
+    const calls = `${during.toFixed(1)} ms in ${seconds.toFixed(0)} s of removal, ${quiet.toFixed(1)} ms before and after`;
+    return quiet > LOUD_MS ? `${calls} (too loud to count)` : calls;
+  });
+  return each.join('; ');
 }
 
 /** p99 in ms of the calls while all is removed, and of those before and after it together. */
