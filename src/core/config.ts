@@ -142,6 +142,8 @@ export interface AnswerSpec {
 export interface AnswerTemplates {
   /** Whether it says anything but how long to wait. */
   readonly words: boolean;
+  /** Whether any of it reads `execution`. */
+  readonly readsExecution: boolean;
   readonly status?: number | Template;
   readonly headers: readonly (readonly [name: string, value: Template])[];
   /** Errors: those of the first template that cannot be rendered. */
