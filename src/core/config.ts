@@ -1,5 +1,5 @@
 import type { AdmissionSettings } from './admission.ts';
-import type { AuthSpec, IssuerSpec } from './auth.ts';
+import type { AuthSpec, IssuerSpec, Preset } from './auth.ts';
 import type { EngineLimits } from './engine-limits.ts';
 import type { ConnectionSpec } from './objects.ts';
 import type { Limits, JobSpec } from './job.ts';
@@ -94,6 +94,8 @@ export interface TriggerDefinition {
   readonly identify?: Template;
   /** Of a webhook with an `answer`. */
   readonly answer?: AnswerTemplates;
+  /** Of a webhook that takes signed tokens: of which issuers, by name. */
+  readonly issuers?: Readonly<Record<string, Preset>>;
   readonly when: Condition | null;
   readonly run: RunMapping;
   readonly etag: string;
