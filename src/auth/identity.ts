@@ -1,8 +1,5 @@
-import type { IdentitySpec } from '../core/auth.ts';
+import type { IdentitySpec, Preset } from '../core/auth.ts';
 import type { JsonObject } from '../core/json.ts';
-
-/** Whose tokens these are; decides which conditions are offered. */
-export type Preset = 'google' | 'github-actions' | 'kubernetes' | 'generic';
 
 type Read = (claims: JsonObject) => unknown;
 

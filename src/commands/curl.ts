@@ -1,5 +1,13 @@
-import { isCredential, secretsOf } from '../core/auth.ts';
-import type { AuthSpec, CallerSpec, CredentialSpec, GenericHmac, HmacSpec, TokenSpec } from '../core/auth.ts';
+import { GENERIC_HMAC, isCredential, secretsOf } from '../core/auth.ts';
+import type {
+  AuthSpec,
+  CallerSpec,
+  GenericHmac,
+  HmacSpec,
+  OidcSpec,
+  Preset,
+  TokenSpec,
+} from '../core/auth.ts';
 import { TappetError } from '../core/errors.ts';
 import type { SecretRef } from '../core/secrets.ts';
 import { quoted } from '../lib/shell-word.ts';
@@ -8,12 +16,17 @@ export interface CurlParams {
   readonly trigger: string;
   /** Of the gateway, such as `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** The trigger's `source`, as the API tells it. */
+  /** The trigger's `source`, as the API tells it: as written. */
   readonly source: unknown;
+  readonly issuers?: Issuers | undefined;
 }
+
+/** Of which issuers it takes tokens. */
+type Issuers = Readonly<Record<string, Preset>>;
 
 interface WebhookSource {
   readonly kind: 'webhook';
+  /** As written: what a generic HMAC leaves to be filled in is absent, whatever the type says. */
   readonly auth: AuthSpec;
   readonly body?: 'file';
 }
@@ -37,16 +50,16 @@ const NOTHING: Credentials = { before: [], headers: [] };
  * in it: a variable of the environment stands for each, of the name in the configuration where that is where it comes
  * from. Nor do they, or what proves to know them, stand in the arguments of a program, which everybody on the machine can
  * read: only the shell's own words (`printf`) get them, and programs read them from their input.
- * Errors: INVALID_ARGUMENT where the trigger takes no calls.
+ * Errors: INVALID_ARGUMENT where the trigger takes no calls, or its `auth` is none of this version.
  */
-export function curlText({ trigger, url, source }: CurlParams): string {
+export function curlText({ trigger, url, source, issuers = {} }: CurlParams): string {
   if (!isWebhook(source)) {
     const message = `${trigger} is not called: its source is no webhook.`;
     throw new TappetError('INVALID_ARGUMENT', message, {
       fix: `To let it see an event now: tappet triggers fire ${trigger}`,
     });
   }
-  const { before, headers, options = [], unless } = credentialsOf(source.auth);
+  const { before, headers, options = [], unless } = credentialsOf(source.auth, issuers);
   const file = source.body === 'file';
   const secretly = headers.length > 0;
   const call = [
@@ -78,25 +91,25 @@ function isWebhook(source: unknown): source is WebhookSource {
   return typeof source === 'object' && source !== null && 'kind' in source && source.kind === 'webhook';
 }
 
-function credentialsOf(auth: AuthSpec): Credentials {
+function credentialsOf(auth: AuthSpec, issuers: Issuers): Credentials {
   if (auth === 'none') return NOTHING;
   const remarks =
     auth.addresses === undefined
       ? []
       : [`# Taken from these addresses only: ${oneLine(auth.addresses.join(', '))}`];
-  const of = 'anyOf' in auth ? firstOf(auth.anyOf) : callerOf(auth);
+  const of = 'anyOf' in auth ? firstOf(auth.anyOf, issuers) : callerOf(auth, issuers);
   return { ...of, before: [...remarks, ...of.before] };
 }
 
 /** Any one will do. */
-function firstOf(anyOf: readonly CallerSpec[]): Credentials {
+function firstOf(anyOf: readonly CallerSpec[], issuers: Issuers): Credentials {
   const [first] = anyOf;
-  return first === undefined ? NOTHING : credentialsOf(first);
+  return first === undefined ? NOTHING : credentialsOf(first, issuers);
 }
 
-function callerOf(auth: CallerSpec): Credentials {
+function callerOf(auth: CallerSpec, issuers: Issuers): Credentials {
   if (!isCredential(auth)) return NOTHING;
-  if ('oidc' in auth) return oidc(auth.oidc);
+  if ('oidc' in auth) return oidc(auth.oidc, issuers[auth.oidc.issuer]);
   if ('bearer' in auth) return header(auth.bearer, 'authorization', 'Bearer ');
   if ('gitlab' in auth) return header(auth.gitlab, 'x-gitlab-token', '');
   if ('basic' in auth) {
@@ -112,18 +125,53 @@ function callerOf(auth: CallerSpec): Credentials {
       headers: [],
       options: ['--cert client.crt --key client.key'],
     };
-  return hmac(auth.hmac);
+  if ('hmac' in auth) return hmac(auth.hmac);
+  // A gateway of another version may know more.
+  throw new TappetError('INVALID_ARGUMENT', 'This version of tappet does not know the auth of the trigger.', {
+    fix: 'Use the version that the gateway has.',
+  });
 }
 
-function oidc({ issuer, audience }: Extract<CredentialSpec, { oidc: unknown }>['oidc']): Credentials {
-  const [first = ''] = typeof audience === 'string' ? [audience] : audience;
+function oidc(spec: OidcSpec, preset: Preset | undefined): Credentials {
+  const [first = ''] = typeof spec.audience === 'string' ? [spec.audience] : spec.audience;
+  const audience = oneLine(first);
+  const [where, command] = tokenOf(spec, quoted(audience), preset);
   return {
     before: [
-      `# TOKEN: one of the issuer "${oneLine(issuer)}" for the audience ${oneLine(first)}. Of Google:`,
-      `#   TOKEN=$(gcloud auth print-identity-token --audiences=${quoted(oneLine(first))})`,
+      `# TOKEN: a signed token of the issuer "${oneLine(spec.issuer)}" for the audience ${audience}${where}`,
+      ...(command === undefined ? [] : [`#   TOKEN=$(${oneLine(command)})`]),
     ],
     headers: ['"authorization: Bearer $TOKEN"'],
   };
+}
+
+/** How its issuer is asked for one: where that is, and the command. */
+function tokenOf(spec: OidcSpec, audience: string, preset: Preset | undefined): [string, string?] {
+  switch (preset) {
+    case 'google': {
+      // The account of a person gets none for an audience, and no address stands in one unless it is asked for.
+      const [email] = spec.emails ?? [];
+      const as = email === undefined ? '' : ` --impersonate-service-account=${quoted(email)} --include-email`;
+      return ['. With gcloud:', `gcloud auth print-identity-token --audiences=${audience}${as}`];
+    }
+    case 'github-actions': {
+      const asked = '-H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN"';
+      const of = `--get --data-urlencode audience=${audience} "$ACTIONS_ID_TOKEN_REQUEST_URL"`;
+      const where = '. In a job of a workflow with "permissions: { id-token: write }":';
+      return [where, `curl --fail -sS ${asked} ${of} | jq -r .value`];
+    }
+    case 'kubernetes': {
+      const anyOne = `${spec.namespaces?.[0] ?? 'NAMESPACE'}/NAME`;
+      const [namespace, name] = (spec.serviceAccounts?.[0] ?? anyOne).split('/');
+      return [
+        '. With kubectl:',
+        `kubectl create token ${name} --namespace=${namespace} --audience=${audience}`,
+      ];
+    }
+    case 'generic':
+    case undefined:
+      return ['. How to get one depends on the issuer.'];
+  }
 }
 
 function header(spec: TokenSpec, name: string, prefix: string): Credentials {
@@ -225,12 +273,17 @@ function standardWebhooks(variable: string, before: readonly string[]): Credenti
   };
 }
 
-function generic(spec: GenericHmac, before: readonly string[]): Credentials {
-  const { header: name, prefix, encoding, timestamp } = spec;
+/** As it is written: without what it leaves to be filled in. */
+type Written = Partial<Omit<GenericHmac, 'timestamp'>> & {
+  readonly timestamp?: { readonly header: string; readonly signed?: string };
+};
+
+function generic(spec: Written, before: readonly string[]): Credentials {
+  const { header: name, prefix, encoding, timestamp } = { ...GENERIC_HMAC, ...spec };
   const signature = `${quoted(`${name}: ${prefix}`)}"$signature"`;
   if (timestamp === undefined)
     return { before: [...before, signatureOf('$body', encoding)], headers: [signature] };
-  const text = inDoubleQuotes(timestamp.signed)
+  const text = inDoubleQuotes(timestamp.signed ?? GENERIC_HMAC.signed)
     .replaceAll('{timestamp}', '${time}')
     .replaceAll('{body}', '${body}');
   return {

@@ -30,8 +30,10 @@ export function addTriggers(program: Command, io: CliIo): void {
     .action(async (name: string, options: ApiOptions & { readonly curl?: true }) => {
       const client = await clientOf(io, options);
       const trigger = await client.triggers.get(name);
-      if (options.curl)
-        return io.out(`${curlText({ trigger: name, url: client.url, source: trigger.source })}\n`);
+      if (options.curl) {
+        const { source, issuers } = trigger;
+        return io.out(`${curlText({ trigger: name, url: client.url, source, issuers })}\n`);
+      }
       await print(io, options.output, trigger, () => triggerText(trigger, io.now()));
     });
   addNext(triggers, io);

@@ -1,5 +1,5 @@
-import { fieldsOf, IDENTITY_FIELDS, sharedClaims, type Preset } from '../auth/identity.ts';
-import type { IdentitySpec } from '../core/auth.ts';
+import { fieldsOf, IDENTITY_FIELDS, sharedClaims } from '../auth/identity.ts';
+import type { IdentitySpec, Preset } from '../core/auth.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import { pathsRead } from '../expr/expressions.ts';
 import type { CompileContext } from './context.ts';

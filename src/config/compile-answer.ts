@@ -15,8 +15,12 @@ export function compileAnswer(source: JsonObject, at: Path, context: CompileCont
   if (source['kind'] !== 'webhook' || !isMap(source['answer'])) return null;
   const answer = source['answer'];
   const path = [...at, 'answer'];
-  const template = (text: string, place: Path): Template | null =>
-    compileTemplate(context, text, ANSWER_ROOTS, place);
+  let readsExecution = false;
+  const template = (text: string, place: Path): Template | null => {
+    const compiled = compileTemplate(context, text, ANSWER_ROOTS, place);
+    readsExecution ||= compiled?.roots.includes('execution') === true;
+    return compiled;
+  };
   const headers: [string, Template][] = [];
   for (const [name, value] of Object.entries(mapOf(answer['headers']))) {
     const compiled = typeof value === 'string' ? template(value, [...path, 'headers', name]) : null;
@@ -25,12 +29,14 @@ export function compileAnswer(source: JsonObject, at: Path, context: CompileCont
   const { status, body } = answer;
   const statusText = textOf(status);
   const compiledStatus = statusText === undefined ? null : template(statusText, [...path, 'status']);
+  const compiledBody = body === undefined ? {} : { body: compileBody(body, [...path, 'body'], template) };
   return {
     words: status !== undefined || body !== undefined || headers.length > 0,
+    readsExecution,
     headers,
     ...(typeof status === 'number' ? { status } : {}),
     ...(compiledStatus === null ? {} : { status: compiledStatus }),
-    ...(body === undefined ? {} : { body: compileBody(body, [...path, 'body'], template) }),
+    ...compiledBody,
   };
 }
 

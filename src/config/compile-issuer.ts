@@ -1,7 +1,6 @@
 import { isIP } from 'node:net';
 import { knownAlgorithms } from '../auth/algorithms.ts';
-import type { Preset } from '../auth/identity.ts';
-import type { IssuerSpec } from '../core/auth.ts';
+import type { IssuerSpec, Preset } from '../core/auth.ts';
 import type { JsonObject } from '../core/json.ts';
 import { isPublicAddress } from '../lib/addresses.ts';
 import { suggest } from '../lib/nearest.ts';

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { AuthSpec } from '../core/auth.ts';
 import type { TriggerDefinition } from '../core/config.ts';
 import { errorText } from '../core/errors.ts';
 import { connectionOrigin, triggerOrigin } from '../core/event.ts';
@@ -17,7 +18,7 @@ import { mapOf, textOf } from './raw.ts';
 import type { SourceInput } from './schema.ts';
 
 type Path = readonly PathSegment[];
-type CompiledSource = Pick<TriggerDefinition, 'source' | 'origin' | 'concerns'>;
+type CompiledSource = Pick<TriggerDefinition, 'source' | 'origin' | 'concerns' | 'issuers'>;
 const CALL_ROOTS: readonly Root[] = ['event', 'claims', 'headers'];
 
 /** What the schemas of the kinds cannot know: what names and paths lead to. */
@@ -41,14 +42,23 @@ export async function checkSource(source: JsonObject, path: Path, context: Compi
 export function compileSource(
   name: string,
   input: SourceInput,
-  { folder }: Pick<CompileContext, 'folder'>,
+  { folder, issuerPresets }: Pick<CompileContext, 'folder' | 'issuerPresets'>,
 ): CompiledSource {
   if (input.kind === 'storage')
     return { source: input, origin: connectionOrigin(input.connection), concerns: concerns(input) };
   const origin = triggerOrigin(name);
   // Links stay as they are written: which folder stands there is looked up at each scan.
   if (input.kind === 'files') return { source: { ...input, path: resolve(folder, input.path) }, origin };
-  return { source: input, origin };
+  if (input.kind === 'cron') return { source: input, origin };
+  const issuers = issuersOf(input.auth).map((issuer) => [issuer, issuerPresets.get(issuer) ?? 'generic']);
+  return { source: input, origin, ...(issuers.length === 0 ? {} : { issuers: Object.fromEntries(issuers) }) };
+}
+
+/** Whose tokens are taken. */
+function issuersOf(auth: AuthSpec): string[] {
+  if (auth === 'none') return [];
+  if ('anyOf' in auth) return auth.anyOf.flatMap(issuersOf);
+  return 'oidc' in auth ? [auth.oidc.issuer] : [];
 }
 
 /** Of a webhook with an `id`, and null else or where that has errors, which are reported. */

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Preset } from '../auth/identity.ts';
+import type { Preset } from '../core/auth.ts';
 import { errorText, TappetError } from '../core/errors.ts';
 import type { ServerSettings } from '../core/config.ts';
 import type { Condition, Expressions, Root, Template } from '../core/expression.ts';

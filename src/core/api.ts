@@ -1,3 +1,4 @@
+import type { Preset } from './auth.ts';
 import type { DecisionOutcome } from './decision.ts';
 import type { EnvValue, OutputFormat, PullPolicy, RetryReason } from './job.ts';
 import type { Json, JsonObject } from './json.ts';
@@ -86,6 +87,8 @@ export interface TriggerResource extends ResourceMeta {
   readonly source: Json;
   readonly when: Json;
   readonly run: Json;
+  /** Of a webhook that takes signed tokens: the issuers that it takes them of, by name. */
+  readonly issuers?: Readonly<Record<string, Preset>>;
   /** What its source tells of it; null where that has nothing to tell, or does not run. */
   readonly status: TriggerStatusResource | null;
 }

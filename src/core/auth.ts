@@ -109,9 +109,8 @@ export type HmacScheme = GenericHmac | { readonly scheme: 'github' } | TimedHmac
 /** Absent scheme = `generic`. */
 export interface GenericHmac {
   readonly scheme?: 'generic';
-  /** Default `x-hub-signature-256`. */
   readonly header: string;
-  /** What stands before the digest in the header; default `sha256=`. */
+  /** What stands before the digest in the header. */
   readonly prefix: string;
   readonly encoding: 'hex' | 'base64';
   /** Absent = only the body is signed, whenever it was. */
@@ -123,6 +122,14 @@ export interface GenericHmac {
     readonly toleranceMs: number;
   };
 }
+
+/** What is not written of one; `signed` of its timestamp. */
+export const GENERIC_HMAC = {
+  header: 'x-hub-signature-256',
+  prefix: 'sha256=',
+  encoding: 'hex',
+  signed: '{timestamp}.{body}',
+} as const;
 
 interface SignedTime {
   /** How far the signed time may lie from the gateway's clock, to either side. */
@@ -149,6 +156,9 @@ export interface ClientCertificateSpec {
   readonly subjects?: readonly string[];
   readonly fingerprints?: readonly string[];
 }
+
+/** Whose tokens an issuer's are; decides which conditions are offered. */
+export type Preset = 'google' | 'github-actions' | 'kubernetes' | 'generic';
 
 /** A trusted token issuer. `iss` must equal `issuer` to the letter. */
 export interface IssuerSpec {

@@ -1,5 +1,5 @@
 import type { AdmissionSettings } from './admission.ts';
-import type { AuthSpec, IssuerSpec } from './auth.ts';
+import type { AuthSpec, IssuerSpec, Preset } from './auth.ts';
 import type { EngineLimits } from './engine-limits.ts';
 import type { ConnectionSpec } from './objects.ts';
 import type { Limits, JobSpec } from './job.ts';
@@ -94,6 +94,8 @@ export interface TriggerDefinition {
   readonly identify?: Template;
   /** Of a webhook with an `answer`. */
   readonly answer?: AnswerTemplates;
+  /** Of a webhook that takes signed tokens: of which issuers, by name. */
+  readonly issuers?: Readonly<Record<string, Preset>>;
   readonly when: Condition | null;
   readonly run: RunMapping;
   readonly etag: string;
@@ -142,6 +144,8 @@ export interface AnswerSpec {
 export interface AnswerTemplates {
   /** Whether it says anything but how long to wait. */
   readonly words: boolean;
+  /** Whether any of it reads `execution`. */
+  readonly readsExecution: boolean;
   readonly status?: number | Template;
   readonly headers: readonly (readonly [name: string, value: Template])[];
   /** Errors: those of the first template that cannot be rendered. */

@@ -97,6 +97,7 @@ export function triggerResource(
     source: definition['source'] ?? null,
     when: definition['when'] ?? null,
     run: definition['run'] ?? null,
+    ...(trigger.issuers === undefined ? {} : { issuers: trigger.issuers }),
     status: status === undefined ? null : triggerStatusResource(status),
   };
 }

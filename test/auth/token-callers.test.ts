@@ -1,16 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import {
-  fieldsOf,
-  identityCheck,
-  IDENTITY_FIELDS,
-  saysWho,
-  sharedClaims,
-  type Preset,
-} from '../../src/auth/identity.ts';
+import { fieldsOf, identityCheck, IDENTITY_FIELDS, saysWho, sharedClaims } from '../../src/auth/identity.ts';
 import { PinnedKeys, type KeyLookup } from '../../src/auth/keys.ts';
 import { oidcVerifier } from '../../src/auth/oidc.ts';
 import { importKeys, KeySet } from '../../src/auth/jwk-set.ts';
-import type { IdentitySpec, OidcSpec, VerifyResult } from '../../src/core/auth.ts';
+import type { IdentitySpec, OidcSpec, Preset, VerifyResult } from '../../src/core/auth.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { AUDIENCE, ISSUER, issuerSpec } from '../support/issuer-spec.ts';

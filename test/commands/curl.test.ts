@@ -11,10 +11,12 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compileVerify } from '../../src/auth/verify.ts';
 import { curlText } from '../../src/commands/curl.ts';
-import type { AuthSpec, VerifyRequest } from '../../src/core/auth.ts';
+import type { Preset, VerifyRequest } from '../../src/core/auth.ts';
+import type { Json } from '../../src/core/json.ts';
 import { SecretValue } from '../../src/core/secrets.ts';
 import { createExpressions } from '../../src/expr/expressions.ts';
 import { SystemClock } from '../../src/lib/system-clock.ts';
+import { auth as authSchema } from '../../triggers/webhook/auth-config.ts';
 
 const run = promisify(execFile);
 // What a shell could stumble over, too.
@@ -72,15 +74,17 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
+type OidcCondition = Readonly<Record<string, readonly (string | number)[]>>;
+
 interface Running {
   readonly shell?: readonly string[];
   /** Its programs are `seen`. */
   readonly watched?: boolean;
 }
 
-/** Runs what is printed in a shell, and gives the call that came of it. */
+/** Runs what is printed in a shell, and gives the call that came of it; `auth` as in a configuration. */
 async function called(
-  auth: AuthSpec,
+  auth: Json,
   secret = SECRET,
   { shell = ['/bin/sh'], watched = false }: Running = {},
 ): Promise<Call> {
@@ -104,8 +108,8 @@ async function called(
 }
 
 /** Whether the gateway lets it in. */
-async function letIn(auth: AuthSpec, call: Call, secret = SECRET): Promise<unknown> {
-  const verify = await compileVerify(auth, {
+async function letIn(auth: Json, call: Call, secret = SECRET): Promise<unknown> {
+  const verify = await compileVerify(authSchema.parse(auth), {
     issuers: { get: () => Promise.reject(new Error('there is none')) },
     secrets: { resolve: async () => new SecretValue(secret) },
     clock: new SystemClock(),
@@ -115,18 +119,19 @@ async function letIn(auth: AuthSpec, call: Call, secret = SECRET): Promise<unkno
 }
 
 const from = { env: 'HOOK_SECRET' };
-const generic = { header: 'x-signature', prefix: '', encoding: 'base64' } as const;
+const generic = { header: 'x-signature', prefix: '', encoding: 'base64' };
 const token = { token: from };
 /** A header carries no line breaks and no spaces: of letters alone. */
 const WORD = 'a-word-of-letters';
 
 describe('tappet triggers show --curl: what it prints is let in', () => {
-  it.each<[string, AuthSpec, string?]>([
+  it.each<[string, Json, string?]>([
     ['none', 'none'],
     ['bearer', { bearer: token }, WORD],
     ['gitlab', { gitlab: token }, WORD],
     ['basic', { basic: { user: "o'brien", password: from } }],
-    ['hmac', { hmac: { secret: from, header: 'x-hub-signature-256', prefix: 'sha256=', encoding: 'hex' } }],
+    ['hmac, with nothing but its secret', { hmac: { secret: from } }],
+    ['hmac in a header of its own', { hmac: { secret: from, header: 'x-digest', prefix: 'hex ' } }],
     ['hmac in base64', { hmac: { secret: from, ...generic } }],
     [
       'hmac with a time',
@@ -134,14 +139,16 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
         hmac: {
           secret: from,
           ...generic,
-          timestamp: { header: 'x-time', signed: '"$v"={timestamp}:{body}', toleranceMs: 60_000 },
+          timestamp: { header: 'x-time', signed: '"$v"={timestamp}:{body}' },
+          tolerance: '1m',
         },
       },
     ],
+    ['hmac with a time, signed as usual', { hmac: { secret: from, timestamp: { header: 'x-time' } } }],
     ['github', { hmac: { scheme: 'github', secret: from } }],
-    ['stripe', { hmac: { scheme: 'stripe', secret: from, toleranceMs: 60_000 } }],
-    ['slack', { hmac: { scheme: 'slack', secret: from, toleranceMs: 60_000 } }],
-    ['standard-webhooks', { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 60_000 } }, KEY],
+    ['stripe', { hmac: { scheme: 'stripe', secret: from } }],
+    ['slack', { hmac: { scheme: 'slack', secret: from, tolerance: '1m' } }],
+    ['standard-webhooks', { hmac: { scheme: 'standard-webhooks', secret: from } }, KEY],
     ['the newest of several secrets', { hmac: { scheme: 'github', secrets: [from, { env: 'OLD' }] } }],
     ['the first of several kinds', { anyOf: [{ bearer: token }, { gitlab: token }] }, WORD],
     ['addresses beside a token', { bearer: token, addresses: ['127.0.0.1'] }, WORD],
@@ -154,8 +161,8 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
     ['bearer', { bearer: token }, WORD],
     ['basic', { basic: { user: 'me', password: from } }, WORD],
     ['github', { hmac: { scheme: 'github', secret: from } }, WORD],
-    ['a longer key', { hmac: { scheme: 'stripe', secret: from, toleranceMs: 60_000 } }, WORD.repeat(9)],
-    ['standard-webhooks', { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 60_000 } }, KEY],
+    ['a longer key', { hmac: { scheme: 'stripe', secret: from } }, WORD.repeat(9)],
+    ['standard-webhooks', { hmac: { scheme: 'standard-webhooks', secret: from } }, KEY],
   ] as const)(
     '%s: the list of processes shows neither the secret nor what proves it',
     async (_, auth, secret) => {
@@ -182,7 +189,7 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
       // Of which the padding makes a zero and a percent sign.
       const odd = '6y\\\u0013%';
       for (const key of [odd, `${odd.repeat(12)}last`, odd.repeat(13)]) {
-        const auth: AuthSpec = { hmac: { scheme: 'github', secret: from } };
+        const auth = { hmac: { scheme: 'github', secret: from } };
         const call = await called(auth, key, { shell });
         expect([key, await letIn(auth, call, key)]).toEqual([key, true]);
       }
@@ -191,7 +198,7 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
 
   it('a public key: says that only who has the private key can sign, and calls nobody', async () => {
     const key = `whpk_${Buffer.alloc(32, 7).toString('base64')}`;
-    const auth = { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 1 } } as const;
+    const auth = { hmac: { scheme: 'standard-webhooks', secret: from } };
     const text = curlText({ trigger: 'deploy', url: base, source: { kind: 'webhook', auth } });
     const env = { PATH: String(process.env['PATH']), HOOK_SECRET: key };
     calls.length = 0;
@@ -204,7 +211,7 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
   });
 
   it('a secret in a file', async () => {
-    const auth: AuthSpec = { hmac: { scheme: 'github', secret: { file: join(folder, "a secret's file") } } };
+    const auth = { hmac: { scheme: 'github', secret: { file: join(folder, "a secret's file") } } };
     expect(await letIn(auth, await called(auth))).toBe(true);
   });
 
@@ -212,10 +219,7 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
     const github = await called({ hmac: { scheme: 'github', secret: from } });
     const signature = String(github.headers.get('x-hub-signature-256'));
     expect(await verifyGithub(SECRET, Buffer.from(github.body).toString(), signature)).toBe(true);
-    const standard = await called(
-      { hmac: { scheme: 'standard-webhooks', secret: from, toleranceMs: 1 } },
-      KEY,
-    );
+    const standard = await called({ hmac: { scheme: 'standard-webhooks', secret: from } }, KEY);
     const webhook = new Webhook(KEY.slice('whsec_'.length));
     expect(
       webhook.verify(Buffer.from(standard.body).toString(), Object.fromEntries(standard.headers)),
@@ -223,11 +227,60 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
   });
 
   it('a token of an issuer is asked for by name', async () => {
-    const oidc = { issuer: 'google', audience: ['https://hooks.example.com'], anyone: true } as const;
+    const oidc = { issuer: 'google', audience: ['https://hooks.example.com'], anyone: true };
     const call = await called({ oidc }, WORD);
     expect(call.headers.get('authorization')).toBe(`Bearer ${WORD}`);
-    const text = curlText({ trigger: 'x', url: base, source: { kind: 'webhook', auth: { oidc } } });
-    expect(text).toContain('gcloud auth print-identity-token --audiences=https://hooks.example.com');
+  });
+
+  const AUDIENCE = 'https://hooks.example.com';
+  const GOOGLE = `gcloud auth print-identity-token --audiences=${AUDIENCE}`;
+  const GITHUB = `curl --fail -sS -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" --get --data-urlencode audience=${AUDIENCE} "$ACTIONS_ID_TOKEN_REQUEST_URL" | jq -r .value`;
+  const KUBERNETES = `--audience=${AUDIENCE}`;
+  it.each<[Preset, OidcCondition, string, string?]>([
+    ['google', { subjects: ['1'] }, '. With gcloud:', GOOGLE],
+    [
+      'google',
+      { emails: ['a@b.iam.gserviceaccount.com'] },
+      '. With gcloud:',
+      `${GOOGLE} --impersonate-service-account=a@b.iam.gserviceaccount.com --include-email`,
+    ],
+    [
+      'github-actions',
+      { repositoryIds: [1] },
+      '. In a job of a workflow with "permissions: { id-token: write }":',
+      GITHUB,
+    ],
+    [
+      'kubernetes',
+      { serviceAccounts: ['shop/orders'] },
+      '. With kubectl:',
+      `kubectl create token orders --namespace=shop ${KUBERNETES}`,
+    ],
+    [
+      'kubernetes',
+      { namespaces: ['shop'] },
+      '. With kubectl:',
+      `kubectl create token NAME --namespace=shop ${KUBERNETES}`,
+    ],
+    ['generic', { emails: ['a@b.example'] }, '. How to get one depends on the issuer.'],
+  ])('where a token is had: %s, %j', (preset, condition, where, command) => {
+    const auth = { anyOf: [{ oidc: { issuer: 'main', audience: AUDIENCE, ...condition } }] };
+    const source = { kind: 'webhook', auth };
+    const text = curlText({ trigger: 'x', url: base, source, issuers: { main: preset } });
+    const told = text.split('\n').filter((line) => line.startsWith('#'));
+    expect(told).toEqual([
+      `# TOKEN: a signed token of the issuer "main" for the audience ${AUDIENCE}${where}`,
+      ...(command === undefined ? [] : [`#   TOKEN=$(${command})`]),
+    ]);
+    const unknown = curlText({ trigger: 'x', url: base, source });
+    expect(unknown).toContain('How to get one depends on the issuer.');
+  });
+
+  it('an auth that this version does not know is not guessed at', () => {
+    const source = { kind: 'webhook', auth: { passkey: 'x' } };
+    expect(() => curlText({ trigger: 'x', url: base, source })).toThrow(
+      'This version of tappet does not know the auth of the trigger.',
+    );
   });
 
   it('a body that becomes a file is sent as it lies on the disk', async () => {

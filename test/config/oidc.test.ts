@@ -137,6 +137,31 @@ describe('who may call', () => {
     expect(await problems(issuer, oidc)).toEqual([]);
   });
 
+  it('a trigger knows of which issuers it takes tokens, in whatever place that stands', async () => {
+    const oidc = (issuer: string): JsonObject => ({ oidc: { issuer, audience: 'a', anyone: true } });
+    const hook = (auth: JsonObject): JsonObject => ({
+      source: { kind: 'webhook', auth },
+      run: { job: 'job' },
+    });
+    const file = folder.write('tappet.json', {
+      issuers: { g: GOOGLE, actions: GITHUB, own: OWN_CLUSTER, id: GENERIC },
+      jobs: { job: { image: 'busybox' } },
+      triggers: {
+        one: hook(oidc('own')),
+        several: hook({ anyOf: [oidc('g'), { addresses: ['192.0.2.1'] }, oidc('actions'), oidc('id')] }),
+        none: hook({ bearer: { token: { env: 'T' } } }),
+        nightly: { source: { kind: 'cron', cron: '0 3 * * *' }, run: { job: 'job' } },
+      },
+    });
+    const { triggers } = await loadConfig(file, { env: { T: 'a-token-of-sixteen-bytes' } });
+    expect(Object.fromEntries(Array.from(triggers, ([name, { issuers }]) => [name, issuers]))).toEqual({
+      one: { own: 'kubernetes' },
+      several: { g: 'google', actions: 'github-actions', id: 'generic' },
+      none: undefined,
+      nightly: undefined,
+    });
+  });
+
   it('GitHub’s numbers may stand without quotes', async () => {
     const config = await load(GITHUB, { repositoryIds: [74, '75'] });
     expect(config.triggers.get('call')?.source).toMatchObject({

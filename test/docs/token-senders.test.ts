@@ -1,5 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import type { AuthSpec, OidcSpec } from '../../src/core/auth.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { ReloadRig } from '../support/reload-rig.ts';
 import { makeKey, signRaw, type TestKey } from '../support/tokens.ts';
@@ -22,9 +25,16 @@ function discovered(issuer: string, path: string): Record<string, JsonObject> {
   };
 }
 
-async function start(page: string, block = 0, change = (text: string): string => text): Promise<ReloadRig> {
+/** Of a page, those in one language: `yaml` is our configuration, the others are the sender's. */
+function blocksOf(page: string, language: 'yaml' | 'yml' | 'sh'): string[] {
   const text = readFileSync(new URL(`../../docs/webhooks/${page}.md`, import.meta.url), 'utf8');
-  const blocks = [...text.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, body = '']) => body);
+  return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, of, body = '']) =>
+    of === language ? [body] : [],
+  );
+}
+
+async function start(page: string, block = 0, change = (text: string): string => text): Promise<ReloadRig> {
+  const blocks = blocksOf(page, 'yaml');
   const fetch = async (url: string): Promise<Response> => {
     const found = SITES[url];
     return found === undefined ? new Response(null, { status: 404 }) : Response.json(found);
@@ -171,4 +181,190 @@ describe('docs/webhooks/kubernetes.md', () => {
     await refuses(rig, sender, [{ sub: 'system:serviceaccount:shop2:orders' }, { sub: 'shop/orders' }]);
     expect((await call(rig, { ...sender, key: RS256 }))?.status).toBe(401);
   });
+});
+
+describe('docs/webhooks/eventarc.md', () => {
+  const type = 'google.cloud.dataflow.job.v1beta3.statusChanged';
+  const source = '//dataflow.googleapis.com/projects/my-project/locations/europe-west1/jobs/job-1';
+  const sender: Sender = {
+    trigger: 'on-dataflow',
+    claims: {
+      iss: 'https://accounts.google.com',
+      aud: 'https://tappet.example.com/hooks/on-dataflow',
+      sub: '107517467455664443766',
+      email: 'eventarc-caller@my-project.iam.gserviceaccount.com',
+      email_verified: true,
+    },
+    data: { payload: { id: 'job-1', name: 'nightly-sales', currentState: 'JOB_STATE_DONE' } },
+    headers: {
+      'ce-specversion': '1.0',
+      'ce-id': '9f8e-1',
+      'ce-source': source,
+      'ce-type': type,
+      'ce-time': '2026-01-01T00:00:00Z',
+      'ce-dataflowjobname': 'nightly-sales',
+    },
+  };
+  const events = async (rig: ReloadRig) => (await rig.store.listEvents({}, { size: 10 })).items;
+
+  it('starts the job once for a CloudEvent in binary mode, however often it is sent, and for nobody else', async () => {
+    const rig = await start('eventarc');
+    await refuses(rig, sender, [
+      { email: 'other@my-project.iam.gserviceaccount.com' },
+      { email_verified: false },
+      { aud: 'https://tappet.example.com' },
+    ]);
+    expect(await events(rig)).toEqual([]);
+    const answer = await call(rig, sender);
+    expect(answer).toMatchObject({ status: 202, executions: [expect.stringMatching(/^report-/)] });
+    expect(await envOf(rig, answer)).toMatchObject({ TYPE: type, JOB: 'nightly-sales' });
+    expect(await call(rig, sender)).toEqual(answer);
+    const stored = { event: { id: '9f8e-1', type, source, data: sender.data }, duplicates: 1 };
+    expect(await events(rig)).toMatchObject([stored]);
+    expect((await rig.store.listExecutions({}, { size: 10 })).items).toHaveLength(1);
+  });
+
+  it('takes what else its bus has, and starts nothing for it', async () => {
+    const rig = await start('eventarc');
+    const finalized = 'google.cloud.storage.object.v1.finalized';
+    const headers = { ...sender.headers, 'ce-type': finalized, 'ce-subject': 'objects/a.csv' };
+    const answer = await call(rig, { ...sender, headers, data: { bucket: 'b', name: 'a.csv' } });
+    expect(answer).toMatchObject({ status: 202, outcome: 'filtered', executions: [] });
+    expect(await events(rig)).toMatchObject([{ event: { type: finalized, subject: 'objects/a.csv' } }]);
+  });
+});
+
+/** What a shell makes of a page's commands: the arguments of each program that they call. */
+function argumentsOf(script: string, env: Record<string, string> = {}): string[] {
+  const programs = ['gcloud', 'curl', 'kubectl', 'gh'].map(
+    (name) => `${name}() { printf '%s\\n' "$@" >&2; }`,
+  );
+  const others = 'jq() { echo a-token; }; cat() { echo "what is in $1"; }';
+  const text = [...programs, others, script].join('\n');
+  const { status, stderr } = spawnSync('/bin/sh', ['-euc', text], { env, encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  return stderr.split('\n');
+}
+/** The value of the one argument that begins so. */
+function valueOf(all: readonly string[], begin: string): string {
+  const found = all.filter((one) => one.startsWith(begin));
+  if (found.length !== 1) throw new Error(`${found.length} of ${begin} in ${all.join('\n')}`);
+  return String(found[0]).slice(begin.length);
+}
+
+interface Half {
+  readonly address: string;
+  readonly audience: string | readonly string[];
+  /** Whose token it is, in the words of the trigger's condition. */
+  readonly caller: string | undefined;
+}
+
+function scheduler(): Half {
+  const all = argumentsOf(blocksOf('cloud-scheduler', 'sh').join(''));
+  const caller = valueOf(all, '--oidc-service-account-email=');
+  return { address: valueOf(all, '--uri='), audience: valueOf(all, '--oidc-token-audience='), caller };
+}
+function pubsub(): Half {
+  const all = argumentsOf(blocksOf('pubsub', 'sh').join(''));
+  const audience = valueOf(all, '--push-auth-token-audience=');
+  const caller = valueOf(all, '--push-auth-service-account=');
+  return { address: valueOf(all, '--push-endpoint='), audience, caller };
+}
+function eventarc(): Half {
+  const all = argumentsOf(blocksOf('eventarc', 'sh').join(''));
+  const settings = valueOf(all, '--destinations=').split(',');
+  const caller = valueOf(settings, 'google_oidc_authentication_service_account=');
+  const audience = valueOf(settings, 'google_oidc_authentication_audience=');
+  return { address: valueOf(settings, 'http_endpoint_uri='), audience, caller };
+}
+function githubActions(): Half {
+  const [workflow] = blocksOf('github-actions', 'yml').map((text) => parse(text) as Workflow);
+  const { deploy } = workflow?.jobs ?? {};
+  const [step] = deploy?.steps ?? [];
+  const runner = Object.fromEntries(
+    ['ACTIONS_ID_TOKEN_REQUEST_TOKEN', 'GITHUB_RUN_ID', 'GITHUB_RUN_ATTEMPT', 'GITHUB_SHA'].map((name) => [
+      name,
+      '1',
+    ]),
+  );
+  const asked = 'https://runner.example/token';
+  const all = argumentsOf(step?.run ?? '', { ...runner, ACTIONS_ID_TOKEN_REQUEST_URL: asked, ...step?.env });
+  expect(all).toContain('Authorization: Bearer a-token');
+  const address = `https:${valueOf(
+    all.filter((one) => one !== asked),
+    'https:',
+  )}`;
+  return { address, audience: valueOf(all, 'audience='), caller: deploy?.environment };
+}
+interface Workflow {
+  readonly jobs: Record<
+    string,
+    {
+      readonly environment: string;
+      readonly steps: readonly { readonly env: Record<string, string>; readonly run: string }[];
+    }
+  >;
+}
+function kubernetes(part: 'account' | 'namespace'): Half {
+  const [cron] = blocksOf('kubernetes', 'yml').map((text) => parse(text) as CronJob);
+  if (cron === undefined) throw new TypeError('the page has a CronJob');
+  const { serviceAccountName, containers, volumes } = cron.spec.jobTemplate.spec.template.spec;
+  const [container] = containers;
+  const { path, audience } = volumes[0]?.projected.sources[0]?.serviceAccountToken ?? {};
+  const all = argumentsOf(container?.args[0] ?? '');
+  expect(all).toContain(`Authorization: Bearer what is in ${container?.volumeMounts[0]?.mountPath}/${path}`);
+  const { namespace } = cron.metadata;
+  const caller = part === 'account' ? `${namespace}/${serviceAccountName}` : namespace;
+  return { address: `https:${valueOf(all, 'https:')}`, audience: audience ?? '', caller };
+}
+interface CronJob {
+  readonly metadata: { readonly namespace: string };
+  readonly spec: { readonly jobTemplate: { readonly spec: { readonly template: { readonly spec: Pod } } } };
+}
+interface Pod {
+  readonly serviceAccountName: string;
+  readonly containers: readonly {
+    readonly args: readonly string[];
+    readonly volumeMounts: readonly { readonly mountPath: string }[];
+  }[];
+  readonly volumes: readonly {
+    readonly projected: {
+      readonly sources: readonly {
+        readonly serviceAccountToken: { readonly path: string; readonly audience: string };
+      }[];
+    };
+  }[];
+}
+
+function oidcOf(auth: AuthSpec | undefined): OidcSpec {
+  if (typeof auth !== 'object' || !('oidc' in auth)) throw new TypeError('the trigger takes tokens');
+  return auth.oidc;
+}
+function callerOf(oidc: OidcSpec): string | undefined {
+  const { emails, serviceAccounts, namespaces, environments, require = '' } = oidc;
+  const [listed] = emails ?? serviceAccounts ?? namespaces ?? environments ?? [];
+  return listed ?? /claims\.email == '([^']+)'/.exec(require)?.[1];
+}
+
+describe("the sender's settings", () => {
+  it.each<[string, number, () => Half]>([
+    ['github-actions', 0, githubActions],
+    ['cloud-scheduler', 0, scheduler],
+    ['pubsub', 0, pubsub],
+    ['eventarc', 0, eventarc],
+    ['kubernetes', 0, () => kubernetes('account')],
+    ['kubernetes', 1, () => kubernetes('namespace')],
+  ])(
+    'docs/webhooks/%s.md (%i): the address of the trigger, its audience, and whom it lets in',
+    async (page, block, theirs) => {
+      const rig = await start(page, block);
+      const ours = Array.from(rig.current.triggers.values(), ({ name, source }): Half => {
+        const oidc = oidcOf(source.kind === 'webhook' ? source.auth : undefined);
+        const address = `https://tappet.example.com/hooks/${name}`;
+        return { address, audience: oidc.audience, caller: callerOf(oidc) };
+      });
+      expect(ours).toEqual([theirs()]);
+      expect(ours[0]?.caller).toMatch(/./);
+    },
+  );
 });

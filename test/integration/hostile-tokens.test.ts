@@ -6,9 +6,9 @@ import { createClient, type Client } from '../../src/client/client.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { startGateway, type RunningGateway } from '../../src/main.ts';
 import { ConfigFolder } from '../support/config-folder.ts';
-import { attacksOn, good, partsOf, type Target } from '../support/token-attacks.ts';
-import { ALGS, makeKey, makeKeys, type TestKey } from '../support/tokens.ts';
-import { readVectors, type Vector } from '../support/wycheproof.ts';
+import { attacksOn, good, goodClaims, partsOf, type Target } from '../support/token-attacks.ts';
+import { ALGS, encode, makeKey, makeKeys, type TestKey } from '../support/tokens.ts';
+import { isOfPublicKey, readVectors, signedAnew, withPayload, type Vector } from '../support/wycheproof.ts';
 
 const ISSUER = 'https://issuer.example';
 const AUDIENCE = 'https://gateway.example/hooks/call';
@@ -125,7 +125,37 @@ test('nobody asked the addresses in the tokens for keys', () => {
   expect(asked).toEqual([]);
 });
 
+describe('with the claims of a caller in the place of their payloads', () => {
+  const claims = (): string => encode(goodClaims(target));
+
+  test('their form, their keys and their signatures are left to be refused for, and they are', async () => {
+    const byStatus = await answers(vectors, (vector) => call(withPayload(vector, claims()), vector.group));
+    expect([...byStatus.keys()]).toEqual([401]);
+    expect(byStatus.get(401)).toHaveLength(510);
+    expect(await stored()).toEqual([0, 0]);
+  }, 30_000);
+
+  test('signed anew by the key of each group, they are taken where an issuer may publish that, and nowhere else', async () => {
+    const outcomes = new Map<string, string[]>();
+    for (const group of groups.keys()) {
+      const of = vectors.filter((vector) => vector.group === group);
+      const [first] = of;
+      const vector = of.find(isOfPublicKey) ?? of.find(({ valid }) => valid) ?? first;
+      const token = vector === undefined ? undefined : signedAnew(vector, claims());
+      const outcome = token === undefined ? 'cannot be signed' : String(await call(token, group));
+      outcomes.set(outcome, [...(outcomes.get(outcome) ?? []), group]);
+    }
+    const published = vectors.filter(isOfPublicKey).map(({ group }) => group);
+    expect(outcomes.get('202')).toEqual([...new Set(published)]);
+    expect(outcomes.get('401')?.length).toBeGreaterThan(30);
+    // No key at all (a point beside its curve, the curve and the kind of another), and those of encryption.
+    expect(outcomes.get('cannot be signed')).toEqual(['key-20', 'key-21', 'key-22', 'crypto-6', 'crypto-7']);
+    expect((await stored())[0]).toBe(outcomes.get('202')?.length);
+  }, 30_000);
+});
+
 test('the good tokens that all of these were made of are taken', async () => {
+  const [before = 0] = await stored();
   for (const key of keys.values()) expect(await call(good(key, partsOf(key, target)))).toBe(202);
-  expect((await stored())[0]).toBe(4);
+  expect((await stored())[0]).toBe(before + 4);
 });

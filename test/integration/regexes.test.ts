@@ -1,20 +1,20 @@
 import { check } from 'recheck';
 import type { Diagnostics } from 'recheck';
 import { describe, expect, test } from 'vitest';
+import { NAMESPACE, SERVICE_ACCOUNT } from '../../triggers/webhook/oidc-config.ts';
 import { productRegexes, regexesOf } from '../support/regexes.ts';
 
 const AT_A_TIME = 4;
 /** The judge is quick, but not on a machine that does other things. */
 const PATIENCE_MS = 60_000;
 
-const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
-/** Patterns that are put together of constants when the program starts, by file and expression: what they become. */
-const MADE: readonly { readonly file: string; readonly expression: string; readonly source: string }[] = [
-  { file: 'triggers/webhook/oidc-config.ts', expression: '`^${label}$`', source: `^${LABEL}$` },
+/** Patterns that are put together of constants when the program starts, by file and expression: what they became. */
+const MADE: readonly { readonly file: string; readonly expression: string; readonly pattern: RegExp }[] = [
+  { file: 'triggers/webhook/oidc-config.ts', expression: '`^${label}$`', pattern: NAMESPACE },
   {
     file: 'triggers/webhook/oidc-config.ts',
     expression: '`^${label}/${label}(?:\\\\.${label})*$`',
-    source: `^${LABEL}/${LABEL}(?:\\.${LABEL})*$`,
+    pattern: SERVICE_ACCOUNT,
   },
 ];
 
@@ -60,7 +60,7 @@ describe('the regular expressions of the product', () => {
   });
 
   test('take linear time, whatever they are given: all of them, and none is left unjudged', async () => {
-    const assembled = MADE.map(({ file, source }) => ({ place: file, source, flags: '' }));
+    const assembled = MADE.map(({ file, pattern: { source, flags } }) => ({ place: file, source, flags }));
     const judged = await judge([...written, ...assembled]);
     expect(judged).toHaveLength(written.length + MADE.length);
     expect(judged.map(([{ place }, found]) => verdict(place, found)).filter(Boolean)).toEqual([]);

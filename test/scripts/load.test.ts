@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { calledByMany } from '../../scripts/lib/load-holding-rows.mjs';
 import { LOAD_ROWS } from '../../scripts/lib/load-rows.mjs';
 import { openedIn } from '../../scripts/lib/load-slow.mjs';
 import { LIMIT, seeded, shuffled, smallestSeen, timesOf, welch } from '../../scripts/lib/load-timing.mjs';
@@ -112,6 +113,23 @@ describe('the rows', () => {
     const { connections, mb } = await watch.stop();
     expect(connections.at(-1)).toBe(3);
     expect(mb).toBeGreaterThan(10);
+  });
+
+  it('end with an error where honest calls are not answered at all before the attack, or not in time', async () => {
+    let heard = 0;
+    const server = createServer((_request, response) => {
+      heard += 1;
+      // Each connection has one call at a time: the first of each are answered, and no more.
+      if (heard <= 64) response.writeHead(202, { 'content-length': 2 }).end('{}');
+    });
+    onTestFinished(() => void server.close());
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await expect(calledByMany(url, 1_000)).rejects.toThrow(
+      '64 of 6,400 honest calls were answered within 1 s',
+    );
+    server.removeAllListeners('request').on('request', (request) => request.socket.destroy());
+    await expect(calledByMany(url)).rejects.toThrow(/was closed without an answer|ECONNRESET/);
   });
 
   it('take the 99th of a hundred, and no lateness at all as the worst', () => {

@@ -11,7 +11,7 @@ export interface AnswerScope {
   readonly claims: JsonObject;
   /** The one that the event has caused; absent where it has caused none. */
   readonly execution: string | undefined;
-  /** Absent also where the execution is kept no longer. */
+  /** Absent also where the execution is kept no longer and no word reads it. */
   readonly result: ExecutionResult | undefined;
 }
 export type Rendered =

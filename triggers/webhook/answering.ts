@@ -83,13 +83,11 @@ export class Answering {
     const templates = this.#templates;
     const [only] = events;
     if (templates === undefined || !templates.words || batch || only === undefined) return undefined;
-    const names = answers[0]?.executions ?? [];
-    const scope = {
-      event: only.event,
-      claims: only.claims ?? {},
-      execution: names[0],
-      result: results.find(({ execution }) => execution === names[0]),
-    };
+    const execution = answers[0]?.executions[0];
+    const result = results.find((one) => one.execution === execution);
+    // Kept no longer, or not to be had: what the words made of nothing would be told of it.
+    if (templates.readsExecution && execution !== undefined && result === undefined) return undefined;
+    const scope = { event: only.event, claims: only.claims ?? {}, execution, result };
     const rendered = renderAnswer(templates, scope, usual);
     if (rendered.ok) return rendered.response;
     const fields = { trigger: this.#trigger, problem: rendered.problem };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { GENERIC_HMAC } from '../../src/core/auth.ts';
 import type { HmacScheme, HmacSpec } from '../../src/core/auth.ts';
 import { strictObject } from '../../src/lib/strict-object.ts';
 import { duration } from '../../src/lib/unit-fields.ts';
@@ -16,7 +17,7 @@ const timestamp = strictObject({
   signed: z
     .string()
     .regex(/^[^{}]*\{timestamp\}[^{}]*\{body\}$/, 'must hold {timestamp} once and end with {body}')
-    .default('{timestamp}.{body}')
+    .default(GENERIC_HMAC.signed)
     .describe('What the sender signs: text around {timestamp}, with {body} at its end.'),
 }).describe(
   'Where the sender signs a time with the body: calls that are older than "tolerance" are refused.',
@@ -81,14 +82,14 @@ function misplaced(given: Fields): [string, string][] {
 function schemeOf(given: Fields): HmacScheme {
   const {
     scheme,
-    header,
-    prefix = 'sha256=',
-    encoding = 'hex',
+    header = GENERIC_HMAC.header,
+    prefix = GENERIC_HMAC.prefix,
+    encoding = GENERIC_HMAC.encoding,
     tolerance: toleranceMs = TOLERANCE_MS,
   } = given;
   if (scheme === 'github') return { scheme };
   if (scheme === 'standard-webhooks') return { scheme, toleranceMs };
   if (scheme !== 'generic') return { scheme, toleranceMs };
   const timed = given.timestamp === undefined ? {} : { timestamp: { ...given.timestamp, toleranceMs } };
-  return { header: header ?? 'x-hub-signature-256', prefix, encoding, ...timed };
+  return { header, prefix, encoding, ...timed };
 }

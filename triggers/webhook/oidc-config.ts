@@ -22,13 +22,12 @@ const numericId = z
   .transform(String);
 
 const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
-const namespace = z.string().regex(new RegExp(`^${label}$`), 'is no name of a namespace');
+export const NAMESPACE = new RegExp(`^${label}$`);
+export const SERVICE_ACCOUNT = new RegExp(`^${label}/${label}(?:\\.${label})*$`);
+const namespace = z.string().regex(NAMESPACE, 'is no name of a namespace');
 const serviceAccount = z
   .string()
-  .regex(
-    new RegExp(`^${label}/${label}(?:\\.${label})*$`),
-    'must be "<namespace>/<name of the service account>"',
-  );
+  .regex(SERVICE_ACCOUNT, 'must be "<namespace>/<name of the service account>"');
 
 export const oidc = strictObject({
   issuer: z.string().min(1).describe('A name under "issuers".'),

@@ -5,6 +5,7 @@ import type { Verify } from '../../../src/core/auth.ts';
 import type { WebhookSourceSpec } from '../../../src/core/config.ts';
 import { SecretValue } from '../../../src/core/secrets.ts';
 import { createWebhookSource } from '../../../triggers/webhook/source.ts';
+import { ReloadRig } from '../../support/reload-rig.ts';
 import { Context } from '../../support/webhook-context.ts';
 
 const TOKEN = 'the-verify-token';
@@ -75,6 +76,52 @@ describe('meta', () => {
   });
   it('is asked of nobody else', async () => {
     expect((await ask('slack', { method: 'GET', query: query(TOKEN) }, false)).status).toBe(401);
+  });
+});
+
+describe('meta, as the configuration has it', () => {
+  const triggers = (env: string) => ({
+    'tappet.json': {
+      jobs: { work: { image: 'busybox:1' } },
+      triggers: {
+        call: {
+          source: {
+            kind: 'webhook',
+            auth: { hmac: { scheme: 'github', secret: { env: 'APP_SECRET' } } },
+            challenge: { meta: { verifyToken: { env } } },
+          },
+          run: { job: 'work' },
+        },
+      },
+    },
+  });
+  const ENV = { APP_SECRET: 'the-secret-of-the-app', META_TOKEN: TOKEN, NEW_TOKEN: 'the-newer-verify-token' };
+  async function asked(rig: ReloadRig, token: string): Promise<readonly [number | undefined, string]> {
+    const query = `hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=${token}`;
+    const request = new Request(`http://127.0.0.1/hooks/call?${query}`);
+    const response = await rig.sources.handle('trigger/call', request, { remoteAddress: '192.0.2.1' });
+    return [response?.status, response?.status === 200 ? await response.text() : ''];
+  }
+
+  it('hears its challenge for the token of the environment, and for no other secret', async () => {
+    const rig = await ReloadRig.start(triggers('META_TOKEN'), ENV);
+    expect(await asked(rig, TOKEN)).toEqual([200, '1158201444']);
+    for (const other of ['wrong', ENV.APP_SECRET, ENV.NEW_TOKEN, ''])
+      expect(await asked(rig, other)).toEqual([401, '']);
+    expect((await rig.store.listEvents({}, { size: 1 })).items).toEqual([]);
+  });
+  it('hears it for another token from the next reload on', async () => {
+    const rig = await ReloadRig.start(triggers('META_TOKEN'), ENV);
+    // The same place holds another value: the source goes on.
+    rig.env['META_TOKEN'] = ENV.NEW_TOKEN;
+    await rig.reload.run();
+    expect(await asked(rig, ENV.NEW_TOKEN)).toEqual([200, '1158201444']);
+    expect(await asked(rig, TOKEN)).toEqual([401, '']);
+    // Another place: it starts anew.
+    rig.write('tappet.json', triggers('APP_SECRET')['tappet.json']);
+    await rig.reload.run();
+    expect(await asked(rig, ENV.APP_SECRET)).toEqual([200, '1158201444']);
+    expect(await asked(rig, ENV.NEW_TOKEN)).toEqual([401, '']);
   });
 });
 

@@ -16,6 +16,16 @@ const CONFIG = {
     call: webhook(),
     other: webhook(),
     long: webhook({ rememberFor: '60d' }),
+    waits: webhook({ rememberFor: '60d', answer: { wait: '1s' } }),
+    words: webhook({
+      rememberFor: '60d',
+      answer: {
+        wait: '1s',
+        status: "${{ execution.state == 'CANCELLED' ? 410 : 502 }}",
+        body: { cancelled: "${{ execution.state == 'CANCELLED' }}" },
+      },
+    }),
+    thanks: webhook({ rememberFor: '60d', answer: { status: 200, body: 'thanks for ${{ event.id }}' } }),
     field: webhook({ id: '${{ event.data.order.id }}-${{ event.data.step }}' }),
     header: webhook({ id: "${{ headers['x-request-id'] }}" }),
     signed: webhook({ auth: { hmac: { scheme: 'standard-webhooks', secret: { env: 'SIGNED' } } } }),
@@ -32,6 +42,8 @@ interface Answer {
     readonly code?: string;
     readonly detail?: string;
     readonly events?: readonly object[];
+    readonly results?: readonly object[];
+    readonly cancelled?: boolean;
   };
 }
 
@@ -40,11 +52,11 @@ beforeEach(async () => {
   rig = await ReloadRig.start({ 'tappet.json': CONFIG }, { SIGNED });
 });
 
-async function send(
+async function call(
   trigger: string,
   headers: Readonly<Record<string, string>>,
   body: string,
-): Promise<Answer> {
+): Promise<Response> {
   const request = new Request(`http://localhost/hooks/${trigger}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
@@ -52,6 +64,10 @@ async function send(
   });
   const response = await rig.sources.handle(`trigger/${trigger}`, request, { remoteAddress: '::1' });
   if (response === undefined) throw new TypeError('there is no such trigger');
+  return response;
+}
+async function send(...args: Parameters<typeof call>): Promise<Answer> {
+  const response = await call(...args);
   return { status: response.status, body: (await response.json()) as Answer['body'] };
 }
 const stored = async (): Promise<number> => (await rig.store.listEvents({}, { size: 100 })).items.length;
@@ -211,6 +227,63 @@ describe('the window', () => {
       status: 202,
       body: { ...later.body, duplicate: true },
     });
+  });
+});
+
+describe('the first answer again, where it tells of the execution', () => {
+  const key = { 'idempotency-key': 'k-1' };
+
+  /** Calls once, ends the execution, and gives its name. */
+  async function begun(trigger: string): Promise<{ readonly name: string; readonly first: Answer }> {
+    let first: Answer | undefined;
+    const answered = send(trigger, key, '1').then((answer) => (first = answer));
+    // Nothing runs here: the caller waits for as long as he may.
+    while (first === undefined) await rig.clock.advance(1_000);
+    await answered;
+    const [execution] = (await rig.store.listExecutions({}, { size: 100 })).items;
+    const name = execution?.name ?? '';
+    await rig.store.cancelExecution(name, 'me');
+    return { name, first };
+  }
+  /** Of calls alone: the end of an execution is an event too. */
+  async function calls(): Promise<number> {
+    const { items } = await rig.store.listEvents({}, { size: 100 });
+    return items.filter(({ trigger }) => trigger !== null).length;
+  }
+  async function forget(name: string): Promise<void> {
+    await rig.clock.advance(59 * DAY);
+    expect(await rig.store.pruneExecutions([name])).toMatchObject({ removed: 1 });
+  }
+
+  it.each(['waits', 'words'])(
+    'holds as long as that is kept; then the usual one names it, and starts nothing: %s',
+    async (trigger) => {
+      const { name, first } = await begun(trigger);
+      const told = await send(trigger, key, '1');
+      if (trigger === 'words') {
+        expect([first, told]).toEqual([
+          { status: 502, body: { cancelled: false } },
+          { status: 410, body: { cancelled: true } },
+        ]);
+      } else expect(told).toMatchObject({ status: 200, body: { results: [{ state: 'CANCELLED' }] } });
+      await forget(name);
+      const later = await send(trigger, key, '1');
+      expect(later).toMatchObject({
+        status: 202,
+        body: { duplicate: true, executions: [name], decisions: [{ execution: name }], results: [] },
+      });
+      expect([await calls(), await executions()]).toEqual([1, 0]);
+    },
+  );
+
+  it('stays as it was where it says nothing of the execution', async () => {
+    const first = await call('thanks', key, '1');
+    const [execution] = (await rig.store.listExecutions({}, { size: 100 })).items;
+    await rig.store.cancelExecution(execution?.name ?? '', 'me');
+    await forget(execution?.name ?? '');
+    const later = await call('thanks', key, '1');
+    expect([later.status, await later.text()]).toEqual([first.status, await first.text()]);
+    expect([await calls(), await executions()]).toEqual([1, 0]);
   });
 });
 
