@@ -4,6 +4,7 @@ import { MIB } from '../../src/core/job.ts';
 import { scriptSpec } from '../support/container-specs.ts';
 import type { EngineVolumes } from '../support/engine-volumes.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
+import { adoptionContract } from './runner-adoption.contract.ts';
 import { fileSystemContract } from './runner-file-system.contract.ts';
 import { filesContract } from './runner-files.contract.ts';
 import { linesContract } from './runner-lines.contract.ts';
@@ -17,6 +18,8 @@ export interface RunnerHarness {
   readonly instance: string;
   /** An image that holds busybox's commands. */
   readonly image: string;
+  /** The name of one that the engine has besides. */
+  otherImage(): Promise<string>;
   readonly runner: Runner;
   readonly volumes: EngineVolumes;
   /** What a restarted gateway would use: the same instance and engine, nothing remembered. */
@@ -138,40 +141,12 @@ function basicContract(
       });
     });
 
-    describe('a container that is there already', () => {
-      it('is adopted while it runs and after its end, by another owner too', async () => {
-        const spec = specOf('echo once; sleep 300');
-        const { captured } = await start(spec);
-        const again = await harness.another().ensure({ ...spec, epoch: 5 }, new MemoryLogWriter());
-        expect(again).toMatchObject({ outcome: 'adopted', status: { state: 'running' } });
-        await harness.runner.kill(spec.name);
-        expect(await captured).toBe(true);
-        await exitedStatus(harness.runner, spec.name);
-        const ended = await harness.another().ensure(spec, new MemoryLogWriter());
-        expect(ended).toMatchObject({
-          outcome: 'adopted',
-          status: { state: 'exited', exit: { exitCode: 137 } },
-        });
-        await harness.runner.remove(spec.name);
-      });
-
-      it('is refused where a label differs: it is a stranger’s', async () => {
-        const spec = specOf('sleep 300');
-        await start(spec);
-        const strangers = [
-          { ...spec, job: 'other' },
-          { ...spec, key: { ...spec.key, execution: 'other' } },
-          { ...spec, key: { ...spec.key, index: 3 } },
-          { ...spec, key: { ...spec.key, attempt: 0 } },
-        ];
-        for (const stranger of strangers) {
-          const refused = harness.runner.ensure(stranger, new MemoryLogWriter());
-          await expect(refused).rejects.toMatchObject({ code: 'CONTAINER_CONFLICT' });
-        }
-        expect((await harness.runner.inspect(spec.name)).state).toBe('running');
-        await harness.runner.remove(spec.name);
-      });
-    });
+    adoptionContract(() => ({
+      runner: harness.runner,
+      another: () => harness.another(),
+      otherImage: () => harness.otherImage(),
+      specOf,
+    }));
 
     describe('a container that cannot be started', () => {
       it.each([

@@ -19,5 +19,6 @@ memoryRunnerContract('fake', () => {
   runner.measure = () => ({ time: Date.now(), cpuMs: Date.now() - begin, memoryBytes: 31 * MIB });
   // The containers are in it, not in who uses it: there is nothing that another could have remembered.
   const another = (): FakeRunner => runner;
-  return Promise.resolve({ instance, image, runner, another, close: () => Promise.resolve() });
+  const otherImage = (): Promise<string> => Promise.resolve('other');
+  return Promise.resolve({ instance, image, otherImage, runner, another, close: () => Promise.resolve() });
 });

@@ -128,7 +128,7 @@ async function runKind(
     await gateway.stop();
     await proxy.close();
   }
-  return problems;
+  return [...problems, ...wrongCalls(proxy).map((problem) => `${rounds[0]?.kind}: ${problem}`)];
 }
 
 async function runRound(stage: Stage, round: Round): Promise<string[]> {
@@ -162,6 +162,14 @@ async function runRound(stage: Stage, round: Round): Promise<string[]> {
     ...(await wronged(strangers, api.engine)),
   ];
   return problems.length === 0 ? [] : [...problems, JSON.stringify(attempts), gateway.output.slice(heard)];
+}
+
+/** An engine may never answer who waits for an exit: nobody asks it to, whatever happens. */
+function wrongCalls({ calls }: EngineFaultProxy): string[] {
+  const waits = [...calls].filter((call) => call.includes('/wait')).map((call) => `it was asked ${call}`);
+  return calls.has('GET /containers/json')
+    ? waits
+    : [...waits, 'not even the list of containers was asked for'];
 }
 
 /** Its state, its attempts and their exit codes. */

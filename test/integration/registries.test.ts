@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -16,12 +15,12 @@ import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
 import { createRegistries } from '../../src/secrets/registry-accounts.ts';
 import { createSecrets } from '../../src/secrets/secret-reader.ts';
 import { scriptSpec } from '../support/container-specs.ts';
-import { engineRequest, importImage, pushImage, testEngine } from '../support/engine.ts';
+import { engineRequest, testEngine } from '../support/engine.ts';
 import { FakeLog } from '../support/fake-log.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { Fault, FaultProxy } from '../support/fault-proxy.ts';
 import { MemoryLogWriter } from '../support/memory-log-writer.ts';
-import { ACCOUNT, fakeRegistry, testRegistry } from '../support/registry.ts';
+import { ACCOUNT, fakeRegistry, publishImage, testRegistry } from '../support/registry.ts';
 import type { TestRegistry } from '../support/registry.ts';
 
 let endpoint: EngineEndpoint;
@@ -59,9 +58,7 @@ const isThere = async (name: string) =>
 /** Another image under this name, here and at its registry; gives its id here. */
 async function publish(name: string, account?: object): Promise<string> {
   await forget(name);
-  await importImage(endpoint, name, { 'etc/mark': randomBytes(300_000).toString('base64') });
-  await pushImage(endpoint, name, account);
-  return (await newRunner().prepare(name, { pullPolicy: 'Never' })).digest;
+  return (await publishImage(endpoint, name, account)).digest;
 }
 
 describe('a registry that wants an account', () => {

@@ -291,9 +291,13 @@ export class FakeRunner implements Runner {
     mayAct();
     const found = this.#containers.find(spec.name);
     if (found === undefined) return this.#containers.create(spec, this.script(spec));
-    if (isStrange(found, spec))
+    const sameImage = found.spec.digest === spec.digest;
+    if (!isStrange(found, spec) && sameImage) return found;
+    if (isStrange(found, spec) || found.status.state !== 'created')
       throw new TappetError('CONTAINER_CONFLICT', `Container ${spec.name} is not of this attempt.`);
-    return found;
+    mayAct();
+    this.#containers.drop(spec.name);
+    return this.#containers.create(spec, this.script(spec));
   }
 
   async #putFiles(

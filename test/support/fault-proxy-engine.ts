@@ -48,6 +48,8 @@ export interface EngineCall {
 export interface EngineFaultProxy {
   /** Its own socket, for DOCKER_HOST. */
   readonly path: string;
+  /** Each call that ever came, as `EngineCall` has it. */
+  readonly calls: ReadonlySet<string>;
   /** Asked for every call, and waited for; `pass` until it is set. */
   fault: (call: EngineCall) => EngineFault | Promise<EngineFault>;
   /** Breaks the answers of these calls that are under way. */
@@ -63,10 +65,12 @@ export async function engineFaultProxy(engineSocket: string): Promise<EngineFaul
   const path = join(dir, 's');
   const sockets = new Set<Socket>();
   const open = new Map<ServerResponse, string>();
+  const came = new Set<string>();
   const server = createServer({ requestTimeout: 0, headersTimeout: 0 }, (request, response) => {
     const url = new URL(request.url ?? '/', 'http://engine');
     const call = `${request.method} ${url.pathname.replace(/^\/v[\d.]+(?=\/)/, '')}`;
     open.set(response, call);
+    came.add(call);
     response.once('close', () => open.delete(response));
     const decided = Promise.resolve(proxy.fault({ call, query: url.searchParams }));
     decided
@@ -82,6 +86,7 @@ export async function engineFaultProxy(engineSocket: string): Promise<EngineFaul
   await once(server, 'listening');
   const proxy: EngineFaultProxy = {
     path,
+    calls: came,
     fault: () => PASS,
     cut: (calls) => {
       for (const [response, call] of open) if (calls.test(call)) response.destroy();

@@ -4,6 +4,8 @@ interface Heard {
   readonly prepared?: (sql: string) => void;
   /** Each time that one is run, in whatever way. */
   readonly run?: (sql: string) => void;
+  /** How many rows one has read. */
+  readonly rows?: (count: number) => void;
 }
 
 /** `opened`, of which each statement is told. */
@@ -21,7 +23,11 @@ export function heardConnection(opened: Connection, heard: Heard): Connection {
       return {
         run: (...params) => told().run(...params),
         get: (...params) => told().get(...params),
-        all: (...params) => told().all(...params),
+        all: (...params) => {
+          const rows = told().all(...params);
+          heard.rows?.(rows.length);
+          return rows;
+        },
       };
     },
   };

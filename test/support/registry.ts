@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
@@ -6,6 +7,8 @@ import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import type { EngineEndpoint } from '../../src/runners/docker/find-engine.ts';
+import { engineRequest, importImage, pushImage } from './engine.ts';
 
 export interface TestRegistry {
   /** `127.0.0.1:PORT`: the engine takes the loopback without TLS. */
@@ -40,6 +43,22 @@ export async function testRegistry({ account = false } = {}): Promise<TestRegist
     await rm(dir, { recursive: true });
   };
   return { host, close };
+}
+
+/**
+ * Another image under this name, on the engine and at the registry that it begins with, as nobody has made it before.
+ * `mark`: what its `/etc/mark` says, some 400 KB that do not get much smaller on their way.
+ */
+export async function publishImage(
+  endpoint: EngineEndpoint,
+  name: string,
+  account?: object,
+): Promise<{ readonly digest: string; readonly mark: string }> {
+  const mark = randomBytes(300_000).toString('base64');
+  await importImage(endpoint, name, { 'etc/mark': mark });
+  await pushImage(endpoint, name, account);
+  const { body } = await engineRequest(endpoint, 'GET', `/v1.41/images/${name}/json`);
+  return { digest: (JSON.parse(body) as { Id: string }).Id, mark };
 }
 
 /**

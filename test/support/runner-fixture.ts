@@ -24,5 +24,6 @@ export async function runnerFixture(endpoint: EngineEndpoint) {
     for (const { name } of await runner.list()) await runner.remove(name);
     await engineRequest(endpoint, 'DELETE', `/v1.41/networks/${instance}`);
   };
-  return { instance, image, runner, another, volumes: engineVolumes(endpoint), close };
+  const volumes = engineVolumes(endpoint);
+  return { instance, image, otherImage: () => volumes.image(), runner, another, volumes, close };
 }

@@ -1,4 +1,5 @@
 import { unlinkSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { EngineClient, chooseApi } from '../../../src/runners/docker/engine-client.ts';
 import { SystemClock } from '../../../src/lib/system-clock.ts';
@@ -59,9 +60,16 @@ describe('the version of the API', () => {
 });
 
 describe('an engine that does not answer', () => {
-  const CALLS: Readonly<Record<string, [number, (asked: EngineClient) => Promise<unknown>]>> = {
+  const none = new AbortController().signal;
+  type Calls = Exclude<keyof EngineClient, 'transport' | 'version'>;
+  type Watched = 'containerStats' | 'putArchive' | 'pastEvents';
+  /** Every call of the client, or this does not compile: with its deadline, and how it is made. */
+  const CALLS: Readonly<
+    Record<Exclude<Calls, Watched>, [number, (asked: EngineClient) => Promise<unknown>]>
+  > = {
     info: [10_000, (asked) => asked.info()],
     inspectImage: [10_000, (asked) => asked.inspectImage('i')],
+    removeImage: [60_000, (asked) => asked.removeImage('i')],
     createContainer: [60_000, (asked) => asked.createContainer('x', {})],
     inspectContainer: [10_000, (asked) => asked.inspectContainer('x')],
     attach: [10_000, (asked) => asked.attach('x')],
@@ -70,18 +78,23 @@ describe('an engine that does not answer', () => {
     killContainer: [10_000, (asked) => asked.killContainer('x')],
     removeContainer: [60_000, (asked) => asked.removeContainer('x')],
     listContainers: [10_000, (asked) => asked.listContainers('l')],
-    readLog: [10_000, (asked) => asked.readLog('x', new AbortController().signal)],
-    followLog: [3_600_000, (asked) => asked.followLog('x', new AbortController().signal)],
+    readLog: [10_000, (asked) => asked.readLog('x', none)],
+    followLog: [3_600_000, (asked) => asked.followLog('x', none)],
     statPath: [10_000, (asked) => asked.statPath('x', '/p')],
-    events: [10_000, (asked) => asked.events([], new AbortController().signal)],
+    getArchive: [60_000, (asked) => asked.getArchive('x', '/p')],
+    events: [10_000, (asked) => asked.events([], none)],
     inspectNetwork: [10_000, (asked) => asked.inspectNetwork('n')],
     createNetwork: [60_000, (asked) => asked.createNetwork({})],
-    pullImage: [600_000, (asked) => asked.pullImage('i', 't', new AbortController().signal, 600_000)],
+    pullImage: [600_000, (asked) => asked.pullImage('i', 't', none, 600_000)],
   };
-
-  it.each(Object.entries(CALLS))('ends %s at its deadline', async (_, [ms, call]) => {
-    const clock = new ManualClock();
-    const asked = await client(
+  /** Whoever makes these gives them their end, and cannot leave it out. */
+  const WATCHED: Readonly<Record<Watched, (asked: EngineClient, signal: AbortSignal) => Promise<unknown>>> = {
+    containerStats: (asked, signal) => asked.containerStats('x', signal),
+    putArchive: (asked, signal) => asked.putArchive('x', Readable.from(['archive']), signal),
+    pastEvents: (asked, signal) => asked.pastEvents(0, {}, signal),
+  };
+  const silent = (clock: ManualClock): Promise<EngineClient> =>
+    client(
       {
         '* /*': silence,
         'GET /info': silence,
@@ -89,6 +102,10 @@ describe('an engine that does not answer', () => {
       },
       clock,
     );
+
+  it.each(Object.entries(CALLS))('ends %s at its deadline', async (_, [ms, call]) => {
+    const clock = new ManualClock();
+    const asked = await silent(clock);
     await asked.version();
     let settled = false;
     const ended = call(asked)
@@ -103,6 +120,27 @@ describe('an engine that does not answer', () => {
       message: expect.stringMatching(`did not answer within ${ms / 1000} s`),
     });
     expect(clock.pending).toBe(0);
+  });
+
+  it.each(Object.entries(WATCHED))('ends %s with its signal, which is never left out', async (_, call) => {
+    const asked = await silent(new ManualClock());
+    await asked.version();
+    const watch = new AbortController();
+    const ended = failure(call(asked, watch.signal));
+    await vi.waitUntil(() => engine.calls.length === 2);
+    watch.abort();
+    expect(await ended).toMatchObject(unavailable);
+    // The caller's affair: nothing is said of the engine.
+    expect(asked.transport.outages).toBe(0);
+  });
+
+  it('ends the question for its version at its deadline', async () => {
+    const clock = new ManualClock();
+    const asked = await client({ 'GET /version': silence }, clock);
+    const ended = failure(asked.version());
+    await vi.waitUntil(() => engine.calls.length === 1);
+    await clock.advance(10_000);
+    expect(await ended).toMatchObject({ message: expect.stringMatching('did not answer within 10 s') });
   });
 
   it('in the middle of an answer ends the call too', async () => {

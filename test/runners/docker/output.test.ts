@@ -234,6 +234,26 @@ describe('logs', () => {
       expect([log.text('stdout'), log.text('stderr')]).toEqual([lines(0, 20), line]);
     });
 
+    it('do not wait longer than 3 s to be told of that, by an engine that is silent and not gone', async () => {
+      const clock = new ManualClock('2026-02-01T00:00:00Z');
+      let asked = Infinity;
+      const { runner, engine } = await runnerOn(
+        {
+          [logs]: holds(lines(0, 20)),
+          [`GET /containers/${spec.name}/json`]: answer(200, container(EXITED)),
+          'GET /events': () => void (asked = clock.now()),
+        },
+        clock,
+      );
+      const log = new MemoryLogWriter();
+      await passing(clock, runner.logs(spec.name, log, new AbortController().signal));
+      expect(clock.now() - asked).toBeLessThan(4_000);
+      expect([log.text('stdout'), log.text('stderr')]).toEqual([lines(0, 20), '']);
+      // After an outage its version would be asked for again.
+      await runner.inspect(spec.name);
+      expect(engine.calls.filter((call) => call === 'GET /version')).toHaveLength(1);
+    });
+
     it('say nothing of that where the engine is Podman, whose containers write their logs without it', async () => {
       const { runner } = await runnerOn({
         [logs]: holds(lines(0, 20)),
