@@ -34,7 +34,7 @@ export const ROWS = /** @type {readonly ChaosRow[]} */ ([
   row('kill-running', 'R3', 'e2e e2e/kill-running', 200, 8),
   row('gateway-crashes', 'R4', 'e2e e2e/crash-places', 194, 4),
   // Five at the same time.
-  row('frozen-owner', 'R4', 'e2e e2e/frozen-owner', 40, 10),
+  row('frozen-owner', 'R4', 'e2e e2e/frozen-owner', 46, 10),
   row('engine-faults', 'R9', 'e2e e2e/engine-faults', 300, 2),
   row('engine-restart', 'R8', 'e2e e2e/engine-restart', 40, 25),
   // Three places, 20 times each.

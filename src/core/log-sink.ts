@@ -27,6 +27,11 @@ export interface LogSink {
 export interface LogOptions {
   /** Room that the log may take where it is kept, about, at least 1 MiB; absent = any. */
   readonly maxBytes?: number;
+  /**
+   * Of the owner who opens it; absent = 0. From where one of a higher epoch went on, nothing counts that an earlier
+   * one still writes: a process that was thought dead may go on at any time.
+   */
+  readonly epoch?: number;
 }
 
 export interface LogWriter {

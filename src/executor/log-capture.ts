@@ -11,6 +11,7 @@ import type { EngineGate } from './engine-gate.ts';
 import type { HoldUp } from './hold-up.ts';
 import type { LifeContext } from './life-context.ts';
 import { SessionOver } from './session.ts';
+import type { Session } from './session.ts';
 
 /** After the exit a stream may be silent for so long before it counts as stuck and the rest is read anew. */
 const STALL_MS = 10_000;
@@ -26,7 +27,7 @@ export interface LogCaptureOptions {
   readonly writer: LogWriter;
   readonly clock: Clock;
   readonly log: Log;
-  readonly signal: AbortSignal;
+  readonly session: Session;
   /** A stream has ended: the container may have, too. */
   readonly onEnd: () => void;
 }
@@ -49,9 +50,9 @@ export async function openCapture(
   onEnd: () => void,
 ): Promise<LogCapture> {
   const maxBytes = execution.spec.maxLogBytes ?? JOB_DEFAULTS.maxLogBytes;
-  const writer = await session.write(() => logs.open(keyOf(attempt), { maxBytes }), holdUp);
-  const { signal } = session;
-  return new LogCapture({ runner, gate, clock, log, name: attempt.containerName, writer, signal, onEnd });
+  const { epoch } = session;
+  const writer = await session.write(() => logs.open(keyOf(attempt), { maxBytes, epoch }), holdUp);
+  return new LogCapture({ runner, gate, clock, log, name: attempt.containerName, writer, session, onEnd });
 }
 
 /**
@@ -81,13 +82,13 @@ export class LogCapture {
   /** What the engine may write to before `attached` says whether it does. */
   async prepareAttach(): Promise<LogWriter> {
     await this.#attaching?.revoke();
-    this.#attaching = new PumpWriter(this.#options.writer);
+    this.#attaching = this.#newSink();
     return this.#attaching;
   }
 
   /** The container was started with the writer of `prepareAttach`. */
   attached(captured: Promise<boolean>): void {
-    const sink = this.#attaching ?? new PumpWriter(this.#options.writer);
+    const sink = this.#attaching ?? this.#newSink();
     this.#attaching = undefined;
     // The stream ends with the container; what it still tells is refused by the sink.
     this.#run({ sink, done: captured.catch(() => false), abort: () => undefined });
@@ -113,6 +114,7 @@ export class LogCapture {
    */
   async complete(): Promise<boolean> {
     if (this.#ended === 'clean') return true;
+    const { clock, session } = this.#options;
     if (this.#pump !== undefined && (await this.#untilStalled(this.#pump.done))) return true;
     for (let refusals = 0; ;) {
       const before = this.#taken();
@@ -120,7 +122,7 @@ export class LogCapture {
       const pump = this.#resumed();
       this.#pump = pump;
       const clean = await this.#untilStalled(pump.done);
-      if (this.#options.signal.aborted) throw new SessionOver();
+      if (session.signal.aborted) throw new SessionOver();
       if (clean) return true;
       this.#full = pump.sink.refused;
       // As long as it comes forward it may go on, however long the log is.
@@ -128,7 +130,7 @@ export class LogCapture {
       const engineFails = this.#taken() === before && !pump.sink.refused;
       const wait = engineFails ? AGAIN_MS[refusals++] : ON_MS;
       if (wait === undefined) return false;
-      await pause(this.#options.clock, wait, this.#options.signal);
+      await pause(clock, wait, session.signal);
     }
   }
 
@@ -146,6 +148,10 @@ export class LogCapture {
     }
   }
 
+  #newSink(): PumpWriter {
+    return new PumpWriter(this.#options.writer, this.#options.session);
+  }
+
   #run(pump: Pump): void {
     this.#pump = pump;
     this.#ended = undefined;
@@ -157,10 +163,10 @@ export class LogCapture {
   }
 
   #resumed(): Pump {
-    const { runner, gate, name, signal } = this.#options;
-    const sink = new PumpWriter(this.#options.writer);
+    const { runner, gate, name, session } = this.#options;
+    const sink = this.#newSink();
     const abort = new AbortController();
-    const undo = onAbort(signal, () => abort.abort(OVER));
+    const undo = onAbort(session.signal, () => abort.abort(OVER));
     const done = gate
       .through(() => runner.logs(name, sink, abort.signal))
       .then(
@@ -194,7 +200,8 @@ export class LogCapture {
 
   /** Waits for the pump's end, or until nothing has come for STALL_MS while the engine answers. true = a clean end. */
   async #untilStalled(done: Promise<boolean>): Promise<boolean> {
-    const { clock, signal, gate } = this.#options;
+    const { clock, gate } = this.#options;
+    const { signal } = this.#options.session;
     let result: boolean | undefined;
     const settled = done.then((clean) => (result = clean));
     for (;;) {
@@ -216,15 +223,17 @@ export class LogCapture {
   }
 }
 
-/** Lets one pump write until it is revoked; closing the log stays with its owner. */
+/** Lets one pump write until it is revoked or the session is over; closing the log stays with its owner. */
 class PumpWriter implements LogWriter {
   readonly #inner: LogWriter;
+  readonly #session: Session;
   readonly #landing = new Set<Promise<void>>();
   #revoked = false;
   #refused = false;
 
-  constructor(inner: LogWriter) {
+  constructor(inner: LogWriter, session: Session) {
     this.#inner = inner;
+    this.#session = session;
   }
 
   /** The log could not take a write now; it may take it later. */
@@ -238,6 +247,8 @@ class PumpWriter implements LogWriter {
 
   async write(stream: LogStream, data: Uint8Array): Promise<void> {
     if (this.#revoked) throw new TypeError('this stream of output was given up');
+    // What came while the process stood still is another owner's, who reads it from the engine.
+    this.#session.throwIfOver();
     const write = this.#inner.write(stream, data);
     this.#landing.add(write);
     try {

@@ -11,7 +11,7 @@ import { LogSpace } from './log-space.ts';
 import { attemptDir, endOf, executionDir, recover } from './segments.ts';
 
 export interface FileLogSinkOptions {
-  /** Holds `<execution>/<index>-<attempt>/<first position>.log`; made when first needed. */
+  /** Holds `<execution>/<index>-<attempt>/<first position>-<epoch>.log`; made when first needed. */
   readonly dir: string;
   readonly clock: Clock;
   /** Hears how writes go. */
@@ -46,7 +46,7 @@ export class FileLogSink implements LogSink {
   async open(key: AttemptKey, options: LogOptions = {}): Promise<LogWriter> {
     const dir = attemptDir(this.#dir, key);
     const before = this.#opening.get(dir);
-    const opening = this.#open(dir, before, options.maxBytes ?? Infinity);
+    const opening = this.#open(dir, before, options);
     this.#opening.set(dir, opening);
     try {
       return await opening;
@@ -102,7 +102,7 @@ export class FileLogSink implements LogSink {
   async #open(
     dir: string,
     before: Promise<FileLogWriter> | undefined,
-    maxBytes: number,
+    { maxBytes = Infinity, epoch = 0 }: LogOptions,
   ): Promise<FileLogWriter> {
     await before?.catch(() => undefined);
     await this.#writers.get(dir)?.giveUp();
@@ -112,6 +112,7 @@ export class FileLogSink implements LogSink {
       clock: this.#clock,
       recovered,
       watch: this.#watch,
+      epoch,
       space: new LogSpace(dir, maxBytes, recovered.segments),
       onEnd: () => {
         if (this.#writers.get(dir) === writer) this.#writers.delete(dir);

@@ -37,6 +37,7 @@ export interface FileLogWriterOptions {
   readonly clock: Clock;
   readonly recovered: Recovered;
   readonly space: LogSpace;
+  readonly epoch: number;
   readonly watch: WriteWatch | undefined;
   /** It was closed or given up. */
   readonly onEnd: () => void;
@@ -51,6 +52,7 @@ export class FileLogWriter implements LogWriter {
   readonly #clock: Clock;
   readonly #streams: Pick<Recovered, 'stdout' | 'stderr'>;
   readonly #space: LogSpace;
+  readonly #epoch: number;
   readonly #watch: WriteWatch | undefined;
   readonly #onEnd: () => void;
   readonly #listeners = new Set<() => void>();
@@ -65,9 +67,10 @@ export class FileLogWriter implements LogWriter {
   #closing: Promise<LogBytes> | undefined;
   #givenUp = false;
 
-  constructor({ dir, clock, recovered, space, watch, onEnd }: FileLogWriterOptions) {
+  constructor({ dir, clock, recovered, space, epoch, watch, onEnd }: FileLogWriterOptions) {
     this.#dir = dir;
     this.#space = space;
+    this.#epoch = epoch;
     this.#clock = clock;
     this.#streams = recovered;
     this.#position = recovered.position;
@@ -191,16 +194,19 @@ export class FileLogWriter implements LogWriter {
     this.#position += sizeOf(head) + bytes;
   }
 
+  get #path(): string {
+    return segmentPath(this.#dir, this.#fileFirst, this.#epoch);
+  }
+
   async #newSegment(bytes: number): Promise<FileHandle> {
     await this.#space.makeRoom(bytes);
     // What tasks print is for the gateway's user alone, whoever made the data folder.
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-    const path = segmentPath(this.#dir, this.#position);
-    // Never a file that another process may hold open: whoever was thought dead writes into its own, which is gone.
-    await rm(path, { force: true });
-    const file = await open(path, 'wx', 0o600);
-    this.#file = file;
     this.#fileFirst = this.#position;
+    // Never a file that another process may hold open: whoever was thought dead writes into its own, which is gone.
+    await rm(this.#path, { force: true });
+    const file = await open(this.#path, 'wx', 0o600);
+    this.#file = file;
     this.#newFiles = true;
     return file;
   }
@@ -226,7 +232,11 @@ export class FileLogWriter implements LogWriter {
     try {
       await file?.sync();
       if (file !== undefined)
-        this.#space.ended({ first: this.#fileFirst, bytes: this.#position - this.#fileFirst });
+        this.#space.ended({
+          first: this.#fileFirst,
+          path: this.#path,
+          bytes: this.#position - this.#fileFirst,
+        });
       if (this.#newFiles) await syncDirs(this.#dir);
       this.#newFiles = false;
     } finally {

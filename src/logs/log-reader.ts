@@ -30,7 +30,7 @@ export class LogReader {
   #position = 0;
   #ended = false;
   #file: FileHandle | undefined;
-  #fileFirst = -1;
+  #filePath = '';
   /** Where the next bytes of each stream belong; undefined while the first checkpoint is still to be read. */
   #expected: Record<LogStream, number> | undefined;
   /** The byte before these. */
@@ -130,7 +130,7 @@ export class LogReader {
 
   /** false where the file has gone since it was listed. */
   async #enter(segment: { first: number; path: string }): Promise<boolean> {
-    if (this.#fileFirst === segment.first) return true;
+    if (this.#filePath === segment.path) return true;
     await this.#leave();
     try {
       this.#file = await open(segment.path, 'r');
@@ -138,14 +138,14 @@ export class LogReader {
       if (isMissing(error)) return false;
       throw error;
     }
-    this.#fileFirst = segment.first;
+    this.#filePath = segment.path;
     return true;
   }
 
   async #leave(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
-    this.#fileFirst = -1;
+    this.#filePath = '';
     await file?.close();
   }
 

@@ -1,6 +1,6 @@
 import { open, truncate, unlink } from 'node:fs/promises';
 import { CHECKPOINT, decodeFrame, MAX_CHECKPOINT_BYTES } from './frame.ts';
-import { isMissing, segmentPath } from './segments.ts';
+import { isMissing, removeOvertaken } from './segments.ts';
 import type { KeptSegment } from './segments.ts';
 
 export const SEGMENT_BYTES = 8 * 1024 * 1024;
@@ -50,11 +50,12 @@ export class LogSpace {
     const mark = this.#segments.findIndex((_, i) => i > 0 && !this.#isHead(i));
     // The last one stays as it is.
     if (mark < 0 || mark >= this.#segments.length - 1) return;
+    await removeOvertaken(this.#dir);
     excess -= await this.#cut(mark);
     while (excess > 0 && mark + 1 < this.#segments.length - 1) {
       const victim = this.#segments[mark + 1];
       if (victim === undefined) return;
-      await unlink(segmentPath(this.#dir, victim.first)).catch(passMissing);
+      await unlink(victim.path).catch(passMissing);
       this.#segments.splice(mark + 1, 1);
       excess -= victim.bytes;
     }
@@ -70,11 +71,11 @@ export class LogSpace {
   async #cut(at: number): Promise<number> {
     const segment = this.#segments[at];
     if (segment === undefined) return 0;
-    const path = segmentPath(this.#dir, segment.first);
+    const { first, path } = segment;
     const left = await checkpointBytes(path);
     if (segment.bytes <= left) return 0;
     await truncate(path, left);
-    this.#segments[at] = { first: segment.first, bytes: left };
+    this.#segments[at] = { first, path, bytes: left };
     return segment.bytes - left;
   }
 }

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { open, readdir, stat, unlink } from 'node:fs/promises';
+import { open, readdir, rm, stat, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TappetError } from '../core/errors.ts';
@@ -12,12 +12,15 @@ import { StreamTail } from './stream-tail.ts';
 /** A segment file: the frames from position `first` on, up to the `first` of the next one. */
 export interface Segment {
   readonly first: number;
+  /** Of the owner who made it. */
+  readonly epoch: number;
   readonly path: string;
 }
 
 /** A file of a log, with what it takes on disk. */
 export interface KeptSegment {
   readonly first: number;
+  readonly path: string;
   readonly bytes: number;
 }
 
@@ -38,6 +41,7 @@ const BLOCK_BYTES = 256 * 1024;
 const FIRST_BLOCK_BYTES = 32 * 1024;
 /** 15 digits hold 10^15 bytes and sort as text. */
 const POSITION_DIGITS = 15;
+const SEGMENT_NAME = /^(\d+)(?:-(\d+))?\.log$/;
 /** One path component: no slash, no leading dot, at most what file systems take. */
 const EXECUTION_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
 
@@ -59,21 +63,43 @@ export function attemptDir(dir: string, key: AttemptKey): string {
   return join(executionDir(dir, key.execution), `${key.index}-${key.attempt}`);
 }
 
-export function segmentPath(dir: string, first: number): string {
-  return join(dir, `${String(first).padStart(POSITION_DIGITS, '0')}.log`);
+/** Two owners never make a file of the same name: neither can take away what the other one writes. */
+export function segmentPath(dir: string, first: number, epoch: number): string {
+  const owner = epoch === 0 ? '' : `-${epoch}`;
+  return join(dir, `${String(first).padStart(POSITION_DIGITS, '0')}${owner}.log`);
 }
 
-/** In order; empty where the folder does not exist. */
+/** Those that count, in order; empty where the folder does not exist. */
 export async function listSegments(dir: string): Promise<Segment[]> {
+  return (await findSegments(dir)).counting;
+}
+
+/** Removes what an owner before wrote where a later one had gone on: it would count again when that one's files go. */
+export async function removeOvertaken(dir: string): Promise<void> {
+  const { overtaken } = await findSegments(dir);
+  await Promise.all(overtaken.map(({ path }) => rm(path, { force: true })));
+}
+
+/** A file counts unless an owner of a higher epoch had gone on by where it begins. */
+async function findSegments(dir: string): Promise<{ counting: Segment[]; overtaken: Segment[] }> {
   const names = await readdir(dir).catch((error: unknown) => {
     if (isMissing(error)) return [];
     throw error;
   });
-  const segments = names.filter((name) => /^\d+\.log$/.test(name));
-  return segments.map((name) => ({ first: Number.parseInt(name, 10), path: join(dir, name) })).sort(byFirst);
+  const segments = names.flatMap((name) => {
+    const [, first, epoch = '0'] = SEGMENT_NAME.exec(name) ?? [];
+    return first === undefined ? [] : [{ first: Number(first), epoch: Number(epoch), path: join(dir, name) }];
+  });
+  const counting: Segment[] = [];
+  const overtaken: Segment[] = [];
+  for (const segment of segments.sort(byFirst)) {
+    const isLate = segment.epoch < (counting.at(-1)?.epoch ?? 0);
+    (isLate ? overtaken : counting).push(segment);
+  }
+  return { counting, overtaken };
 }
 
-const byFirst = (a: Segment, b: Segment): number => a.first - b.first;
+const byFirst = (a: Segment, b: Segment): number => a.first - b.first || b.epoch - a.epoch;
 
 export function isMissing(error: unknown): boolean {
   return hasCode(error, 'ENOENT');
@@ -136,17 +162,19 @@ export async function recover(dir: string): Promise<Recovered> {
   // Asked at once, not by way of the thread pool: a fresh attempt's start waits for this, behind whatever is being
   // answered in the same turn (measured: 3 ms).
   const isThere = statSync(dir, { throwIfNoEntry: false }) !== undefined;
-  const segments = isThere ? await listSegments(dir) : [];
-  for (let last = segments.pop(); last !== undefined; last = segments.pop()) {
+  for (let segments = isThere ? await listSegments(dir) : []; ; segments = await listSegments(dir)) {
+    const last = segments.at(-1);
+    if (last === undefined) break;
     const found = await scanSegment(last);
-    if (found !== undefined) return { ...found, segments: await sizesOf([...segments, last]) };
+    if (found !== undefined) return { ...found, segments: await sizesOf(segments) };
+    // What it had overtaken counts again.
     await unlink(last.path);
   }
   return { position: 0, stdout: new StreamTail(), stderr: new StreamTail(), ended: false, segments: [] };
 }
 
 const sizesOf = (segments: readonly Segment[]): Promise<KeptSegment[]> =>
-  Promise.all(segments.map(async ({ first, path }) => ({ first, bytes: (await stat(path)).size })));
+  Promise.all(segments.map(async ({ first, path }) => ({ first, path, bytes: (await stat(path)).size })));
 
 /** Where a log ends, the torn end of its last file included; 0 where there is none. */
 export async function endOf(dir: string): Promise<number> {

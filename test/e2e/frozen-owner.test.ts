@@ -1,24 +1,44 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
 import { LEASE_MS } from '../../src/executor/session.ts';
+import { FileLogSink } from '../../src/logs/file-log-sink.ts';
+import { collect, textOf } from '../contract/log-sink.contract.ts';
 import { attemptRows, engineRow, noteWrites, notedWrites } from '../support/attempt-rows.ts';
 import { chaosRow } from '../support/chaos-row.ts';
-import { TEST_IMAGE, testEngine } from '../support/engine.ts';
+import { testEngine } from '../support/engine.ts';
 import { engineHost } from '../support/engine-host.ts';
 import { engineOracle } from '../support/engine-oracle.ts';
 import type { EngineOracle } from '../support/engine-oracle.ts';
+import { config, ENDS, HOOKS, LINE_END, prefixOf, SHORT } from '../support/frozen-jobs.ts';
+import type { Place } from '../support/frozen-jobs.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { objectsBelow, testMinio } from '../support/minio.ts';
+import type { TestStore } from '../support/minio.ts';
 
 /**
  * A gateway that stands still in the middle of an attempt (SIGSTOP), before or after a call of a port, until another
  * one has taken its engine and two leases are over, and then goes on (SIGCONT) with the very call: what it had begun
- * is nobody's any more. It writes nothing about attempts, orders nothing from the engine, says so, and is a gateway
- * beside the other one from then on, which takes the engine when that one ends.
+ * is nobody's any more. It writes nothing about attempts, orders nothing from the engine, adds nothing to a log, says
+ * so, and is a gateway beside the other one from then on, which takes the engine when that one ends.
  */
+/** In no call, but when the file of a log has room for a line or two, and more lines come while it stands still. */
+const FULL = 'log:full';
+/** It has just taken over a task that runs. */
+const LED_ON = 'runner.logs:before:1';
 const METHODS = [
   'store.acquireEngine',
   'store.renewEngine',
@@ -35,6 +55,8 @@ const METHODS = [
   'runner.inspect',
   'runner.stop',
   'runner.remove',
+  'writer.write',
+  'objectStore.put',
 ];
 const BOTH = METHODS.flatMap((method) => [`${method}:before:1`, `${method}:after:1`]);
 /** In `npm test`: where most is at stake. They wait rather than work, five at the same time. */
@@ -44,9 +66,9 @@ const USUAL = [
   'store.claimAttempts:after:1',
   'store.attemptStarted:before:1',
   'store.finishAttempt:before:1',
-  'store.attemptRendered:before:1',
+  LED_ON,
+  'objectStore.put:before:1',
   'runner.ensure:before:1',
-  'runner.inspect:after:1',
   'runner.stop:before:1',
   'runner.remove:before:1',
 ];
@@ -62,53 +84,14 @@ const LATER = [
   'runner.inspect:before:3',
   'runner.remove:before:2',
   'runner.remove:after:3',
+  FULL,
 ];
 const EVERY = [...USUAL, ...BOTH.filter((place) => !USUAL.includes(place)), ...LATER];
 
+/** Of the eighth part of 1 MiB that a file of the long one's log holds. */
+const NEARLY_FULL = 125_000;
 const FROZEN_MS = 2 * LEASE_MS + 1_000;
 const ROUND_MS = 120_000;
-
-/** What becomes of each hook's call: the states of its attempts. */
-const ENDS: Readonly<Record<string, readonly string[]>> = {
-  quick: ['SUCCEEDED'],
-  again: ['FAILED', 'SUCCEEDED'],
-  overdue: ['FAILED'],
-  long: ['SUCCEEDED'],
-};
-const HOOKS = Object.keys(ENDS);
-/** They have ended when the frozen one goes on; the long one runs, led by the other. */
-const SHORT = HOOKS.filter((hook) => hook !== 'long');
-
-const MARK = 'echo "$CLOUD_RUN_TASK_ATTEMPT" >> "/results/$ID"';
-const SCRIPTS: Readonly<Record<string, string>> = {
-  quick: MARK,
-  again: `${MARK}; [ "$CLOUD_RUN_TASK_ATTEMPT" = 1 ]`,
-  overdue: `${MARK}; exec sleep 1000`,
-  long: `${MARK}; while [ ! -e /results/end ]; do sleep 0.2; done`,
-};
-
-function config(results: string): JsonObject {
-  const job = (hook: string): JsonObject => ({
-    image: TEST_IMAGE,
-    command: ['/bin/sh', '-c'],
-    args: [SCRIPTS[hook] ?? ''],
-    memory: '16Mi',
-    cpu: 0.1,
-    timeout: hook === 'overdue' ? '2s' : '5m',
-    maxRetries: hook === 'again' ? 1 : 0,
-    volumes: [{ bind: results, to: '/results', readOnly: false }],
-  });
-  const trigger = (hook: string): JsonObject => ({
-    source: { kind: 'webhook', auth: 'none' },
-    // What names `task` is rendered by the attempt, and stored.
-    run: { job: hook, env: { ID: '${{ event.data.id }}', PART: '${{ task.index }}' } },
-  });
-  return {
-    server: { allowedBinds: [results] },
-    jobs: Object.fromEntries(HOOKS.map((hook) => [hook, job(hook)])),
-    triggers: Object.fromEntries(HOOKS.map((hook) => [hook, trigger(hook)])),
-  };
-}
 
 describe('a gateway that was frozen while another one took its engine', () => {
   const row = chaosRow('frozen-owner', USUAL.length);
@@ -117,19 +100,23 @@ describe('a gateway that was frozen while another one took its engine', () => {
   const hit = new Set<string>();
   let host = '';
   let oracle: EngineOracle;
+  let minio: TestStore;
+  let bucket = '';
   beforeAll(async () => {
-    host = await engineHost();
+    [host, minio] = await Promise.all([engineHost(), testMinio()]);
+    bucket = await minio.bucket();
     const endpoint = await testEngine();
     if (endpoint.kind !== 'unix') throw new TypeError('the events of the engine are read from its socket');
     oracle = await engineOracle(endpoint.path);
   });
-  afterAll(() => {
+  afterAll(async () => {
     oracle.close();
+    await minio.close();
     rmSync(base, { recursive: true, force: true });
   });
 
-  it('stands still in 10 places, or in all 40', () => {
-    expect([USUAL.length, EVERY.length, new Set(EVERY).size]).toEqual([10, 40, 40]);
+  it('stands still in 10 places, or in all 46', () => {
+    expect([USUAL.length, EVERY.length, new Set(EVERY).size]).toEqual([10, 46, 46]);
     expect(rounds).toHaveLength(row.rounds);
   });
 
@@ -137,7 +124,8 @@ describe('a gateway that was frozen while another one took its engine', () => {
     '%s',
     async (place) => {
       row.begin();
-      const round = new Round(base, place, host);
+      const at = { place, host, minio, bucket };
+      const round = new Round(base, at);
       try {
         hit.add(await round.freeze());
         const names = await round.takeOver();
@@ -187,6 +175,7 @@ describe('a gateway that was frozen while another one took its engine', () => {
         }
         const [overdue] = attemptRows(round.database, [names['overdue'] ?? '']).attempts;
         expect(overdue?.reason).toBe('TIMED_OUT');
+        await expectLinesAndObjects(round, at, long);
       } finally {
         await round.end();
       }
@@ -215,21 +204,26 @@ class Round {
   frozenAt = 0;
   readonly #record: string;
   readonly #results: string;
+  readonly #place: string;
   readonly #frozen: GatewayProcess;
   readonly #next: GatewayProcess;
   /** Where it stands still on its way up, this is only over when it has gone on. */
   #started: Promise<void> = Promise.resolve();
 
-  constructor(base: string, place: string, host: string) {
-    const dir = join(base, place.replaceAll(':', '-'));
+  constructor(base: string, at: Place) {
+    const { place, host, minio } = at;
+    const dir = join(base, prefixOf(place));
+    this.#place = place;
     this.#record = `${dir}.place`;
     this.#results = `${dir}.results`;
     mkdirSync(this.#results);
-    const same = { dir, config: config(this.#results) };
+    const { accessKey, secretKey } = minio.server;
+    const env = { DOCKER_HOST: host, S3_KEY: accessKey, S3_SECRET: secretKey };
+    const same = { dir, config: config(this.#results, at) };
     this.#frozen = new GatewayProcess({
       ...same,
       env: {
-        DOCKER_HOST: host,
+        ...env,
         CRASH: place,
         CRASH_RECORD: this.#record,
         CRASH_SIGNAL: 'SIGSTOP',
@@ -238,11 +232,15 @@ class Round {
       },
       program: join(import.meta.dirname, '../support/crash-gateway.mjs'),
     });
-    this.#next = new GatewayProcess({ ...same, env: { DOCKER_HOST: host } });
+    this.#next = new GatewayProcess({ ...same, env });
   }
 
+  /** Of both. */
+  get dataDir(): string {
+    return this.#frozen.dataDir;
+  }
   get database(): string {
-    return join(this.#frozen.dataDir, 'tappet.db');
+    return join(this.dataDir, 'tappet.db');
   }
 
   /** By the first one, so far. */
@@ -252,16 +250,42 @@ class Round {
 
   /** Starts the first one and calls it; gives the place at which it then stands still. */
   async freeze(): Promise<string> {
+    if (this.#place === LED_ON) await this.#leaveRunning();
     this.#started = this.#frozen.start();
     // Where it never goes on its end is no failure of its own.
     this.#started.catch(() => undefined);
-    const still = vi.waitUntil(() => existsSync(this.#record), { timeout: 30_000 });
+    const still = vi.waitUntil(() => this.#standsStill(), { timeout: 30_000 });
     await Promise.race([this.#started, still]);
     // By one that stands still they are not answered: their sender sends them again.
     if (this.#frozen.url !== '') for (const hook of HOOKS) call(this.#frozen, hook).catch(() => undefined);
     await still;
     this.frozenAt = Date.now();
-    return readFileSync(this.#record, 'utf8');
+    return this.#place === FULL ? FULL : readFileSync(this.#record, 'utf8');
+  }
+
+  #standsStill(): boolean {
+    if (this.#place !== FULL) return existsSync(this.#record);
+    const logs = join(this.dataDir, 'logs');
+    const names = existsSync(logs) ? readdirSync(logs, { recursive: true, encoding: 'utf8' }) : [];
+    if (!names.some((name) => statSync(join(logs, name)).size > NEARLY_FULL)) return false;
+    this.#frozen.signal('SIGSTOP');
+    return true;
+  }
+
+  /** By one that is killed, so that its log has no end: the next one goes on with both. */
+  async #leaveRunning(): Promise<void> {
+    await this.#next.start();
+    const long = await called(this.#next, 'long');
+    await this.#runs(long);
+    const path = `/api/v1/executions/${long}/tasks/0/logs`;
+    await vi.waitUntil(async () => (await this.#next.api('GET', path)).text !== '', { timeout: 10_000 });
+    await this.#next.kill();
+  }
+
+  #runs(long: string): Promise<true> {
+    return this.#next.until(`/api/v1/executions/${long}/tasks/0/attempts`, ({ attempts }) =>
+      (attempts as JsonObject[])[0]?.['state'] === 'RUNNING' ? true : undefined,
+    );
   }
 
   /** The second one takes the engine and brings all but the long one to their ends; gives the executions, by hook. */
@@ -272,9 +296,7 @@ class Round {
     // All may have ended before the first one stood still.
     await engineIs(this.#next, 'ready');
     for (const hook of SHORT) await ended(this.#next, names[hook] ?? '', 20_000);
-    await this.#next.until(`/api/v1/executions/${names['long']}/tasks/0/attempts`, ({ attempts }) =>
-      (attempts as JsonObject[])[0]?.['state'] === 'RUNNING' ? true : undefined,
-    );
+    await this.#runs(names['long'] ?? '');
     return names;
   }
 
@@ -309,6 +331,31 @@ class Round {
   async end(): Promise<void> {
     await Promise.all([this.#frozen.kill(), this.#next.kill()]);
   }
+}
+
+/** The log of the long one has each of its lines once, in order; each object is what its task left, and there is no other. */
+async function expectLinesAndObjects(
+  { dataDir, database }: Round,
+  { minio, bucket: Bucket, place }: Place,
+  long: string,
+): Promise<void> {
+  const Prefix = `${prefixOf(place)}/`;
+  const objects = await objectsBelow(minio.client, Bucket, Prefix);
+  const linesLeft = objects[`${Prefix}long`] ?? '';
+  const left = { quick: 'quick\n', late: 'late\n', last: 'last\n', long: expect.stringMatching(/^\d+\n$/) };
+  expect(objects).toEqual(
+    Object.fromEntries(Object.entries(left).map(([id, body]) => [`${Prefix}${id}`, body])),
+  );
+
+  const logs = new FileLogSink({ dir: join(dataDir, 'logs'), clock: new ManualClock() });
+  const chunks = await collect(logs, { execution: long, index: 0, attempt: 0 });
+  expect(chunks.filter(({ missing, stream }) => missing !== undefined || stream !== 'stdout')).toEqual([]);
+  const lines = textOf(chunks).replaceAll(LINE_END, '\n').split('\n');
+  const count = Number(linesLeft);
+  expect(lines).toEqual([...Array.from({ length: count }, (_, n) => String(n)), '']);
+  expect(attemptRows(database, [long]).attempts).toMatchObject([
+    { log_stdout: Buffer.concat(chunks.map(({ data }) => data)).length },
+  ]);
 }
 
 function call(gateway: GatewayProcess, hook: string, id = hook): Promise<Response> {

@@ -6,9 +6,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
+import { FileLogSink } from '../../src/logs/file-log-sink.ts';
+import { collect, textOf } from '../contract/log-sink.contract.ts';
 import { chaosRow } from '../support/chaos-row.ts';
+import { countingEngine } from '../support/counting-engine.ts';
 import { CutDisk } from '../support/cut-disk.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 /**
  * A power cut: the data folder is a file system in an image file, and a copy of that file is what a disk would
@@ -20,9 +24,19 @@ const SENDERS = 8;
 const EACH_MS = 3_000;
 const WITHIN_MS = 60_000;
 
+/** Of a gateway whose tasks end meanwhile. */
+const LOG_CUTS = 10;
+const FEW_CUTS = 3;
+/** The lines of each, as test/support/printing-gateway.mjs prints them. */
+const PRINTED = Array.from({ length: 20 }, (_, line) => line);
+
 /** What an acknowledgement promises: the identity, its event, and the execution it caused. */
 const PROMISED = `SELECT k.id FROM event_keys k JOIN events e ON e.uid = k.event_uid
   JOIN executions x ON x.event_uid = e.uid`;
+
+/** Whose output is promised to be there: its execution, and the container that printed. */
+const ENDED = `SELECT x.name || ' ' || a.container_name FROM attempts a JOIN executions x ON x.seq = a.execution
+  WHERE a.state = 'SUCCEEDED'`;
 
 const base = mkdtempSync(join(tmpdir(), 'tappet-power-'));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -109,6 +123,77 @@ describe('a power cut of a writer that acknowledges too early', () => {
     WITHIN_MS,
   );
 });
+
+describe('a power cut while tasks print and end', () => {
+  it(
+    'loses no line of an attempt that has succeeded',
+    async () => {
+      const { lost, checked } = await cutLogs('logs', 'printing-gateway.mjs', LOG_CUTS);
+      expect(lost).toEqual([]);
+      const grew = checked.filter((count, n) => count > (checked[n - 1] ?? 0)).length;
+      expect(grew).toBeGreaterThanOrEqual(LOG_CUTS - 1);
+      console.log(`${LOG_CUTS} cuts, the logs of ${checked.at(-1)} attempts, 0 lines lost`);
+    },
+    WITHIN_MS,
+  );
+
+  it(
+    'is seen to lose lines where the files of logs are not synced',
+    async () => {
+      const { lost, checked } = await cutLogs('unsynced', 'unsynced-gateway.mjs', FEW_CUTS);
+      expect(checked.at(-1)).toBeGreaterThan(0);
+      expect(lost.length).toBeGreaterThan(0);
+    },
+    WITHIN_MS,
+  );
+});
+
+/** `checked`: how many attempts had succeeded at each cut; `lost`: those of them whose log was not what they printed. */
+async function cutLogs(
+  name: string,
+  program: string,
+  cuts: number,
+): Promise<{ lost: string[]; checked: number[] }> {
+  const disk = new CutDisk(base, name);
+  disk.make();
+  const engine = await countingEngine();
+  const gateway = new GatewayProcess({
+    dir: disk.path,
+    config: CONFIG,
+    env: { DOCKER_HOST: engine.host },
+    program: join(import.meta.dirname, '../support', program),
+  });
+  const lost: string[] = [];
+  const checked: number[] = [];
+  let sending = true;
+  let senders: Promise<void>[] = [];
+  try {
+    await gateway.start();
+    senders = ['a', 'b'].map((id) => sender(gateway, id, new Set(), () => sending));
+    for (let n = 0; n < cuts; n++) {
+      await pause(150 + ((n * 37) % 90));
+      gateway.signal('SIGSTOP');
+      disk.cut();
+      gateway.signal('SIGCONT');
+      const { integrity, ids } = disk.read('data/tappet.db', ENDED);
+      expect(integrity).toBe('ok');
+      const logs = new FileLogSink({ dir: disk.folder('data/logs'), clock: new ManualClock() });
+      for (const [execution = '', container] of [...ids].map((id) => id.split(' '))) {
+        const log = textOf(await collect(logs, { execution, index: 0, attempt: 0 }));
+        if (log !== PRINTED.map((line) => `line ${line} of ${container}\n`).join(''))
+          lost.push(`cut ${n}: ${container}`);
+      }
+      checked.push(ids.size);
+    }
+  } finally {
+    sending = false;
+    await Promise.all(senders);
+    await gateway.kill();
+    await engine.close();
+    disk.end();
+  }
+  return { lost, checked };
+}
 
 /** Rows in the copy; none where not even the table arrived. */
 function kept(disk: CutDisk): number {

@@ -2,18 +2,21 @@ import {
   appendFile,
   mkdir,
   mkdtemp,
+  open,
   readdir,
   readFile,
+  readlink,
   rm,
   stat,
   truncate,
   writeFile,
 } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { LogOptions, LogStream, LogWriter } from '../../src/core/log-sink.ts';
 import { SEGMENT_BYTES } from '../../src/logs/log-space.ts';
 import { FileLogSink } from '../../src/logs/file-log-sink.ts';
 import { collect, textOf } from '../contract/log-sink.contract.ts';
@@ -35,8 +38,8 @@ afterEach(async () => {
 });
 
 const sink = (): FileLogSink => new FileLogSink({ dir, clock });
-async function openToCrash(): Promise<LogWriter> {
-  const writer = await sink().open(KEY);
+async function openToCrash(options: LogOptions = {}): Promise<LogWriter> {
+  const writer = await sink().open(KEY, options);
   crashed.push(writer);
   return writer;
 }
@@ -171,16 +174,77 @@ describe('what a crash leaves', () => {
   });
 
   it('is not added to by a process that was thought dead', async () => {
-    const zombie = await openToCrash();
+    const zombie = await openToCrash({ epoch: 1 });
     await zombie.write('stdout', Buffer.from('a'));
-    const heir = await openToCrash();
+    const heir = await openToCrash({ epoch: 2 });
     await heir.write('stdout', Buffer.from('b'));
     await zombie.write('stdout', Buffer.from('zzz'));
     await heir.write('stdout', Buffer.from('c'));
     await zombie.close();
     expect(textOf(await collect(sink(), KEY))).toBe('abc');
-    expect((await openToCrash()).cursor().stdout.bytes).toBe(3);
+    expect((await openToCrash({ epoch: 3 })).cursor().stdout.bytes).toBe(3);
   });
+
+  it('nor by one that begins files of its own, wherever those of its heir begin', async () => {
+    /** A file of a log of 1 MiB holds 128 KiB; none of these logs outgrows its room. */
+    const room = { maxBytes: 1024 * 1024 };
+    const size = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 60_000, max: 140_000 }));
+    const steps = fc.array(fc.tuple(fc.constantFrom('zombie', 'end', 'heir'), size), { maxLength: 6 });
+    const whole = async (truth: string): Promise<void> => {
+      const chunks = await collect(sink(), KEY);
+      expect(chunks.filter(({ missing }) => missing !== undefined)).toEqual([]);
+      expect(textOf(chunks) === truth).toBe(true);
+    };
+    await fc.assert(
+      fc.asyncProperty(size, fc.boolean(), steps, async (printed, adopted, all) => {
+        await rm(folder(), { recursive: true, force: true });
+        const first = await openToCrash({ ...room, epoch: 1 });
+        let truth = await add(first, 'a', printed);
+        // One that took it over and heard nothing has no file of its own: its end is the first thing that it writes.
+        const zombie = adopted ? await openToCrash({ ...room, epoch: 2 }) : first;
+        const heir = await openToCrash({ ...room, epoch: 3 });
+        for (const [what, bytes] of all) {
+          if (what === 'heir') truth += await add(heir, 'b', bytes);
+          else if (what === 'end') await zombie.close();
+          else
+            await add(zombie, 'z', bytes).catch((error: unknown) => expect(error).toBeInstanceOf(TypeError));
+        }
+        truth += await add(heir, 'c', 1);
+        await whole(truth);
+        const again = await openToCrash({ ...room, epoch: 4 });
+        expect(again.cursor().stdout.bytes).toBe(truth.length);
+        await whole(truth + (await add(again, 'd', 1)));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  async function add(writer: LogWriter, letter: string, bytes: number): Promise<string> {
+    await writer.write('stdout', Buffer.alloc(bytes, letter));
+    return letter.repeat(bytes);
+  }
+});
+
+it('is durable, with the names of its files and folders, before its end is told', async () => {
+  const handle = await open(dir);
+  const files = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const synced: string[] = [];
+  const sync = Reflect.get<FileHandle, 'sync'>(files, 'sync');
+  const spy = vi.spyOn(files, 'sync').mockImplementation(async function (this: FileHandle) {
+    await sync.call(this);
+    synced.push(await readlink(`/proc/self/fd/${this.fd}`));
+  });
+  try {
+    const writer = await openToCrash();
+    await writer.write('stdout', Buffer.from('a'));
+    expect(synced).toEqual([]);
+    await writer.close();
+    const [name = ''] = await segments();
+    expect(synced).toEqual([join(folder(), name), folder(), join(dir, KEY.execution), dir]);
+  } finally {
+    spy.mockRestore();
+  }
 });
 
 describe('following', () => {

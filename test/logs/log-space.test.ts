@@ -25,8 +25,8 @@ afterEach(async () => {
 
 const folder = (): string => join(dir, KEY.execution, '0-0');
 const sink = (): FileLogSink => new FileLogSink({ dir, clock: new ManualClock() });
-async function openToCrash(maxBytes = MIB): Promise<LogWriter> {
-  const writer = await sink().open(KEY, { maxBytes });
+async function openToCrash(maxBytes = MIB, epoch = 0): Promise<LogWriter> {
+  const writer = await sink().open(KEY, { maxBytes, epoch });
   crashed.push(writer);
   return writer;
 }
@@ -165,4 +165,19 @@ it('a reader that is overtaken hears how much it missed; one that comes back fin
     const [next] = await collect(sink(), KEY, { after: position });
     expect(next?.position).toBe(places[i + 1]);
   }
+});
+
+it('a file of one that was thought dead counts no more when the one that overtook it has gone', async () => {
+  const zombie = await openToCrash(MIB, 1);
+  for (let i = 0; i < 6; i++) await write(zombie, 'stdout', SEGMENT - 1_000);
+  const heir = await openToCrash(MIB, 2);
+  await write(heir, 'stdout', 10);
+  const before = await files();
+  await zombie.write('stdout', Buffer.alloc(SEGMENT - 1_000, 'z'));
+  const late = (await files()).filter((path) => !before.includes(path));
+  expect(late).toHaveLength(1);
+  for (let i = 0; i < 10; i++) await write(heir, 'stdout', SEGMENT - 1_000);
+  expect(await files()).not.toContain(late[0]);
+  expect(await files()).not.toContain(before.at(-1));
+  expect((await checked()).stdout).toBeGreaterThan(0);
 });

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { expect } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
@@ -9,6 +8,7 @@ import { untilNoContainer } from './chaos-rounds.ts';
 import { SENT, TOKEN } from './crash-jobs.ts';
 import type { Kind } from './crash-jobs.ts';
 import type { GatewayProcess } from './gateway-process.ts';
+import { objectsBelow } from './minio.ts';
 
 /** One event, or run, of a round. */
 export interface Wanted {
@@ -121,15 +121,8 @@ async function logOf(gateway: GatewayProcess, path: string): Promise<string> {
   return text;
 }
 
-/** Asked of the object store by a client of the test's own. */
-async function expectOutputs({ client, bucket: Bucket }: Outcome, { outputs }: Kind): Promise<void> {
-  if (outputs === undefined) return;
-  const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket, Prefix: 'out/' }));
-  const found = Contents.map(async ({ Key = '' }) => {
-    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
-    return [Key, await Body?.transformToString()];
-  });
-  expect(Object.fromEntries(await Promise.all(found))).toEqual(outputs);
+async function expectOutputs({ client, bucket }: Outcome, { outputs }: Kind): Promise<void> {
+  if (outputs !== undefined) expect(await objectsBelow(client, bucket, 'out/')).toEqual(outputs);
 }
 
 /** Nobody hears what became of a file: there is one execution of its trigger. */

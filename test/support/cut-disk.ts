@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** Python's own SQLite reads the copy: the reader must not be the writer's library. */
 const READ = `
@@ -45,12 +45,17 @@ export class CutDisk {
     throw new Error(`${this.#image} does not come to rest`);
   }
 
+  /** What is taken out of the copy. */
+  get #taken(): string {
+    return `${this.path}.read`;
+  }
+
   /**
    * What SQLite finds in the copy; `ids` is the first column of `query`. Journal and files are read by ext4's own
    * tools: a mount would go through the kernel's caches of the devices of copies before. Errors: the query fails there.
    */
   read(database: string, query: string): { integrity: string; ids: Set<string> } {
-    const folder = `${this.path}.read`;
+    const folder = this.#taken;
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder);
     // 1: the journal was replayed.
@@ -67,5 +72,11 @@ export class CutDisk {
     const out = execFileSync('python3', args, { maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
     const [integrity = '', ...ids] = out.toString().trim().split('\n');
     return { integrity, ids: new Set(ids) };
+  }
+
+  /** Takes a folder out of the copy that was just read; gives where it is. */
+  folder(path: string): string {
+    execFileSync('debugfs', ['-R', `rdump /${path} ${this.#taken}`, this.#cut], { stdio: 'ignore' });
+    return join(this.#taken, basename(path));
   }
 }

@@ -1,6 +1,8 @@
 import {
   CreateBucketCommand,
   DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
   PutBucketVersioningCommand,
   PutObjectCommand,
   S3Client,
@@ -72,4 +74,18 @@ function testStore(server: ObjectStoreServer): TestStore {
       await server.stop();
     },
   };
+}
+
+/** What stands below a prefix, by key; asked by a client of the test's own. */
+export async function objectsBelow(
+  client: S3Client,
+  Bucket: string,
+  Prefix: string,
+): Promise<Record<string, string | undefined>> {
+  const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket, Prefix }));
+  const found = Contents.map(async ({ Key = '' }) => {
+    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
+    return [Key, await Body?.transformToString()] as const;
+  });
+  return Object.fromEntries(await Promise.all(found));
 }
