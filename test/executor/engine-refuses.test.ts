@@ -154,7 +154,7 @@ describe('an engine that refuses', () => {
     await rig.until(() => rig.runner.countOf('ensure') === 1, 10);
     // Others hold all turns to start when it comes again.
     const release = rig.runner.hold('ensure');
-    for (let i = 0; i < 4; i++) await rig.create();
+    for (let i = 0; i < 8; i++) await rig.create();
     await rig.clock.advance(6000);
     await rig.store.cancelExecution(name, 'test');
     executor.wakeStops();
@@ -253,16 +253,18 @@ describe('an engine that refuses', () => {
 
   it('a start holds no permit between tries, and is cancelled there', async () => {
     const executor = await rig.started();
-    rig.runner.fail('ensure', refusal, { times: 2 });
-    const stuck = [await rig.create(), await rig.create()];
-    await rig.until(() => rig.runner.countOf('ensure') === 2, 10);
+    // As many as there are permits.
+    rig.runner.fail('ensure', refusal, { times: 8 });
+    const stuck: string[] = [];
+    for (let i = 0; i < 8; i++) stuck.push(await rig.create());
+    await rig.until(() => rig.runner.countOf('ensure') === 8, 10);
     const free = await rig.create();
     await rig.running(free);
     for (const name of stuck) await rig.store.cancelExecution(name, 'test');
     executor.wakeStops();
     await settle();
     for (const name of stuck) expect(await rig.attempt(name)).toMatchObject({ reason: 'CANCELLED' });
-    expect(rig.runner.countOf('ensure')).toBe(3);
+    expect(rig.runner.countOf('ensure')).toBe(9);
   });
 
   it('by silence for one order alone is no engine that is away: that order is given up', async () => {
