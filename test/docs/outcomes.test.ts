@@ -4,6 +4,7 @@ import { ATTEMPT_REASONS, HALT_REASONS } from '../../src/core/execution.ts';
 import type { AttemptReason, Execution } from '../../src/core/execution.ts';
 import { nextStep } from '../../src/core/retry.ts';
 import { Rig } from '../support/executor-rig.ts';
+import { isSaidOf, namesCause } from '../support/outcome-forms.ts';
 import { HALTED, messageOf } from '../support/outcomes.ts';
 
 const page = await readFile(new URL('../../docs/outcomes.md', import.meta.url), 'utf8');
@@ -24,6 +25,8 @@ const executions = new Map(
   rows('Executions').map(([reason = '', ...cells]) => [reason.replaceAll('`', ''), cells]),
 );
 
+const FAILURES = ATTEMPT_REASONS.filter((reason) => reason !== 'EXITED_ZERO' && reason !== 'CANCELLED');
+
 let rig: Rig;
 beforeEach(async () => {
   rig = await new Rig().open();
@@ -37,6 +40,14 @@ describe('docs/outcomes.md, attempts', () => {
 
   it.each(ATTEMPT_REASONS)('%s: the example is what the code says', async (reason) => {
     expect(await messageOf(rig, reason)).toBe(attempts.get(reason)?.at(-1));
+  });
+
+  it.each(FAILURES)('%s: the example is of the form that each failure of a test is held to', (reason) => {
+    const example = attempts.get(reason)?.at(-1) ?? '';
+    expect(isSaidOf(reason, example)).toBe(true);
+    expect(namesCause(reason, `FAILED: Task 3 failed after 2 retries: ${example}`)).toBe(true);
+    for (const words of ['', '.', 'null', 'undefined.', example.replace(/\w+/g, 'undefined')])
+      expect(namesCause(reason, `FAILED: Task 3 failed: ${words}`), words).toBe(false);
   });
 
   it.each(ATTEMPT_REASONS)('%s: says whether it is tried again', (reason) => {
@@ -89,5 +100,6 @@ describe('docs/outcomes.md, executions', () => {
     const execution = await ended(name);
     expect(execution.reason).toBe(reason);
     expect(execution.message).toBe(executions.get(reason)?.at(-1));
+    if (reason !== 'CANCELLED') expect(namesCause(reason, `FAILED: ${execution.message}`)).toBe(true);
   });
 });

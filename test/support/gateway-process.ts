@@ -5,7 +5,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { JsonObject } from '../../src/core/json.ts';
+import { cli } from './cli-runner.ts';
+import { namesCause } from './outcome-forms.ts';
 
+/** Failed executions that are described before a gateway ends: the newest. */
+const DESCRIBED = 20;
 const ROOT = join(import.meta.dirname, '../..');
 
 export interface GatewayProcessOptions {
@@ -96,9 +100,34 @@ export class GatewayProcess {
     await this.ended();
   }
 
+  /** Whatever failed in it has been explained by then: `describe` is asked of every test's failures. */
   async stop(): Promise<void> {
-    this.signal('SIGTERM');
-    await this.ended();
+    try {
+      await this.#checkCauses();
+    } finally {
+      this.signal('SIGTERM');
+      await this.ended();
+    }
+  }
+
+  async #checkCauses(): Promise<void> {
+    const child = this.#child;
+    if (this.#url === '' || child === undefined || child.exitCode !== null || child.signalCode !== null)
+      return;
+    const answer = await this.api('GET', `/api/v1/executions?state=FAILED&pageSize=${DESCRIBED}`);
+    if (answer.status !== 200)
+      throw new Error(`failed executions are not listed: ${answer.status} ${answer.text}`);
+    const env = { TAPPET_URL: this.#url, TAPPET_TOKEN: this.token };
+    for (const { name, reason } of answer.json()['executions'] as JsonObject[]) {
+      const described = await cli(['executions', 'describe', String(name)], { env, fetch, now: Date.now });
+      // Retention may have taken it since.
+      if ((await this.api('GET', `/api/v1/executions/${String(name)}`)).status === 404) continue;
+      const line = described.out.split('\n')[0] ?? '';
+      if (namesCause(String(reason), line)) continue;
+      throw new Error(
+        `${String(name)}, ${String(reason)}, is described without its cause: ${line}${described.err}`,
+      );
+    }
   }
 
   /** An API call with the gateway's own token; the parsed answer, whatever its status. */
