@@ -24,6 +24,8 @@ export interface Outcome {
   /** When the gateway first ran, and now. */
   readonly start: number;
   readonly now: number;
+  /** Each time that the clock was set back: what it showed before and after. */
+  readonly setBack: readonly { readonly from: number; readonly to: number }[];
 }
 
 const LATE_MS = 3_600_000;
@@ -153,11 +155,13 @@ interface Covered {
 }
 
 /** Every slot since the first start has an event, or is named as missed by one; each event was due, and late or not. */
-function checkSchedule({ name, periodMs }: Schedule, { start, now }: Outcome, rows: Rows): Finding[] {
+function checkSchedule(schedule: Schedule, outcome: Outcome, rows: Rows): Finding[] {
+  const { name, periodMs } = schedule;
+  const { start, now } = outcome;
   const events = rows.events.filter(({ origin }) => origin === `trigger/${name}`);
   const covered = events.map(coverOf);
   return [
-    ...events.flatMap((event, i) => checkSlot(name, periodMs, event, covered[i] ?? coverOf(event), rows)),
+    ...events.flatMap((event, i) => checkSlot(schedule, event, covered[i] ?? coverOf(event), outcome, rows)),
     ...gaps(covered, periodMs, start, now).map((slot): Finding => {
       return { kind: 'lost', what: `${name}: the slot ${new Date(slot).toISOString()} has no event` };
     }),
@@ -171,13 +175,16 @@ function coverOf({ event }: StoredEvent): Covered {
 }
 
 function checkSlot(
-  name: string,
-  periodMs: number,
+  { name, periodMs }: Schedule,
   event: StoredEvent,
   cover: Covered,
+  { setBack }: Outcome,
   rows: Rows,
 ): Finding[] {
-  const late = event.receiveTime - cover.slot;
+  const { receiveTime } = event;
+  const late = receiveTime - cover.slot;
+  // It may have waited for the disk while the clock was set back from behind its slot.
+  const wasDue = setBack.some(({ from, to }) => cover.slot <= from && to <= receiveTime);
   const missed = Math.min((cover.slot - cover.from) / periodMs, MISSED_MAX + 1);
   const outcome = rows.decisions.get(event.uid)?.[0]?.outcome;
   const wanted = late > LATE_MS ? 'late' : 'matched';
@@ -186,7 +193,7 @@ function checkSlot(
     what: `${name} ${event.event.id}: ${what}`,
   });
   return [
-    ...(cover.slot % periodMs === 0 && late >= 0 ? [] : [wrong('was not due')]),
+    ...(cover.slot % periodMs === 0 && (late >= 0 || wasDue) ? [] : [wrong('was not due')]),
     ...((event.event.data as { missed: number }).missed === missed ? [] : [wrong(`missed is not ${missed}`)]),
     ...(event.decideTime === null || outcome === wanted ? [] : [wrong(`${outcome}, not ${wanted}`)]),
   ];

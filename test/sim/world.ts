@@ -69,6 +69,7 @@ class World {
   #crashPlan: CrashPlan | undefined;
   /** `decide` calls to refuse while the accept beside them goes through. */
   #refuseDecides = 0;
+  readonly #setBack: { readonly from: number; readonly to: number }[] = [];
 
   constructor(seed: number, wrap: WrapStore) {
     this.#random = new SeededRandom(seed);
@@ -94,6 +95,7 @@ class World {
       messages: this.#sender.messages,
       start: START,
       now: this.#time.now(),
+      setBack: this.#setBack,
     });
     this.#tally['refused'] = this.#disk.refused;
     const slots = await gateway.store.listEvents({ type: DUE_TYPE }, { size: 1000 });
@@ -151,7 +153,9 @@ class World {
     await this.#advance(BUSY_OVER_MS);
     const reach = this.#random.weighted(JUMPS);
     const ms = this.#random.between(-Number(reach), Number(reach));
+    const from = this.#time.now();
     this.#time.jump(ms);
+    if (ms < 0) this.#setBack.push({ from, to: this.#time.now() });
     this.#note(`clock jumps ${ms} ms to ${new Date(this.#time.now()).toISOString()}`);
   }
 
