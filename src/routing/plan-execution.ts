@@ -55,7 +55,7 @@ export interface PlanParams {
 export function planExecution(params: PlanParams): NewExecution {
   const { job, overrides = {}, ids } = params;
   checkImage(job, params.limits);
-  checkOverrides(overrides, params.limits);
+  checkOverrides(overrides, job.spec, params.limits);
   return {
     uid: ids.uid(),
     name: executionName(job.name, ids),
@@ -110,7 +110,7 @@ function applyOverrides(spec: JobSpec, overrides: PlanOverrides): JobSpec {
   };
 }
 
-function checkOverrides(overrides: PlanOverrides, limits: Limits): void {
+function checkOverrides(overrides: PlanOverrides, { command }: JobSpec, limits: Limits): void {
   for (const [name, value] of Object.entries(overrides.env ?? {})) {
     const refused = refusedEnvName(name);
     if (refused !== null) throw invalid(`env.${name}`, `${name} ${refused} and may not be set for a run.`);
@@ -119,7 +119,7 @@ function checkOverrides(overrides: PlanOverrides, limits: Limits): void {
   overrides.args?.forEach((arg, i) => {
     checkText(`args[${i}]`, `Argument ${i}`, arg);
   });
-  const tooLong = argsTotalProblem((overrides.args ?? []).map(triedText));
+  const tooLong = argsTotalProblem((overrides.args ?? []).map(triedText), command);
   if (tooLong !== null) throw invalid('args', `${tooLong}. Hand large values over as a file or an address.`);
   checkTaskCount(overrides.taskCount, limits);
   checkTimeout(overrides.timeoutMs);

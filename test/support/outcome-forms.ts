@@ -38,8 +38,9 @@ const FORMS: Readonly<Record<FailReason, string>> = {
   OUTPUT_MISSING:
     '(?:it ended with exit code 0, but there is no file .+, which was to become .+|.+ is a (?:file|folder): write it .+)',
   OUTPUT_REFUSED:
-    '(?:its outputs could not be stored: |there is no connection |the key for |the task could not be prepared: ).+',
-  OUTPUT_FAILED: 'its outputs could not be stored: .+',
+    '(?:its outputs could not be stored: |it ended with exit code 0, but what it wrote to \\$TAPPET_OUTPUT |there is no connection |the key for |the task could not be prepared: ).+',
+  OUTPUT_FAILED:
+    '(?:its outputs could not be stored: |it ended with exit code 0, but what it wrote to \\$TAPPET_OUTPUT could not be read: ).+',
   TOO_MANY_FAILED:
     'task \\d+ failed.*: .+ (?:the other task was|the other \\d+ tasks were) cancelled: (?:failFast|maxFailedTasks is \\d+)\\.',
   DEADLINE_EXCEEDED:
