@@ -162,14 +162,16 @@ function tokenOf(spec: OidcSpec, audience: string, preset: Preset | undefined): 
     }
     case 'kubernetes': {
       const anyOne = `${spec.namespaces?.[0] ?? 'NAMESPACE'}/NAME`;
-      const [namespace, name] = (spec.serviceAccounts?.[0] ?? anyOne).split('/');
+      const [namespace = '', name = ''] = (spec.serviceAccounts?.[0] ?? anyOne).split('/');
       return [
         '. With kubectl:',
-        `kubectl create token ${name} --namespace=${namespace} --audience=${audience}`,
+        `kubectl create token ${quoted(name)} --namespace=${quoted(namespace)} --audience=${audience}`,
       ];
     }
     case 'generic':
     case undefined:
+    // A newer gateway may know others.
+    default:
       return ['. How to get one depends on the issuer.'];
   }
 }

@@ -106,13 +106,14 @@ export class FileLogSink implements LogSink {
   ): Promise<FileLogWriter> {
     await before?.catch(() => undefined);
     await this.#writers.get(dir)?.giveUp();
-    const recovered = await recover(dir);
+    const recovered = await recover(dir, epoch);
     const writer: FileLogWriter = new FileLogWriter({
       dir,
       clock: this.#clock,
       recovered,
       watch: this.#watch,
-      epoch,
+      // Epochs begin anew where the database is restored from a backup, and the logs are not.
+      epoch: Math.max(epoch, recovered.epoch),
       space: new LogSpace(dir, maxBytes, recovered.segments),
       onEnd: () => {
         if (this.#writers.get(dir) === writer) this.#writers.delete(dir);

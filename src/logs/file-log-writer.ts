@@ -203,7 +203,7 @@ export class FileLogWriter implements LogWriter {
     // What tasks print is for the gateway's user alone, whoever made the data folder.
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     this.#fileFirst = this.#position;
-    // Never a file that another process may hold open: whoever was thought dead writes into its own, which is gone.
+    // One of ours, which a try before could not write: no other owner's has this name.
     await rm(this.#path, { force: true });
     const file = await open(this.#path, 'wx', 0o600);
     this.#file = file;

@@ -33,6 +33,8 @@ export interface Recovered {
   readonly ended: boolean;
   /** In order. */
   readonly segments: readonly KeptSegment[];
+  /** The highest of any file: what is written under a lower one would not count. */
+  readonly epoch: number;
 }
 
 /** Read at once; a multiple of a page, several frames of a busy stream. */
@@ -63,7 +65,7 @@ export function attemptDir(dir: string, key: AttemptKey): string {
   return join(executionDir(dir, key.execution), `${key.index}-${key.attempt}`);
 }
 
-/** Two owners never make a file of the same name: neither can take away what the other one writes. */
+/** Two owners never make a file of the same name: neither writes over what the other one writes. */
 export function segmentPath(dir: string, first: number, epoch: number): string {
   const owner = epoch === 0 ? '' : `-${epoch}`;
   return join(dir, `${String(first).padStart(POSITION_DIGITS, '0')}${owner}.log`);
@@ -154,23 +156,28 @@ function decodeBlock(buffer: Buffer, from: number): { frames: PlacedFrame[]; use
 
 /**
  * Finds the end of what was written whole, from the last segment alone. A last segment without any whole frame
- * (the process ended while making it) is removed. The torn end of a file is cut off by being passed over: the
+ * (the process ended while making it) is removed, but for one of an owner after us, who is about to write it. The torn end of a file is cut off by being passed over: the
  * next segment starts where it began, so that a process that was thought dead and still holds the old file open
  * can add to nothing that is read.
  */
-export async function recover(dir: string): Promise<Recovered> {
+export async function recover(dir: string, epoch: number): Promise<Recovered> {
   // Asked at once, not by way of the thread pool: a fresh attempt's start waits for this, behind whatever is being
   // answered in the same turn (measured: 3 ms).
   const isThere = statSync(dir, { throwIfNoEntry: false }) !== undefined;
-  for (let segments = isThere ? await listSegments(dir) : []; ; segments = await listSegments(dir)) {
-    const last = segments.at(-1);
-    if (last === undefined) break;
+  let segments = isThere ? await listSegments(dir) : [];
+  for (let last = segments.at(-1); last !== undefined; last = segments.at(-1)) {
     const found = await scanSegment(last);
-    if (found !== undefined) return { ...found, segments: await sizesOf(segments) };
-    // What it had overtaken counts again.
-    await unlink(last.path);
+    // The last one that counts has the highest.
+    if (found !== undefined) return { ...found, segments: await sizesOf(segments), epoch: last.epoch };
+    if (last.epoch > epoch) segments = segments.slice(0, -1);
+    else {
+      await unlink(last.path);
+      // What it had overtaken counts again.
+      segments = await listSegments(dir);
+    }
   }
-  return { position: 0, stdout: new StreamTail(), stderr: new StreamTail(), ended: false, segments: [] };
+  const nothing = { position: 0, stdout: new StreamTail(), stderr: new StreamTail() };
+  return { ...nothing, ended: false, segments: [], epoch: 0 };
 }
 
 const sizesOf = (segments: readonly Segment[]): Promise<KeptSegment[]> =>
@@ -190,7 +197,7 @@ export async function endOf(dir: string): Promise<number> {
   return last.first + size;
 }
 
-async function scanSegment(segment: Segment): Promise<Omit<Recovered, 'segments'> | undefined> {
+async function scanSegment(segment: Segment): Promise<Omit<Recovered, 'segments' | 'epoch'> | undefined> {
   const file = await open(segment.path, 'r');
   try {
     const streams = { stdout: new StreamTail(), stderr: new StreamTail() };

@@ -219,6 +219,28 @@ describe('what a crash leaves', () => {
     );
   });
 
+  it('is gone on with under a lower epoch, where the database was restored and the logs were not', async () => {
+    await add(await openToCrash({ epoch: 8 }), 'a', 3);
+    await add(await openToCrash({ epoch: 6 }), 'b', 3);
+    expect((await openToCrash({ epoch: 6 })).cursor().stdout.bytes).toBe(6);
+    expect(textOf(await collect(sink(), KEY))).toBe('aaabbb');
+  });
+
+  it('keeps the file that an owner after us has just begun', async () => {
+    await add(await openToCrash({ epoch: 1 }), 'a', 3);
+    const [first = ''] = await segments();
+    const { size } = await stat(join(folder(), first));
+    const begun = `${String(size).padStart(15, '0')}-3.log`;
+    await writeFile(join(folder(), begun), 'T');
+    const late = await openToCrash({ epoch: 2 });
+    expect(late.cursor().stdout.bytes).toBe(3);
+    await add(late, 'z', 3);
+    expect(await segments()).toContain(begun);
+    // Its owner did not come to write it after all.
+    expect((await openToCrash({ epoch: 4 })).cursor().stdout.bytes).toBe(6);
+    expect(await segments()).not.toContain(begun);
+  });
+
   async function add(writer: LogWriter, letter: string, bytes: number): Promise<string> {
     await writer.write('stdout', Buffer.alloc(bytes, letter));
     return letter.repeat(bytes);
