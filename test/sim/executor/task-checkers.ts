@@ -87,9 +87,9 @@ function checkTruth(attempt: Attempt, outcome: Outcome): Finding[] {
   };
   if (engine.strangers.has(containerName) && attempt.startTime !== null)
     return [{ kind: 'stranger', what: `${said}; somebody else had its name` }];
+  if (mischief.jumped > 0 && byTheTimeOfDay(attempt)) return [];
   const withEngine = engine.endedWithEngine.get(containerName);
   if (withEngine !== undefined) return endedWithEngine(attempt, withEngine, outcome) ? [] : [lie];
-  if (mischief.jumped > 0 && byTheTimeOfDay(attempt)) return [];
   const byItself = BY_ITSELF.has(reason ?? 'CANCELLED');
   if (byItself && !isEnd(attempt, plan)) return [lie];
   // When it was removed, nobody knows who had no eye on it.
