@@ -264,7 +264,8 @@ class Round {
   }
 
   #standsStill(): boolean {
-    if (this.#place !== FULL) return existsSync(this.#record);
+    // Not when the file is there, but when it says where: it is written just before the process stands still.
+    if (this.#place !== FULL) return (statSync(this.#record, { throwIfNoEntry: false })?.size ?? 0) > 0;
     const logs = join(this.dataDir, 'logs');
     const names = existsSync(logs) ? readdirSync(logs, { recursive: true, encoding: 'utf8' }) : [];
     if (!names.some((name) => statSync(join(logs, name)).size > NEARLY_FULL)) return false;
