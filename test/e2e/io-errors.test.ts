@@ -193,7 +193,7 @@ async function endOf(kind: (typeof KINDS)[number], { gateway, faults }: Rig): Pr
   if (kind === 'goes on') return false;
   if (kind === 'SIGTERM') {
     const asked = Date.now();
-    await gateway.stop();
+    await gateway.end();
     expect(Date.now() - asked).toBeLessThan(STOP_MS);
   } else {
     await faults.on(gateway.pid, [PLAIN_WRITE], PROBABILITY);

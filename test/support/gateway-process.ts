@@ -105,9 +105,14 @@ export class GatewayProcess {
     try {
       await this.#checkCauses();
     } finally {
-      this.signal('SIGTERM');
-      await this.ended();
+      await this.end();
     }
+  }
+
+  /** SIGTERM, and asks for nothing before: where it may not answer. */
+  async end(): Promise<void> {
+    this.signal('SIGTERM');
+    await this.ended();
   }
 
   async #checkCauses(): Promise<void> {
