@@ -33,7 +33,7 @@ export interface Recovered {
   readonly ended: boolean;
   /** In order. */
   readonly segments: readonly KeptSegment[];
-  /** The highest of any file: what is written under a lower one would not count. */
+  /** Of the last of them, which has the highest: what is written behind it under a lower one would not count. */
   readonly epoch: number;
 }
 
@@ -156,9 +156,9 @@ function decodeBlock(buffer: Buffer, from: number): { frames: PlacedFrame[]; use
 
 /**
  * Finds the end of what was written whole, from the last segment alone. A last segment without any whole frame
- * (the process ended while making it) is removed, but for one of an owner after us, who is about to write it. The torn end of a file is cut off by being passed over: the
- * next segment starts where it began, so that a process that was thought dead and still holds the old file open
- * can add to nothing that is read.
+ * (the process ended while making it) is removed, but for one of an owner after us, who is about to write it. The torn
+ * end of a file is cut off by being passed over: the next segment starts where it began, so that a process that was
+ * thought dead and still holds the old file open can add to nothing that is read.
  */
 export async function recover(dir: string, epoch: number): Promise<Recovered> {
   // Asked at once, not by way of the thread pool: a fresh attempt's start waits for this, behind whatever is being
@@ -167,7 +167,6 @@ export async function recover(dir: string, epoch: number): Promise<Recovered> {
   let segments = isThere ? await listSegments(dir) : [];
   for (let last = segments.at(-1); last !== undefined; last = segments.at(-1)) {
     const found = await scanSegment(last);
-    // The last one that counts has the highest.
     if (found !== undefined) return { ...found, segments: await sizesOf(segments), epoch: last.epoch };
     if (last.epoch > epoch) segments = segments.slice(0, -1);
     else {

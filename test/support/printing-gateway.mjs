@@ -1,5 +1,6 @@
-// For the I/O errors and the power cut: a gateway whose containers print a few lines and have ended. That they were started is known to
-// the engine at DOCKER_HOST (test/support/counting-engine.ts), as a real one outlives its gateway and counts for itself.
+// For the I/O errors and the power cut: a gateway whose containers print a few lines and have ended. That they were
+// started is known to the engine at DOCKER_HOST (test/support/counting-engine.ts), as a real one outlives its gateway
+// and counts for itself.
 import { request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { endedAt, IdleRunner } from './idle-runner.mjs';

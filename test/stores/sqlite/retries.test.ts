@@ -3,9 +3,9 @@ import { JOB_DEFAULTS } from '../../../src/core/job.ts';
 import { Bench } from '../../contract/store/fixture.ts';
 import { Db } from '../../../src/stores/sqlite/db.ts';
 import { openConnection } from '../../../src/stores/sqlite/driver.ts';
-import type { Statement } from '../../../src/stores/sqlite/driver.ts';
 import { MIGRATIONS, migrate } from '../../../src/stores/sqlite/migrations.ts';
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts';
+import { heardConnection } from '../../support/heard-connection.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { SeededIds } from '../../support/seeded-ids.ts';
 import { makeSqliteFixture } from '../../support/sqlite-fixture.ts';
@@ -13,24 +13,9 @@ import { tempFolder } from '../../support/temp-folder.ts';
 
 const TASKS = 10_000;
 let statements = 0;
-const counted = (statement: Statement): Statement => ({
-  run: (...params) => (statements++, statement.run(...params)),
-  get: (...params) => (statements++, statement.get(...params)),
-  all: (...params) => (statements++, statement.all(...params)),
-});
 const bench = new Bench(() =>
   makeSqliteFixture({
-    connect: (path) => {
-      const opened = openConnection(path);
-      return {
-        get inTransaction() {
-          return opened.inTransaction;
-        },
-        exec: (sql) => opened.exec(sql),
-        close: () => opened.close(),
-        prepare: (sql) => counted(opened.prepare(sql)),
-      };
-    },
+    connect: (path) => heardConnection(openConnection(path), { run: () => void statements++ }),
   }),
 );
 
