@@ -24,11 +24,13 @@ export interface Outcome {
   /** When the gateway first ran, and now. */
   readonly start: number;
   readonly now: number;
-  /** Each time that the clock was set back: what it showed before and after. */
-  readonly setBack: readonly { readonly from: number; readonly to: number }[];
+  /** Each time that the clock was set: what it showed before and after. */
+  readonly clockSet: readonly { readonly from: number; readonly to: number }[];
 }
 
 const LATE_MS = 3_600_000;
+/** For a database that is held by another, and a little more. */
+const STORE_WAITS_MS = 11_000;
 const MISSED_MAX = 100;
 
 interface Rows {
@@ -178,16 +180,21 @@ function checkSlot(
   { name, periodMs }: Schedule,
   event: StoredEvent,
   cover: Covered,
-  { setBack }: Outcome,
+  { clockSet }: Outcome,
   rows: Rows,
 ): Finding[] {
   const { receiveTime } = event;
   const late = receiveTime - cover.slot;
   // It may have waited for the disk while the clock was set back from behind its slot.
-  const wasDue = setBack.some(({ from, to }) => cover.slot <= from && to <= receiveTime);
+  const waited = clockSet.filter(({ from, to }) => cover.slot <= from && to <= receiveTime);
+  const wasDue = waited.some(({ from, to }) => to < from);
+  // Or set ahead, which made it no later: it had been fired.
+  const wasFired = waited.some(
+    ({ from, to }) => from - cover.slot <= LATE_MS && receiveTime - to <= STORE_WAITS_MS,
+  );
   const missed = Math.min((cover.slot - cover.from) / periodMs, MISSED_MAX + 1);
   const outcome = rows.decisions.get(event.uid)?.[0]?.outcome;
-  const wanted = late > LATE_MS ? 'late' : 'matched';
+  const wanted = late <= LATE_MS || (wasFired && outcome === 'matched') ? 'matched' : 'late';
   const wrong = (what: string): Finding => ({
     kind: 'unexpected',
     what: `${name} ${event.event.id}: ${what}`,

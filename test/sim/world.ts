@@ -69,7 +69,7 @@ class World {
   #crashPlan: CrashPlan | undefined;
   /** `decide` calls to refuse while the accept beside them goes through. */
   #refuseDecides = 0;
-  readonly #setBack: { readonly from: number; readonly to: number }[] = [];
+  readonly #clockSet: { readonly from: number; readonly to: number }[] = [];
 
   constructor(seed: number, wrap: WrapStore) {
     this.#random = new SeededRandom(seed);
@@ -95,7 +95,7 @@ class World {
       messages: this.#sender.messages,
       start: START,
       now: this.#time.now(),
-      setBack: this.#setBack,
+      clockSet: this.#clockSet,
     });
     this.#tally['refused'] = this.#disk.refused;
     const slots = await gateway.store.listEvents({ type: DUE_TYPE }, { size: 1000 });
@@ -155,7 +155,7 @@ class World {
     const ms = this.#random.between(-Number(reach), Number(reach));
     const from = this.#time.now();
     this.#time.jump(ms);
-    if (ms < 0) this.#setBack.push({ from, to: this.#time.now() });
+    this.#clockSet.push({ from, to: this.#time.now() });
     this.#note(`clock jumps ${ms} ms to ${new Date(this.#time.now()).toISOString()}`);
   }
 
