@@ -9,7 +9,7 @@ export type LogStream = 'stdout' | 'stderr';
  */
 export interface LogSink {
   /** Opens for appending; what a crash left half-written is cut off first. One writer per attempt. */
-  open(key: AttemptKey, options?: LogOptions): Promise<LogWriter>;
+  open(key: AttemptKey, options?: LogOptions): Promise<OpenLog>;
   /**
    * The position that the next chunk gets, or a little more; 0 where nothing is there. With `read` after a position a
    * little below it, the end of a log is read without the rest.
@@ -34,13 +34,23 @@ export interface LogOptions {
   readonly epoch?: number;
 }
 
+/** What an engine writes output to. */
 export interface LogWriter {
   /** What was taken so far. */
   cursor(): LogCursor;
-  /** Resolves when it is safe against the end of the process; the caller waits before it reads on. */
+  /**
+   * Resolves when it is safe against the end of the process; the caller waits before it reads on. Where it is refused
+   * in the middle, `cursor` tells what was taken.
+   */
   write(stream: LogStream, data: Uint8Array): Promise<void>;
-  /** Durable. Idempotent. Returns the bytes per stream. */
+}
+
+/** The log of an attempt, in the hands of its owner. */
+export interface OpenLog extends LogWriter {
+  /** Marks its end, for who follows it; durable. Idempotent. Returns the bytes per stream. */
   close(): Promise<LogBytes>;
+  /** Leaves it as it is for another owner, who may have it already; what was taken is durable. Idempotent. */
+  leave(): Promise<void>;
 }
 
 /** Per stream: bytes taken, and the last ≤ 4 KiB of them, by which a resume checks that it continues at the right place. */

@@ -4,7 +4,7 @@ import { keyOf } from '../core/execution.ts';
 import type { Attempt, Execution, LogBytes } from '../core/execution.ts';
 import { JOB_DEFAULTS } from '../core/job.ts';
 import type { Log } from '../core/log.ts';
-import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
+import type { LogCursor, LogStream, LogWriter, OpenLog } from '../core/log-sink.ts';
 import type { Runner } from '../core/runner.ts';
 import { onAbort, OVER, pause } from '../lib/service.ts';
 import type { EngineGate } from './engine-gate.ts';
@@ -24,7 +24,7 @@ export interface LogCaptureOptions {
   readonly name: string;
   readonly runner: Runner;
   readonly gate: EngineGate;
-  readonly writer: LogWriter;
+  readonly writer: OpenLog;
   readonly clock: Clock;
   readonly log: Log;
   readonly session: Session;
@@ -137,15 +137,16 @@ export class LogCapture {
   /** Nothing is written after it. Returns the bytes in the log. */
   async close(): Promise<LogBytes> {
     await this.#giveUp();
+    const { writer, session, log, name } = this.#options;
     try {
-      return await this.#options.writer.close();
+      // Whether it ends here is for the next owner to say; and where its execution is gone, no file of it may come again.
+      if (session.isOver()) await writer.leave();
+      else return await writer.close();
     } catch (error) {
-      this.#options.log.warn(
-        `The log of ${this.#options.name} may not outlast a power cut: ${errorText(error)}`,
-      );
-      const { stdout, stderr } = this.#options.writer.cursor();
-      return { stdout: stdout.bytes, stderr: stderr.bytes };
+      log.warn(`The log of ${name} may not outlast a power cut: ${errorText(error)}`);
     }
+    const { stdout, stderr } = writer.cursor();
+    return { stdout: stdout.bytes, stderr: stderr.bytes };
   }
 
   #newSink(): PumpWriter {
@@ -223,7 +224,7 @@ export class LogCapture {
   }
 }
 
-/** Lets one pump write until it is revoked or the session is over; closing the log stays with its owner. */
+/** Lets one pump write until it is revoked or the session is over. */
 class PumpWriter implements LogWriter {
   readonly #inner: LogWriter;
   readonly #session: Session;
@@ -259,11 +260,6 @@ class PumpWriter implements LogWriter {
     } finally {
       this.#landing.delete(write);
     }
-  }
-
-  close(): Promise<LogBytes> {
-    const { stdout, stderr } = this.#inner.cursor();
-    return Promise.resolve({ stdout: stdout.bytes, stderr: stderr.bytes });
   }
 
   async revoke(): Promise<void> {

@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { AttemptKey } from '../core/execution.ts';
-import type { LogChunk, LogOptions, LogReadParams, LogSink, LogWriter } from '../core/log-sink.ts';
+import type { LogChunk, LogOptions, LogReadParams, LogSink, OpenLog } from '../core/log-sink.ts';
 import type { WriteWatch } from '../core/write-watch.ts';
 import { FileLogWriter } from './file-log-writer.ts';
 import { logUnavailable } from './log-unavailable.ts';
@@ -43,7 +43,7 @@ export class FileLogSink implements LogSink {
   }
 
   /** Errors: also STORE_UNAVAILABLE where the file system refuses (disk, file handles); it may work later. */
-  async open(key: AttemptKey, options: LogOptions = {}): Promise<LogWriter> {
+  async open(key: AttemptKey, options: LogOptions = {}): Promise<OpenLog> {
     const dir = attemptDir(this.#dir, key);
     const before = this.#opening.get(dir);
     const opening = this.#open(dir, before, options);
@@ -95,7 +95,7 @@ export class FileLogSink implements LogSink {
   async remove(execution: string): Promise<void> {
     const dir = executionDir(this.#dir, execution);
     const writers = [...this.#writers].filter(([path]) => path.startsWith(`${dir}/`));
-    await Promise.all(writers.map(([, writer]) => writer.giveUp()));
+    await Promise.all(writers.map(([, writer]) => writer.leave()));
     await rm(dir, { recursive: true, force: true });
   }
 
@@ -105,7 +105,7 @@ export class FileLogSink implements LogSink {
     { maxBytes = Infinity, epoch = 0 }: LogOptions,
   ): Promise<FileLogWriter> {
     await before?.catch(() => undefined);
-    await this.#writers.get(dir)?.giveUp();
+    await this.#writers.get(dir)?.leave();
     const recovered = await recover(dir, epoch);
     const writer: FileLogWriter = new FileLogWriter({
       dir,

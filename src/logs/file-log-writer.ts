@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { LogBytes } from '../core/execution.ts';
-import type { LogCursor, LogStream, LogWriter } from '../core/log-sink.ts';
+import type { LogCursor, LogStream, OpenLog } from '../core/log-sink.ts';
 import type { WriteWatch } from '../core/write-watch.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Deferred } from '../lib/deferred.ts';
@@ -32,6 +32,13 @@ interface Pending {
   readonly done: Deferred<void>;
 }
 
+interface Put {
+  /** So many of the frames, from the first on, are in the file. */
+  readonly whole: number;
+  /** Why it is not all of them. */
+  readonly refusal: Error | undefined;
+}
+
 export interface FileLogWriterOptions {
   readonly dir: string;
   readonly clock: Clock;
@@ -39,15 +46,15 @@ export interface FileLogWriterOptions {
   readonly space: LogSpace;
   readonly epoch: number;
   readonly watch: WriteWatch | undefined;
-  /** It was closed or given up. */
+  /** It was closed or left. */
   readonly onEnd: () => void;
 }
 
 /**
  * Appends frames to the segments of one attempt. Writes that come while one is on its way to the file go together
- * in the next. open → closed (by `close`) or given up (by `giveUp`, when another writer takes over).
+ * in the next. open → closed or left.
  */
-export class FileLogWriter implements LogWriter {
+export class FileLogWriter implements OpenLog {
   readonly #dir: string;
   readonly #clock: Clock;
   readonly #streams: Pick<Recovered, 'stdout' | 'stderr'>;
@@ -65,7 +72,7 @@ export class FileLogWriter implements LogWriter {
   /** Files were made whose names are not durable yet. */
   #newFiles = false;
   #closing: Promise<LogBytes> | undefined;
-  #givenUp = false;
+  #left = false;
 
   constructor({ dir, clock, recovered, space, epoch, watch, onEnd }: FileLogWriterOptions) {
     this.#dir = dir;
@@ -105,7 +112,7 @@ export class FileLogWriter implements LogWriter {
 
   /** Errors: STORE_UNAVAILABLE (disk full; `cursor` tells what was taken), TypeError after the end. */
   async write(stream: LogStream, data: Uint8Array): Promise<void> {
-    if (this.#closing !== undefined || this.#givenUp) throw new TypeError('this log writer has ended');
+    if (this.#closing !== undefined || this.#left) throw new TypeError('this log writer has ended');
     const pieces: Promise<void>[] = [];
     // A frame must fit into a file.
     const size = Math.min(MAX_PAYLOAD_BYTES, this.#space.segmentBytes - HEADER_BYTES);
@@ -123,10 +130,9 @@ export class FileLogWriter implements LogWriter {
     return this.#closing;
   }
 
-  /** Ends without the mark of an end: what was taken stays, the next writer goes on after it. */
-  async giveUp(): Promise<void> {
+  async leave(): Promise<void> {
     if (this.#closing !== undefined) return void (await this.#closing.catch(() => undefined));
-    this.#givenUp = true;
+    this.#left = true;
     await this.#flushing;
     await this.#release();
   }
@@ -137,7 +143,6 @@ export class FileLogWriter implements LogWriter {
       try {
         await this.#append(batch);
         this.#watch?.worked();
-        for (const { done } of batch) done.resolve();
       } catch (error) {
         // What waits behind must not be taken either: it would leave a gap.
         const refused = [...batch, ...this.#pending.splice(0)];
@@ -162,25 +167,33 @@ export class FileLogWriter implements LogWriter {
     return this.#pending.splice(0, count);
   }
 
-  async #append(batch: readonly Pending[]): Promise<void> {
+  /** Leaves in `batch` what was refused. */
+  async #append(batch: Pending[]): Promise<void> {
     const offsets = { stdout: this.#streams.stdout.bytes, stderr: this.#streams.stderr.bytes };
-    const buffers: Uint8Array[] = [];
-    for (const { stream, data } of batch) {
-      buffers.push(...this.#frame(kindOf(stream), offsets[stream], data));
+    const frames = batch.map(({ stream, data }) => {
+      const frame = this.#frame(kindOf(stream), offsets[stream], data);
       offsets[stream] += data.length;
+      return frame;
+    });
+    const { whole, refusal } = await this.#put(frames);
+    for (const { stream, data, done } of batch.splice(0, whole)) {
+      this.#ended = false;
+      this.#streams[stream].push(data);
+      done.resolve();
     }
-    await this.#put(buffers);
-    this.#ended = false;
-    for (const { stream, data } of batch) this.#streams[stream].push(data);
+    if (refusal !== undefined) throw refusal;
   }
 
   #frame(kind: Kind, offset: number, payload: Uint8Array): Uint8Array[] {
     return [encodeHeader({ kind, time: this.#clock.now(), offset, payload }), payload];
   }
 
-  /** Writes whole frames behind one another into one segment, and moves the position only when all are there. */
-  async #put(buffers: Uint8Array[]): Promise<void> {
-    const bytes = sizeOf(buffers);
+  /**
+   * Writes frames behind one another into one segment, and moves the position behind those that are there whole: who
+   * takes the log over counts each of them, too.
+   */
+  async #put(frames: readonly Uint8Array[][]): Promise<Put> {
+    const bytes = sizeOf(frames.flat());
     const used = this.#position - this.#fileFirst;
     const most = this.#space.segmentBytes;
     if (this.#file !== undefined && used + bytes > most) await this.#release();
@@ -189,9 +202,14 @@ export class FileLogWriter implements LogWriter {
     const at = this.#position - this.#fileFirst;
     // An earlier segment ended here: the new one starts with what opening would otherwise have to look for there.
     const head =
-      at === 0 && this.#position > 0 ? this.#frame(CHECKPOINT, 0, encodeCheckpoint(this.cursor())) : [];
-    await writeAll(file, [...head, ...buffers], at);
-    this.#position += sizeOf(head) + bytes;
+      at === 0 && this.#position > 0 ? [this.#frame(CHECKPOINT, 0, encodeCheckpoint(this.cursor()))] : [];
+    const all = [...head, ...frames];
+    const { written, refusal } = await writeAll(file, all.flat(), at);
+    const whole = wholeFrames(all, written);
+    this.#position += sizeOf(all.slice(0, whole).flat());
+    // What is there of the next one must not be read as frames, when a shorter one has taken its place.
+    if (refusal !== undefined) await file.truncate(this.#position - this.#fileFirst).catch(() => undefined);
+    return { whole: Math.max(0, whole - head.length), refusal };
   }
 
   get #path(): string {
@@ -213,10 +231,13 @@ export class FileLogWriter implements LogWriter {
 
   async #close(): Promise<LogBytes> {
     await this.#flushing;
-    if (!this.#givenUp) {
+    if (!this.#left) {
       try {
         // A task that printed nothing leaves no file: its end is known by the row of its attempt.
-        if (!this.#ended && this.#position > 0) await this.#put(this.#frame(END, 0, new Uint8Array()));
+        if (!this.#ended && this.#position > 0) {
+          const { refusal } = await this.#put([this.#frame(END, 0, new Uint8Array())]);
+          if (refusal !== undefined) throw refusal;
+        }
       } catch (error) {
         throw logUnavailable('written', error);
       } finally {
@@ -241,7 +262,7 @@ export class FileLogWriter implements LogWriter {
       this.#newFiles = false;
     } finally {
       await file?.close();
-      if (this.#closing !== undefined || this.#givenUp) {
+      if (this.#closing !== undefined || this.#left) {
         this.#onEnd();
         this.#changed();
       }
@@ -256,35 +277,44 @@ export class FileLogWriter implements LogWriter {
 const sizeOf = (buffers: readonly Uint8Array[]): number =>
   buffers.reduce((sum, buffer) => sum + buffer.length, 0);
 
+/** How many frames are among the first `written` bytes. */
+function wholeFrames(frames: readonly Uint8Array[][], written: number): number {
+  let end = 0;
+  const torn = frames.findIndex((frame) => (end += sizeOf(frame)) > written);
+  return torn < 0 ? frames.length : torn;
+}
+
 /** Linux takes at most this many buffers at once (UIO_MAXIOV). */
 const MAX_BUFFERS = 1024;
 
-/** At fixed places: what a failed try left half-written is written over by the next. */
-async function writeAll(file: FileHandle, buffers: readonly Uint8Array[], position: number): Promise<void> {
-  let at = position;
-  for (let i = 0; i < buffers.length; i += MAX_BUFFERS) {
-    const part = buffers.slice(i, i + MAX_BUFFERS);
-    const { bytesWritten } = await file.writev(part, at);
-    at += bytesWritten;
-    const size = sizeOf(part);
-    // A short write is rare (a disk that is nearly full): the rest goes in plain pieces, until done or an error.
-    if (bytesWritten < size) at += await writeRest(file, Buffer.concat(part), bytesWritten, at);
-  }
+interface Written {
+  readonly written: number;
+  /** Why it is not all of them. */
+  readonly refusal: Error | undefined;
 }
 
-async function writeRest(file: FileHandle, buffer: Buffer, done: number, position: number): Promise<number> {
-  let written = done;
-  while (written < buffer.length) {
-    const { bytesWritten } = await file.write(
-      buffer,
-      written,
-      buffer.length - written,
-      position + written - done,
-    );
-    if (bytesWritten === 0) throw new Error('no space left');
-    written += bytesWritten;
+/** At fixed places: what a failed try left half-written is written over by the next. */
+async function writeAll(
+  file: FileHandle,
+  buffers: readonly Uint8Array[],
+  position: number,
+): Promise<Written> {
+  let written = 0;
+  try {
+    for (let i = 0; i < buffers.length; i += MAX_BUFFERS) {
+      let rest = buffers.slice(i, i + MAX_BUFFERS);
+      while (rest.length > 0) {
+        const { bytesWritten } = await file.writev(rest, position + written);
+        if (bytesWritten === 0) throw new Error('no space left');
+        written += bytesWritten;
+        // A short write is rare (a disk that is nearly full).
+        rest = bytesWritten < sizeOf(rest) ? [Buffer.concat(rest).subarray(bytesWritten)] : [];
+      }
+    }
+    return { written, refusal: undefined };
+  } catch (error) {
+    return { written, refusal: error instanceof Error ? error : new Error(String(error)) };
   }
-  return written - done;
 }
 
 /** A new file's name is durable only when its folders are: the attempt's, the execution's, and the one of all. */

@@ -28,6 +28,8 @@ export class LogReader {
   readonly #options: LogReaderOptions;
   /** Frames before it have been read. */
   #position = 0;
+  /** Of the last frame that was gone through. */
+  #passed = -1;
   #ended = false;
   #file: FileHandle | undefined;
   #filePath = '';
@@ -74,8 +76,11 @@ export class LogReader {
       if (!(await this.#enter(segment))) continue;
       if (this.#file === undefined) continue;
       if (segment.first === 0) this.#expected ??= { stdout: 0, stderr: 0 };
-      const at = Math.max(0, this.#position - segment.first);
-      for await (const frames of readFrames(this.#file, at, end - segment.first)) {
+      for await (const frames of readFrames(
+        this.#file,
+        this.#position - segment.first,
+        end - segment.first,
+      )) {
         yield* this.#wanted(frames, segment.first);
         if (this.#options.params.signal?.aborted === true) return;
       }
@@ -87,42 +92,46 @@ export class LogReader {
     for (const { frame, at, end } of frames) {
       this.#ended = frame.kind === END;
       // The mark stays unread: where the log is opened again, other frames take its place.
-      if (!this.#ended) this.#position = first + end;
-      const stream = streamOf(frame.kind);
-      const position = first + at;
-      if (frame.kind === CHECKPOINT) {
-        for (const gap of this.#gapsAt(frame, position)) {
-          if (gap.position > after && (only === undefined || gap.stream === only)) yield gap;
-        }
+      if (this.#ended) continue;
+      this.#position = first + end;
+      const position = Math.max(first + at, this.#passed + 1);
+      this.#passed = position;
+      for (const chunk of frame.kind === CHECKPOINT
+        ? this.#gapsAt(frame, position)
+        : this.#dataOf(frame, position)) {
+        this.#passed = chunk.position;
+        if (chunk.position > after && (only === undefined || chunk.stream === only)) yield chunk;
       }
-      if (stream === undefined) continue;
-      const startsLine = this.#startsLine(stream, frame);
-      if (position <= after || (only !== undefined && stream !== only)) continue;
-      yield { stream, offset: frame.offset, position, time: frame.time, data: frame.payload, startsLine };
     }
   }
 
-  #startsLine(stream: LogStream, { offset, payload }: Frame): boolean {
-    const before = this.#last[stream];
-    this.#last[stream] = payload.at(-1) ?? before;
-    if (this.#expected !== undefined) this.#expected[stream] = offset + payload.length;
-    return offset === 0 || before === LINE_FEED;
+  /** What has not been told yet: an owner that had been overtaken may have written the same until its heir began. */
+  #dataOf({ kind, time, offset: start, payload }: Frame, position: number): LogChunk[] {
+    const stream = streamOf(kind);
+    if (stream === undefined) return [];
+    const offset = Math.max(start, this.#expected?.[stream] ?? 0);
+    const data = payload.subarray(offset - start);
+    if (data.length === 0) return [];
+    const startsLine = offset === 0 || this.#last[stream] === LINE_FEED;
+    this.#last[stream] = data.at(-1);
+    if (this.#expected !== undefined) this.#expected[stream] = offset + data.length;
+    return [{ stream, offset, position, time, data, startsLine }];
   }
 
   /** A checkpoint that is further on than what was read: files between were dropped. */
   #gapsAt(frame: Frame, position: number): LogChunk[] {
-    const { stdout, stderr } = decodeCheckpoint(frame.payload);
+    const cursor = decodeCheckpoint(frame.payload);
     const before = this.#expected;
-    this.#expected = { stdout: stdout.bytes, stderr: stderr.bytes };
-    this.#last.stdout = stdout.tail.at(-1);
-    this.#last.stderr = stderr.tail.at(-1);
-    if (before === undefined) return [];
+    const expected = (this.#expected ??= { stdout: 0, stderr: 0 });
     const { time } = frame;
     return (['stdout', 'stderr'] as const).flatMap((stream, i) => {
-      const offset = stream === 'stdout' ? stdout.bytes : stderr.bytes;
-      const missing = offset - before[stream];
+      const { bytes: offset, tail } = cursor[stream];
+      if (offset < expected[stream]) return [];
+      const missing = offset - expected[stream];
+      expected[stream] = offset;
+      this.#last[stream] = tail.at(-1);
       // Two chunks of one frame need two positions; no other frame begins within this one.
-      return missing > 0
+      return before !== undefined && missing > 0
         ? [{ stream, offset, position: position + i, time, data: new Uint8Array(), missing }]
         : [];
     });
@@ -139,6 +148,8 @@ export class LogReader {
       throw error;
     }
     this.#filePath = segment.path;
+    // From its first frame on: it may begin before the end of what an owner wrote that was overtaken.
+    this.#position = segment.first;
     return true;
   }
 

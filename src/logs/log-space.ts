@@ -15,6 +15,7 @@ const SEGMENTS = 8;
  * | a crash (or a refusing disk) after | leaves                                   | taken up by                               |
  * |------------------------------------|------------------------------------------|-------------------------------------------|
  * | room was needed                    | all files                                | the next new file, which makes room first |
+ * | overtaken files were removed       | all files that count                     | the same                                  |
  * | the mark was cut                   | beginning, mark, all later files         | the same                                  |
  * | some files were removed            | beginning, mark, fewer later files       | the same; those few are a smaller gap     |
  * | the new file was made              | … and a file without a whole frame       | opening, which removes it                 |

@@ -6,7 +6,7 @@ import type {
   LogReadParams,
   LogSink,
   LogStream,
-  LogWriter,
+  OpenLog,
 } from '../../src/core/log-sink.ts';
 
 export interface LogSinkHarness {
@@ -37,8 +37,8 @@ export function logSinkContract(name: string, make: () => Promise<LogSinkHarness
     let harness: LogSinkHarness;
     let sink: LogSink;
     /** A writer that its process leaves behind; only its file descriptor is given back. */
-    const left: LogWriter[] = [];
-    const openToLeave = async (from: LogSink): Promise<LogWriter> => {
+    const left: OpenLog[] = [];
+    const openToLeave = async (from: LogSink): Promise<OpenLog> => {
       const writer = await from.open(KEY);
       left.push(writer);
       return writer;
@@ -186,6 +186,27 @@ export function logSinkContract(name: string, make: () => Promise<LogSinkHarness
       expect(textOf(chunks)).toBe('123');
       expect(chunks.map((c) => c.offset)).toEqual([0, 1, 0]);
       expect([...chunks].sort((a, b) => a.position - b.position)).toEqual(chunks);
+    });
+
+    it('is left without a mark of its end: a follower goes on with the next owner, and nothing is made', async () => {
+      const writer = await sink.open(KEY);
+      const following = collect(sink, KEY, { follow: true });
+      await writer.write('stdout', bytes('a'));
+      await writer.leave();
+      await writer.leave();
+      await expect(writer.write('stdout', bytes('z'))).rejects.toThrow('ended');
+      const next = await openToLeave(sink);
+      await next.write('stdout', bytes('b'));
+      await next.close();
+      expect(textOf(await following)).toBe('ab');
+    });
+
+    it('is not made again by an owner who leaves it after it was removed', async () => {
+      const writer = await openToLeave(sink);
+      await writer.write('stdout', bytes('a'));
+      await harness.open().remove(KEY.execution);
+      await writer.leave().catch(() => undefined);
+      expect(await collect(harness.open(), KEY)).toEqual([]);
     });
 
     it('refuses the writes of a writer that another has followed', async () => {

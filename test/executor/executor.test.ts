@@ -44,7 +44,7 @@ describe('an attempt', () => {
     });
     expect((attempt.endTime ?? 0) - (attempt.startTime ?? 0)).toBe(1000);
     expect(rig.logs.text(attempt)).toBe('hello\n');
-    expect(rig.logs.closed(attempt)).toBe(true);
+    expect(rig.logs.endOf(attempt)).toBe('closed');
     await rig.until(() => rig.runner.names().length === 0);
   });
 

@@ -59,4 +59,7 @@ it('takes nothing more of what a suspended owner finds in its stream, though no 
   await expect(attached.write('stdout', bytes(' three'))).rejects.toBeInstanceOf(SessionOver);
   expect(session.signal.aborted).toBe(true);
   expect(sink.text(KEY)).toBe('one two');
+  // Whether that is its end is for the next owner to say.
+  expect(await capture.close()).toEqual({ stdout: 7, stderr: 0 });
+  expect(sink.endOf(KEY)).toBe('left');
 });

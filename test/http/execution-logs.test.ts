@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LogLineResource } from '../../src/core/api.ts';
-import type { LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import type { LogStream, OpenLog } from '../../src/core/log-sink.ts';
 import { readLines } from '../../src/http/log-view.ts';
 import { FileLogSink } from '../../src/logs/file-log-sink.ts';
 import { createTestApp } from '../support/http-fakes.ts';
@@ -18,7 +18,7 @@ let t: TestApp;
 /** Of the log's files; the app has one of its own. */
 let clock: ManualClock;
 let logs: FileLogSink;
-const writers = new Map<string, LogWriter>();
+const writers = new Map<string, OpenLog>();
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tappet-view-'));
   clock = new ManualClock();

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { LogOptions, LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import type { LogOptions, LogStream, OpenLog } from '../../src/core/log-sink.ts';
 import { SEGMENT_BYTES } from '../../src/logs/log-space.ts';
 import { FileLogSink } from '../../src/logs/file-log-sink.ts';
 import { collect, textOf } from '../contract/log-sink.contract.ts';
@@ -31,14 +31,14 @@ beforeEach(async () => {
   clock = new ManualClock();
 });
 /** Writers that a test gives up as a crash would; only their file descriptors are given back. */
-const crashed: LogWriter[] = [];
+const crashed: OpenLog[] = [];
 afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
   await Promise.allSettled(crashed.splice(0).map((writer) => writer.close()));
 });
 
 const sink = (): FileLogSink => new FileLogSink({ dir, clock });
-async function openToCrash(options: LogOptions = {}): Promise<LogWriter> {
+async function openToCrash(options: LogOptions = {}): Promise<OpenLog> {
   const writer = await sink().open(KEY, options);
   crashed.push(writer);
   return writer;
@@ -241,7 +241,7 @@ describe('what a crash leaves', () => {
     expect(await segments()).not.toContain(begun);
   });
 
-  async function add(writer: LogWriter, letter: string, bytes: number): Promise<string> {
+  async function add(writer: OpenLog, letter: string, bytes: number): Promise<string> {
     await writer.write('stdout', Buffer.alloc(bytes, letter));
     return letter.repeat(bytes);
   }
@@ -283,6 +283,34 @@ describe('following', () => {
     expect(done === true ? '' : textOf([value])).toBe('b');
     await reader.return?.(undefined);
     expect(clock.pending).toBe(0);
+  });
+
+  it('tells each byte once where two owners wrote at the same place for a moment', async () => {
+    const owner = await openToCrash({ epoch: 1 });
+    await owner.write('stdout', Buffer.from('ab'));
+    const reader = sink().read(KEY, { follow: true })[Symbol.asyncIterator]();
+    const positions: number[] = [];
+    const told = async (): Promise<string> => {
+      const { done, value } = await reader.next();
+      if (done === true) return 'the end';
+      positions.push(value.position);
+      return `${value.offset} ${textOf([value])}`;
+    };
+    expect(await told()).toBe('0 ab');
+    const next = told();
+    // Taken over, and not heard of it: the engine's output of the same moment comes to both.
+    const heir = await openToCrash({ epoch: 2 });
+    await owner.write('stdout', Buffer.from('cd'));
+    await clock.advance(1_000);
+    expect(await next).toBe('2 cd');
+    const later = told();
+    await heir.write('stdout', Buffer.from('c'));
+    await heir.write('stdout', Buffer.from('defgh'));
+    await heir.write('stdout', Buffer.from('ij'));
+    await clock.advance(1_000);
+    expect([await later, await told()]).toEqual(['4 efgh', '8 ij']);
+    expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
+    await reader.return?.(undefined);
   });
 
   it('goes through many files while they are written', async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import type { LogStream, OpenLog } from '../../src/core/log-sink.ts';
 import { FileLogSink } from '../../src/logs/file-log-sink.ts';
 import { collect } from '../contract/log-sink.contract.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -17,7 +17,7 @@ let dir: string;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tappet-space-'));
 });
-const crashed: LogWriter[] = [];
+const crashed: OpenLog[] = [];
 afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
   await Promise.allSettled(crashed.splice(0).map((writer) => writer.close()));
@@ -25,7 +25,7 @@ afterEach(async () => {
 
 const folder = (): string => join(dir, KEY.execution, '0-0');
 const sink = (): FileLogSink => new FileLogSink({ dir, clock: new ManualClock() });
-async function openToCrash(maxBytes = MIB, epoch = 0): Promise<LogWriter> {
+async function openToCrash(maxBytes = MIB, epoch = 0): Promise<OpenLog> {
   const writer = await sink().open(KEY, { maxBytes, epoch });
   crashed.push(writer);
   return writer;
@@ -47,7 +47,7 @@ function truth(stream: LogStream, from: number, to: number): Buffer {
 
 const taken = { stdout: 0, stderr: 0 };
 beforeEach(() => Object.assign(taken, { stdout: 0, stderr: 0 }));
-async function write(writer: LogWriter, stream: LogStream, bytes: number): Promise<void> {
+async function write(writer: OpenLog, stream: LogStream, bytes: number): Promise<void> {
   await writer.write(stream, truth(stream, taken[stream], taken[stream] + bytes));
   taken[stream] += bytes;
 }

@@ -1,6 +1,6 @@
 import type { ReceivedBody } from '../../src/core/bodies.ts';
 import type { LocalFile } from '../../src/core/local-files.ts';
-import type { LogWriter } from '../../src/core/log-sink.ts';
+import type { OpenLog } from '../../src/core/log-sink.ts';
 import type { ObjectBody, ObjectStore } from '../../src/core/objects.ts';
 import type { Ensured, OutputFile, Runner } from '../../src/core/runner.ts';
 import type { Secrets } from '../../src/core/secrets.ts';
@@ -135,10 +135,11 @@ const LOGS: Places<FileLogSink> = {
   remove: MAINTENANCE,
   probe: AT_START,
 };
-const WRITER: Places<LogWriter> = {
+const WRITER: Places<OpenLog> = {
   cursor: reads('what it knows'),
   write: { files: TWICE, heir: FIRST },
-  close: { files: TWICE, heir: FIRST, leave: FIRST },
+  close: { files: TWICE, heir: FIRST },
+  leave: { leave: FIRST },
 };
 
 const OBJECTS: Places<ConfiguredObjects> = {

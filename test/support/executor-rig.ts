@@ -5,7 +5,7 @@ import { JOB_DEFAULTS } from '../../src/core/job.ts';
 import type { JobSpec } from '../../src/core/job.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { Log } from '../../src/core/log.ts';
-import type { LogSink, LogWriter } from '../../src/core/log-sink.ts';
+import type { LogSink, OpenLog } from '../../src/core/log-sink.ts';
 import type { ObjectStore, Objects } from '../../src/core/objects.ts';
 import type { Runner } from '../../src/core/runner.ts';
 import type { Secrets } from '../../src/core/secrets.ts';
@@ -235,7 +235,7 @@ export class DoomedPorts {
     const result = await work();
     if (here) return this.#end();
     if (this.dead) return NEVER;
-    return target === 'logs.open' ? this.#wrap('writer', result as LogWriter) : result;
+    return target === 'logs.open' ? this.#wrap('writer', result as OpenLog) : result;
   }
 
   /** `after`: when all files of one output have been taken. */

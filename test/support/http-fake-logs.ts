@@ -1,5 +1,5 @@
 import type { AttemptKey } from '../../src/core/execution.ts';
-import type { LogChunk, LogReadParams, LogSink, LogStream, LogWriter } from '../../src/core/log-sink.ts';
+import type { LogChunk, LogReadParams, LogSink, LogStream, OpenLog } from '../../src/core/log-sink.ts';
 import { deferred } from '../../src/lib/deferred.ts';
 
 /** Logs in memory; a reader that follows is woken by `push` and `finish`. */
@@ -39,7 +39,7 @@ export class FakeLogs implements LogSink {
   async end(key: AttemptKey): Promise<number> {
     return this.#of(key).length + 1;
   }
-  async open(): Promise<LogWriter> {
+  async open(): Promise<OpenLog> {
     throw new Error('not used here');
   }
   async remove(): Promise<void> {}

@@ -6,13 +6,13 @@ import type {
   LogReadParams,
   LogSink,
   LogStream,
-  LogWriter,
+  OpenLog,
 } from '../../src/core/log-sink.ts';
 
 interface Entry {
   readonly parts: { readonly stream: LogStream; readonly data: Buffer }[];
   writer: MemoryWriter | undefined;
-  closed: boolean;
+  end: 'closed' | 'left' | undefined;
 }
 
 /** Logs in memory, for tests in which nothing but the clock may take time. Does not follow. */
@@ -21,10 +21,10 @@ export class MemoryLogSink implements LogSink {
   /** Writes fail while it is set. */
   full = false;
 
-  open(key: AttemptKey): Promise<LogWriter> {
+  open(key: AttemptKey): Promise<OpenLog> {
     const entry = this.#entry(key);
     if (entry.writer !== undefined) entry.writer.superseded = true;
-    entry.closed = false;
+    entry.end = undefined;
     entry.writer = new MemoryWriter(entry, () => this.full);
     return Promise.resolve(entry.writer);
   }
@@ -51,19 +51,20 @@ export class MemoryLogSink implements LogSink {
   text(key: AttemptKey, stream: LogStream = 'stdout'): string {
     return bytesOf(this.#entry(key), stream).toString();
   }
-  closed(key: AttemptKey): boolean {
-    return this.#entry(key).closed;
+  /** How its last owner parted with it; undefined while one has it. */
+  endOf(key: AttemptKey): 'closed' | 'left' | undefined {
+    return this.#entry(key).end;
   }
 
   #entry(key: AttemptKey): Entry {
     const name = `${key.execution}/${key.index}-${key.attempt}`;
-    const entry = this.#entries.get(name) ?? { parts: [], writer: undefined, closed: false };
+    const entry = this.#entries.get(name) ?? { parts: [], writer: undefined, end: undefined };
     this.#entries.set(name, entry);
     return entry;
   }
 }
 
-class MemoryWriter implements LogWriter {
+class MemoryWriter implements OpenLog {
   superseded = false;
   readonly #entry: Entry;
   readonly #full: () => boolean;
@@ -82,15 +83,20 @@ class MemoryWriter implements LogWriter {
 
   async write(stream: LogStream, data: Uint8Array): Promise<void> {
     await Promise.resolve();
-    if (this.superseded || this.#entry.closed) throw new TypeError('this log writer has ended');
+    if (this.superseded || this.#entry.end !== undefined) throw new TypeError('this log writer has ended');
     if (this.#full()) throw new TappetError('STORE_UNAVAILABLE', 'no space left');
     this.#entry.parts.push({ stream, data: Buffer.from(data) });
   }
 
   close(): Promise<LogBytes> {
-    if (!this.superseded) this.#entry.closed = true;
+    if (!this.superseded) this.#entry.end ??= 'closed';
     const { stdout, stderr } = this.cursor();
     return Promise.resolve({ stdout: stdout.bytes, stderr: stderr.bytes });
+  }
+
+  leave(): Promise<void> {
+    if (!this.superseded) this.#entry.end ??= 'left';
+    return Promise.resolve();
   }
 }
 

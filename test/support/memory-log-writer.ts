@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
-import type { LogBytes } from '../../src/core/execution.ts';
 import type { LogCursor, LogStream, LogWriter } from '../../src/core/log-sink.ts';
 
 interface Taken {
@@ -48,10 +47,6 @@ export class MemoryLogWriter implements LogWriter {
   written(fn: () => void): void {
     this.#onWrite = fn;
     if (this.#streams.stdout.bytes + this.#streams.stderr.bytes > 0) fn();
-  }
-
-  async close(): Promise<LogBytes> {
-    return { stdout: this.#streams.stdout.bytes, stderr: this.#streams.stderr.bytes };
   }
 
   text(stream: LogStream): string {

@@ -1,5 +1,5 @@
 import type { AttemptKey, AttemptResult } from '../../../src/core/execution.ts';
-import type { LogWriter } from '../../../src/core/log-sink.ts';
+import type { OpenLog } from '../../../src/core/log-sink.ts';
 import type { ObjectStore } from '../../../src/core/objects.ts';
 import type { ContainerSpec, ContainerStatus, Runner } from '../../../src/core/runner.ts';
 import type { FindingKind } from './checkers.ts';
@@ -130,11 +130,12 @@ function deafToMemory(): Wraps {
   };
 }
 
-function careless(writer: LogWriter): LogWriter {
+function careless(writer: OpenLog): OpenLog {
   return {
     cursor: () => writer.cursor(),
     write: (stream, data) => writer.write(stream, data).catch(() => undefined),
     close: () => writer.close(),
+    leave: () => writer.leave(),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Ids } from '../../../src/core/ids.ts';
 import type { Log } from '../../../src/core/log.ts';
-import type { LogSink, LogWriter } from '../../../src/core/log-sink.ts';
+import type { LogSink, OpenLog } from '../../../src/core/log-sink.ts';
 import type { Objects } from '../../../src/core/objects.ts';
 import type { OutputFile, Runner } from '../../../src/core/runner.ts';
 import type { Secrets } from '../../../src/core/secrets.ts';
@@ -300,7 +300,7 @@ export class ExecGateway {
     return { open, read: logs.read.bind(logs), end: logs.end.bind(logs), remove: logs.remove.bind(logs) };
   }
 
-  #writer(writer: LogWriter): LogWriter {
+  #writer(writer: OpenLog): OpenLog {
     return {
       cursor: () => writer.cursor(),
       write: async (stream, data) => {
@@ -312,6 +312,10 @@ export class ExecGateway {
       close: async () => {
         await this.#awake();
         return writer.close();
+      },
+      leave: async () => {
+        await this.#awake();
+        return writer.leave();
       },
     };
   }
