@@ -155,10 +155,10 @@ function tokenOf(spec: OidcSpec, audience: string, preset: Preset | undefined): 
       return ['. With gcloud:', `gcloud auth print-identity-token --audiences=${audience}${as}`];
     }
     case 'github-actions': {
-      const asked = '-H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN"';
+      const asked = `printf 'Authorization: bearer %s' "$ACTIONS_ID_TOKEN_REQUEST_TOKEN"`;
       const of = `--get --data-urlencode audience=${audience} "$ACTIONS_ID_TOKEN_REQUEST_URL"`;
       const where = '. In a job of a workflow with "permissions: { id-token: write }":';
-      return [where, `curl --fail -sS ${asked} ${of} | jq -r .value`];
+      return [where, `${asked} | curl --fail -sS -H @- ${of} | jq -r .value`];
     }
     case 'kubernetes': {
       const anyOne = `${spec.namespaces?.[0] ?? 'NAMESPACE'}/NAME`;

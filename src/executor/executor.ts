@@ -39,6 +39,8 @@ const DRAIN_LOOK_MS = 200;
 /** Before the engine has told. */
 const UNKNOWN_HOST = { cpus: 0, memoryBytes: 0 };
 
+/** Containers that start at the same time on a host of however many cores: an engine makes their networks one by one. */
+const MAX_STARTS = 32;
 /** Inputs and outputs on their way at the same time: an upload in parts keeps some 20 MiB of it in memory. */
 const MAX_TRANSFERS = 8;
 
@@ -293,7 +295,7 @@ export class Executor extends Service {
     try {
       const { cpus } = await session.orOver(gate.connect());
       // Measured: four per core give 5.9 containers a second where two gave 5.4; past that each start only takes longer.
-      context.starts.widen(Math.max(2, Math.floor(4 * cpus)));
+      context.starts.widen(Math.min(MAX_STARTS, Math.max(2, Math.floor(4 * cpus))));
       const { adopted, removing } = await session.orOver(adopt(context, live));
       if (adopted > 0) this.#options.log.info(`Took over ${adopted} running tasks.`);
       this.#adopted = true;

@@ -234,7 +234,7 @@ describe('tappet triggers show --curl: what it prints is let in', () => {
 
   const AUDIENCE = 'https://hooks.example.com';
   const GOOGLE = `gcloud auth print-identity-token --audiences=${AUDIENCE}`;
-  const GITHUB = `curl --fail -sS -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" --get --data-urlencode audience=${AUDIENCE} "$ACTIONS_ID_TOKEN_REQUEST_URL" | jq -r .value`;
+  const GITHUB = `printf 'Authorization: bearer %s' "$ACTIONS_ID_TOKEN_REQUEST_TOKEN" | curl --fail -sS -H @- --get --data-urlencode audience=${AUDIENCE} "$ACTIONS_ID_TOKEN_REQUEST_URL" | jq -r .value`;
   const KUBERNETES = `--audience=${AUDIENCE}`;
   it.each<[Preset, OidcCondition, string, string?]>([
     ['google', { subjects: ['1'] }, '. With gcloud:', GOOGLE],

@@ -80,14 +80,18 @@ describe('an attempt', () => {
     expect(rig.runner.maxRunning).toBe(2);
   });
 
-  it('starts at most four per core of the engine at a time', async () => {
-    const executor = await rig.started({}, { maxRunningTasks: 20 });
+  it.each([
+    [2, 8],
+    [64, 32],
+  ])('on %i cores of the engine it starts at most %i at a time', async (cpus, most) => {
+    rig.runner.host = { ...rig.runner.host, cpus };
+    const executor = await rig.started({}, { maxRunningTasks: 40 });
     const release = rig.runner.hold('ensure');
-    await rig.create({ taskCount: 15, parallelism: 0 });
-    await rig.until(() => executor.status().runningTasks === 15 && rig.runner.countOf('ensure') > 7);
-    expect(rig.runner.maxStarting).toBe(8);
+    await rig.create({ taskCount: 35, parallelism: 0, cpu: 0.1 });
+    await rig.until(() => executor.status().runningTasks === 35 && rig.runner.countOf('ensure') >= most);
+    expect(rig.runner.maxStarting).toBe(most);
     release();
-    await rig.until(() => rig.runner.maxRunning === 15);
+    await rig.until(() => rig.runner.maxRunning === 35);
   });
 
   it('renders what names its task, and stores it before the start', async () => {
