@@ -1,5 +1,5 @@
 import type { Attempt, AttemptKey, Task } from '../core/execution.ts';
-import type { LogChunk, LogSink, LogStream } from '../core/log-sink.ts';
+import type { LogChunk, LogReadParams, LogSink, LogStream } from '../core/log-sink.ts';
 import type { Clock } from '../core/clock.ts';
 import { isTerminal } from '../core/states.ts';
 import type { HttpStore } from './deps.ts';
@@ -47,33 +47,27 @@ export async function* followAttempt(
   row: Pick<Attempt, 'execution' | 'index' | 'attempt' | 'state'>,
   after: number | undefined,
 ): AsyncGenerator<LogChunk> {
-  let position = after;
-  if (!isTerminal(row.state)) {
-    const ended = new AbortController();
-    const signal = AbortSignal.any([params.signal, ended.signal]);
-    const end = waitForEnd(params, row.attempt, signal).finally(() => ended.abort());
-    // Awaited below; until then a failure must not count as unhandled.
-    end.catch(() => undefined);
-    try {
-      for await (const chunk of read(params, row, position, { follow: true, signal })) {
-        position = chunk.position;
-        yield chunk;
-      }
-      await end;
-    } finally {
-      ended.abort();
-    }
-    if (params.signal.aborted) return;
+  if (isTerminal(row.state)) return yield* read(params, row, after, {});
+  const ended = new AbortController();
+  const signal = AbortSignal.any([params.signal, ended.signal]);
+  // The log is closed before the end of an attempt is stored: then all of it is there.
+  const end = waitForEnd(params, row.attempt, signal).finally(() => ended.abort());
+  // Awaited below; until then a failure must not count as unhandled.
+  end.catch(() => undefined);
+  try {
+    // One reader to the end: it knows what it has told.
+    yield* read(params, row, after, { follow: true, signal: params.signal, ended: ended.signal });
+    await end;
+  } finally {
+    ended.abort();
   }
-  // The log is closed before the end of an attempt is stored: now all of it is there.
-  yield* read(params, row, position, {});
 }
 
 function read(
   { logs, stream }: FollowParams,
   key: AttemptKey,
   position: number | undefined,
-  more: { readonly follow?: true; readonly signal?: AbortSignal },
+  more: Pick<LogReadParams, 'follow' | 'signal' | 'ended'>,
 ): AsyncIterable<LogChunk> {
   const { execution, index, attempt } = key;
   return logs.read(

@@ -20,7 +20,7 @@ import {
 import type { Kind } from './frame.ts';
 import type { LogSpace } from './log-space.ts';
 import { logUnavailable } from './log-unavailable.ts';
-import { segmentPath } from './segments.ts';
+import { passMissing, segmentPath } from './segments.ts';
 import type { Recovered } from './segments.ts';
 
 /** Written at once: more gains nothing, and a reader that follows waits for the whole of it. */
@@ -134,7 +134,8 @@ export class FileLogWriter implements OpenLog {
     if (this.#closing !== undefined) return void (await this.#closing.catch(() => undefined));
     this.#left = true;
     await this.#flushing;
-    await this.#release();
+    // Its execution may have been removed by the next owner.
+    await this.#release().catch(passMissing);
   }
 
   async #flush(): Promise<void> {
@@ -177,7 +178,6 @@ export class FileLogWriter implements OpenLog {
     });
     const { whole, refusal } = await this.#put(frames);
     for (const { stream, data, done } of batch.splice(0, whole)) {
-      this.#ended = false;
       this.#streams[stream].push(data);
       done.resolve();
     }
@@ -193,7 +193,7 @@ export class FileLogWriter implements OpenLog {
    * takes the log over counts each of them, too.
    */
   async #put(frames: readonly Uint8Array[][]): Promise<Put> {
-    const bytes = sizeOf(frames.flat());
+    const bytes = sizeOfAll(frames);
     const used = this.#position - this.#fileFirst;
     const most = this.#space.segmentBytes;
     if (this.#file !== undefined && used + bytes > most) await this.#release();
@@ -206,7 +206,8 @@ export class FileLogWriter implements OpenLog {
     const all = [...head, ...frames];
     const { written, refusal } = await writeAll(file, all.flat(), at);
     const whole = wholeFrames(all, written);
-    this.#position += sizeOf(all.slice(0, whole).flat());
+    this.#position += sizeOfAll(all.slice(0, whole));
+    if (whole > 0) this.#ended = false;
     // What is there of the next one must not be read as frames, when a shorter one has taken its place.
     if (refusal !== undefined) await file.truncate(this.#position - this.#fileFirst).catch(() => undefined);
     return { whole: Math.max(0, whole - head.length), refusal };
@@ -276,6 +277,9 @@ export class FileLogWriter implements OpenLog {
 
 const sizeOf = (buffers: readonly Uint8Array[]): number =>
   buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+
+const sizeOfAll = (frames: readonly Uint8Array[][]): number =>
+  frames.reduce((sum, frame) => sum + sizeOf(frame), 0);
 
 /** How many frames are among the first `written` bytes. */
 function wholeFrames(frames: readonly Uint8Array[][], written: number): number {

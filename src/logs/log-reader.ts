@@ -28,7 +28,9 @@ export class LogReader {
   readonly #options: LogReaderOptions;
   /** Frames before it have been read. */
   #position = 0;
-  /** Of the last frame that was gone through. */
+  /** Where the file begins that is being read. */
+  #first = 0;
+  /** Position of the last chunk. */
   #passed = -1;
   #ended = false;
   #file: FileHandle | undefined;
@@ -42,18 +44,21 @@ export class LogReader {
     this.#options = options;
   }
 
-  /** All chunks asked for; with `follow` until the end of the log or `signal`. */
+  /** All chunks asked for; with `follow` until the end of the log, or until `ended`, or `signal`. */
   async *chunks(): AsyncGenerator<LogChunk> {
-    const { signal, follow = false } = this.#options.params;
+    const { signal, ended, follow = false } = this.#options.params;
     let closed = false;
     try {
       while (signal?.aborted !== true) {
+        // Asked before it looks: what was written until then is told.
+        const over = ended?.aborted === true;
         // Listens before it looks: a write in between would be missed.
         const writer = this.#options.writer();
         const news = this.#news(writer);
         try {
           yield* this.#available(writer?.position ?? Infinity);
-          if (!follow || (writer === undefined && (this.#ended || closed))) return;
+          if (!follow || over) return;
+          if (ended === undefined && writer === undefined && (this.#ended || closed)) return;
           await news.promise;
         } finally {
           news.cancel();
@@ -68,11 +73,11 @@ export class LogReader {
 
   async *#available(limit: number): AsyncGenerator<LogChunk> {
     const segments = await listSegments(this.#options.dir);
-    const from = Math.max(this.#position, this.#options.params.after ?? 0);
+    const { after = 0 } = this.#options.params;
     for (const [i, segment] of segments.entries()) {
       const end = Math.min(limit, segments[i + 1]?.first ?? Infinity);
       // `after` may be any number, so the whole segment that holds it is gone through.
-      if (end <= from || segment.first >= limit) continue;
+      if (end <= Math.max(this.#first, after) || segment.first >= limit) continue;
       if (!(await this.#enter(segment))) continue;
       if (this.#file === undefined) continue;
       if (segment.first === 0) this.#expected ??= { stdout: 0, stderr: 0 };
@@ -95,7 +100,6 @@ export class LogReader {
       if (this.#ended) continue;
       this.#position = first + end;
       const position = Math.max(first + at, this.#passed + 1);
-      this.#passed = position;
       for (const chunk of frame.kind === CHECKPOINT
         ? this.#gapsAt(frame, position)
         : this.#dataOf(frame, position)) {
@@ -149,6 +153,7 @@ export class LogReader {
     }
     this.#filePath = segment.path;
     // From its first frame on: it may begin before the end of what an owner wrote that was overtaken.
+    this.#first = segment.first;
     this.#position = segment.first;
     return true;
   }
@@ -160,12 +165,13 @@ export class LogReader {
     await file?.close();
   }
 
-  /** Settles at the next write, end, opening, abort or, without a writer, after a second. */
+  /** Settles at the next write, end, opening, signal or, without a writer, after a second. */
   #news(writer: FileLogWriter | undefined): { promise: Promise<void>; cancel: () => void } {
     const { params, clock, onOpen } = this.#options;
     const undo: (() => void)[] = [];
     const promise = new Promise<void>((resolve) => {
-      if (params.signal !== undefined) undo.push(onAbort(params.signal, resolve));
+      for (const signal of [params.signal, params.ended])
+        if (signal !== undefined) undo.push(onAbort(signal, resolve));
       if (writer !== undefined) undo.push(writer.onChange(resolve));
       else undo.push(onOpen(resolve), clock.setTimer(LOOK_MS, resolve));
     });

@@ -1,6 +1,6 @@
 import { open, truncate, unlink } from 'node:fs/promises';
 import { CHECKPOINT, decodeFrame, MAX_CHECKPOINT_BYTES } from './frame.ts';
-import { isMissing, removeOvertaken } from './segments.ts';
+import { passMissing, removeOvertaken } from './segments.ts';
 import type { KeptSegment } from './segments.ts';
 
 export const SEGMENT_BYTES = 8 * 1024 * 1024;
@@ -92,8 +92,4 @@ async function checkpointBytes(path: string): Promise<number> {
   } finally {
     await file.close();
   }
-}
-
-function passMissing(error: unknown): void {
-  if (!isMissing(error)) throw error;
 }

@@ -107,6 +107,10 @@ export function isMissing(error: unknown): boolean {
   return hasCode(error, 'ENOENT');
 }
 
+export function passMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}
+
 /** A frame and where it stands in the file that it came from. */
 export interface PlacedFrame {
   readonly frame: Frame;

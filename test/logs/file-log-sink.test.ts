@@ -285,34 +285,6 @@ describe('following', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('tells each byte once where two owners wrote at the same place for a moment', async () => {
-    const owner = await openToCrash({ epoch: 1 });
-    await owner.write('stdout', Buffer.from('ab'));
-    const reader = sink().read(KEY, { follow: true })[Symbol.asyncIterator]();
-    const positions: number[] = [];
-    const told = async (): Promise<string> => {
-      const { done, value } = await reader.next();
-      if (done === true) return 'the end';
-      positions.push(value.position);
-      return `${value.offset} ${textOf([value])}`;
-    };
-    expect(await told()).toBe('0 ab');
-    const next = told();
-    // Taken over, and not heard of it: the engine's output of the same moment comes to both.
-    const heir = await openToCrash({ epoch: 2 });
-    await owner.write('stdout', Buffer.from('cd'));
-    await clock.advance(1_000);
-    expect(await next).toBe('2 cd');
-    const later = told();
-    await heir.write('stdout', Buffer.from('c'));
-    await heir.write('stdout', Buffer.from('defgh'));
-    await heir.write('stdout', Buffer.from('ij'));
-    await clock.advance(1_000);
-    expect([await later, await told()]).toEqual(['4 efgh', '8 ij']);
-    expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
-    await reader.return?.(undefined);
-  });
-
   it('goes through many files while they are written', async () => {
     const shared = sink();
     const writer = await shared.open(KEY);

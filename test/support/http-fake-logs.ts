@@ -24,14 +24,18 @@ export class FakeLogs implements LogSink {
     let position = params.after ?? 0;
     for (;;) {
       const changed = this.#wake.promise;
+      const over = params.ended?.aborted === true;
       for (const chunk of this.#of(key).slice(position)) {
         position = chunk.position;
         if (params.stream === undefined || params.stream === chunk.stream) yield chunk;
       }
-      if (params.follow !== true || params.signal?.aborted === true || this.#ended.has(JSON.stringify(key)))
-        return;
+      if (params.follow !== true || params.signal?.aborted === true || over) return;
+      if (params.ended === undefined && this.#ended.has(JSON.stringify(key))) return;
       const aborted = new Promise<void>((resolve) => {
-        params.signal?.addEventListener('abort', () => resolve(), { once: true });
+        for (const signal of [params.signal, params.ended]) {
+          if (signal?.aborted === true) resolve();
+          signal?.addEventListener('abort', () => resolve(), { once: true });
+        }
       });
       await Promise.race([changed, aborted]);
     }
