@@ -52,21 +52,24 @@ class Follower {
     return textOf(this.told);
   }
 
-  /** Lets it look, until it has been told `text`: what it reads takes real time. */
-  async until(text: string): Promise<void> {
+  /** Lets it look, until it has been told `text`: what it reads takes real time. Gives what it was told. */
+  async until(text: string): Promise<string> {
     await clock.advance(1_000);
     for (let i = 0; i < 200 && this.text !== text; i++)
       await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(this.text).toBe(text);
+    return this.text;
   }
 
-  async ended(): Promise<void> {
+  /** All that it was told, once the attempt has ended. Errors: a place twice or out of order, or a gap. */
+  async ended(): Promise<string> {
     this.#state = 'SUCCEEDED';
     await clock.advance(1_000);
     await this.#done;
-    const positions = this.told.map(({ position }) => position);
-    expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
-    expect(this.told.filter(({ missing }) => missing !== undefined)).toEqual([]);
+    for (const [i, { position, missing }] of this.told.entries()) {
+      if (position <= (this.told[i - 1]?.position ?? -1)) throw new Error(`${position} is out of order`);
+      if (missing !== undefined) throw new Error(`${missing} bytes were said to be missing`);
+    }
+    return this.text;
   }
 }
 
@@ -75,17 +78,17 @@ describe('a follower that was told what an owner wrote that had been overtaken',
     const first = await owner(1);
     await write(first, 'ab');
     const follower = new Follower();
-    await follower.until('ab');
+    expect(await follower.until('ab')).toBe('ab');
     // It does not know yet, and the engine gives both of them what is printed.
     const heir = await owner(2);
     await write(first, 'cd');
-    await follower.until('abcd');
+    expect(await follower.until('abcd')).toBe('abcd');
     await write(heir, 'c');
     await write(heir, 'defgh');
     await write(heir, 'ij');
-    await follower.until('abcdefghij');
+    expect(await follower.until('abcdefghij')).toBe('abcdefghij');
     await heir.close();
-    await follower.ended();
+    expect(await follower.ended()).toBe('abcdefghij');
     expect(follower.told.map(({ offset }) => offset)).toEqual([0, 2, 4, 8]);
   });
 
@@ -93,32 +96,31 @@ describe('a follower that was told what an owner wrote that had been overtaken',
     const first = await owner(1);
     await write(first, 'a');
     const follower = new Follower();
-    await follower.until('a');
+    expect(await follower.until('a')).toBe('a');
     const heir = await owner(2);
     const late = 'z'.repeat(2_000);
     for (const letter of late) await write(first, letter);
-    await follower.until(`a${late}`);
+    expect(await follower.until(`a${late}`)).toBe(`a${late}`);
     await write(heir, `${late}the rest`);
     await heir.close();
-    await follower.ended();
-    expect(follower.text).toBe(`a${late}the rest`);
+    expect(await follower.ended()).toBe(`a${late}the rest`);
   });
 
   it('is told what two owners after it wrote', async () => {
     const first = await owner(1);
     await write(first, 'a');
     const follower = new Follower();
-    await follower.until('a');
+    expect(await follower.until('a')).toBe('a');
     const second = await owner(2);
     const late = 'z'.repeat(400);
     for (const letter of late) await write(first, letter);
-    await follower.until(`a${late}`);
+    expect(await follower.until(`a${late}`)).toBe(`a${late}`);
     await write(second, `${late}b`);
     const third = await owner(3);
     await write(third, 'c');
-    await follower.until(`a${late}bc`);
+    expect(await follower.until(`a${late}bc`)).toBe(`a${late}bc`);
     await third.close();
-    await follower.ended();
+    expect(await follower.ended()).toBe(`a${late}bc`);
   });
 });
 
