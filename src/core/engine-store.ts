@@ -3,8 +3,12 @@
  * epoch; every write about attempts says "where epoch is mine" and fails with STALE_EPOCH otherwise.
  */
 export interface EngineStore {
-  /** Takes the engine if it is free, mine, its lease is over, or its owner is provably dead. */
-  acquireEngine(engine: string, owner: string, leaseMs: number): Promise<EngineLease>;
+  /**
+   * Takes the engine if it is free, mine, its owner is provably dead, or has it still as `silent` says: whoever asks has
+   * seen nothing else for a whole lease, by a clock that nobody sets. The time of day decides nothing: where it is set
+   * ahead and back, two owners would each have a lease by their own reckoning.
+   */
+  acquireEngine(engine: string, owner: string, leaseMs: number, silent?: HeldLease): Promise<EngineLease>;
   /** Errors: STALE_EPOCH. */
   renewEngine(engine: string, epoch: number, leaseMs: number): Promise<void>;
   /** Ends the lease at once; no error where it is no longer ours. */
@@ -31,6 +35,11 @@ export interface EngineInUse {
   /** At least 1. */
   readonly openAttempts: number;
 }
-export type EngineLease =
-  | { readonly held: true; readonly epoch: number }
-  | { readonly held: false; readonly owner: string; readonly leaseUntil: number };
+export type EngineLease = { readonly held: true; readonly epoch: number } | HeldLease;
+/** By another. */
+export interface HeldLease {
+  readonly held: false;
+  readonly owner: string;
+  /** Another with each renewal. */
+  readonly leaseUntil: number;
+}

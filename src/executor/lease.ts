@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import type { EngineStore } from '../core/store.ts';
+import type { EngineStore, HeldLease } from '../core/store.ts';
 import { onAbort, pause } from '../lib/service.ts';
 import { LEASE_MS, momentOf } from './session.ts';
 import type { Session, SessionOptions } from './session.ts';
@@ -33,6 +33,8 @@ export class Lease {
   readonly #options: LeaseOptions;
   #problem: string | null = null;
   #elsewhere = false;
+  /** How another had it when it was last heard of, and since when, by the clock that only goes on. */
+  #seen: { readonly lease: HeldLease; readonly since: number } | undefined;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -54,12 +56,14 @@ export class Lease {
     while (!signal.aborted) {
       const since = momentOf(clock);
       try {
-        const lease = await store.acquireEngine(engine, owner, LEASE_MS);
+        const lease = await store.acquireEngine(engine, owner, LEASE_MS, this.#silent());
         this.#elsewhere = !lease.held;
         if (lease.held) {
           this.#problem = null;
+          this.#seen = undefined;
           return { epoch: lease.epoch, since };
         }
+        this.#see(lease);
         this.#say(
           log,
           'Another gateway is in charge of the container engine; this one takes over when that one ends.',
@@ -70,6 +74,18 @@ export class Lease {
       await pause(clock, RETRY_MS, signal);
     }
     return undefined;
+  }
+
+  #see(lease: HeldLease): void {
+    const before = this.#seen?.lease;
+    if (before?.owner === lease.owner && before.leaseUntil === lease.leaseUntil) return;
+    this.#seen = { lease, since: this.#options.clock.elapsed() };
+  }
+
+  /** The lease that has not been renewed for as long as it lasts. */
+  #silent(): HeldLease | undefined {
+    if (this.#seen === undefined) return undefined;
+    return this.#options.clock.elapsed() - this.#seen.since >= LEASE_MS ? this.#seen.lease : undefined;
   }
 
   /**

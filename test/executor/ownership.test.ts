@@ -40,11 +40,14 @@ describe('ownership of an engine', () => {
     await rig.running(name);
     // Another gateway, for which the lease looked over.
     await rig.store.releaseEngine('fake', 1);
-    const lease = await rig.store.acquireEngine('fake', 'other', 3_600_000);
+    const lease = await rig.store.acquireEngine('fake', 'other', LEASE_MS);
     expect(lease).toMatchObject({ held: true, epoch: 2 });
     rig.runner.calls.length = 0;
     rig.runner.exit(rig.container(name), { exitCode: 0 });
-    await rig.clock.advance(30_000);
+    for (let i = 0; i < 6; i++) {
+      await rig.clock.advance(5_000);
+      await rig.store.renewEngine('fake', 2, LEASE_MS);
+    }
     expect(first.status().state).toBe('waiting');
     expect(rig.runner.calls.filter(({ method }) => method !== 'inspect')).toEqual([]);
     expect(await rig.attempt(name)).toMatchObject({ state: 'RUNNING' });
@@ -52,6 +55,22 @@ describe('ownership of an engine', () => {
     await rig.store.releaseEngine('fake', 2);
     expect(await rig.ended(name)).toMatchObject({ state: 'SUCCEEDED' });
     expect(rig.runner.starts.get(rig.container(name))).toBe(1);
+  });
+
+  it('goes to another once its owner has been silent for a whole lease, by a clock that nobody sets', async () => {
+    await rig.store.acquireEngine('fake', 'other', LEASE_MS);
+    const executor = rig.executor();
+    await executor.start();
+    await rig.clock.advance(4_000);
+    // Ahead and back again: neither makes the owner silent for longer.
+    rig.clock.set(rig.clock.now() + 3_600_000);
+    await rig.clock.advance(4_000);
+    await rig.store.renewEngine('fake', 1, LEASE_MS);
+    rig.clock.set(rig.clock.now() - 7_200_000);
+    await rig.clock.advance(LEASE_MS);
+    expect(executor.status().state).toBe('waiting');
+    await rig.clock.advance(2_000);
+    expect(executor.status().state).toBe('ready');
   });
 
   it.each([
@@ -130,7 +149,8 @@ it('an engine that was given to a process which was then suspended is not its ow
   await suspended.start();
   await settle();
   rig.clock.set(rig.clock.now() + LEASE_MS);
-  const lease = await rig.store.acquireEngine('fake', 'other', LEASE_MS);
+  const seen = await rig.store.acquireEngine('fake', 'other', LEASE_MS);
+  const lease = seen.held ? seen : await rig.store.acquireEngine('fake', 'other', LEASE_MS, seen);
   expect(lease).toEqual({ held: true, epoch: 2 });
   const name = await rig.create();
   await rig.store.claimAttempts({ engine: 'fake', epoch: 2, limit: 1, maxParallelism: 1 });

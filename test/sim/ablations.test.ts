@@ -70,7 +70,7 @@ const ALL: Readonly<
 };
 
 /** Of each; `npm test` stops at the first one that tells. */
-const SEEDS = 10;
+const SEEDS = 20;
 const NAMES = Object.keys(ALL);
 const CHAOS = process.env['TAPPET_ROUNDS'] !== undefined;
 

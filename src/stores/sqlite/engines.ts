@@ -1,5 +1,5 @@
 import { TappetError } from '../../core/errors.ts';
-import type { EngineInUse, EngineLease } from '../../core/store.ts';
+import type { EngineInUse, EngineLease, HeldLease } from '../../core/store.ts';
 import type { Tx } from './db.ts';
 
 interface EngineRow {
@@ -14,14 +14,20 @@ export interface AcquireParams {
   readonly leaseMs: number;
   /** Whether that owner's process is provably gone, whatever its lease says. */
   readonly isDead: (owner: string) => boolean;
+  /** Seen for a whole lease. */
+  readonly silent?: HeldLease | undefined;
 }
 
-export function acquireEngine(tx: Tx, { engine, owner, leaseMs, isDead }: AcquireParams): EngineLease {
+export function acquireEngine(
+  tx: Tx,
+  { engine, owner, leaseMs, isDead, silent }: AcquireParams,
+): EngineLease {
   const row = findEngine(tx, engine);
   const holder = row?.owner ?? null;
   const mine = holder === owner;
-  if (row !== undefined && holder !== null && !mine && row.lease_until > tx.now && !isDead(holder)) {
-    return { held: false, owner: holder, leaseUntil: row.lease_until };
+  if (row !== undefined && holder !== null && !mine && !isDead(holder)) {
+    const isSilent = silent?.owner === holder && silent.leaseUntil === row.lease_until;
+    if (!isSilent) return { held: false, owner: holder, leaseUntil: row.lease_until };
   }
   const epoch = mine ? (row?.epoch ?? 1) : (row?.epoch ?? 0) + 1;
   tx.db.run(

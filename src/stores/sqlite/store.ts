@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { TappetError, errorText, isTappetError } from '../../core/errors.ts';
 import type { Ids } from '../../core/ids.ts';
-import type { EngineLease, Store } from '../../core/store.ts';
+import type { EngineLease, HeldLease, Store } from '../../core/store.ts';
 import type { WriteWatch } from '../../core/write-watch.ts';
 import { BUSY_PAUSE_MS, BusyWait } from './busy-wait.ts';
 import * as claims from './claims.ts';
@@ -156,12 +156,17 @@ export class SqliteStore implements Store {
 
   // ---- engines and owners
 
-  async acquireEngine(engine: string, owner: string, leaseMs: number): Promise<EngineLease> {
+  async acquireEngine(
+    engine: string,
+    owner: string,
+    leaseMs: number,
+    silent?: HeldLease,
+  ): Promise<EngineLease> {
     if (!(await this.#takeLock(owner))) {
       return this.#read((tx) => engines.describeEngine(tx, engine, owner));
     }
     const isDead = (other: string): boolean => this.#locks.isDead(other);
-    return this.#write((tx) => engines.acquireEngine(tx, { engine, owner, leaseMs, isDead }));
+    return this.#write((tx) => engines.acquireEngine(tx, { engine, owner, leaseMs, isDead, silent }));
   }
   readonly renewEngine: Store['renewEngine'] = (engine, epoch, leaseMs) =>
     this.#write((tx) => engines.renewEngine(tx, engine, epoch, leaseMs));

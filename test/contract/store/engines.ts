@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DAY, ENGINE, expectCode, keyOf } from './fixture.ts';
 import type { Bench } from './fixture.ts';
+import type { EngineLease, HeldLease } from '../../../src/core/store.ts';
 
 export function enginesContract(bench: Bench): void {
   describe('engines', () => {
@@ -13,13 +14,17 @@ export function enginesContract(bench: Bench): void {
       expect(await other.acquireEngine('second', 'b', 1000)).toEqual({ held: true, epoch: 1 });
     });
 
-    it('gives it to another with a higher epoch when the lease is over', async () => {
+    it('gives it to another with a higher epoch that has seen its owner silent, whatever the time of day is', async () => {
       const other = await bench.fixture.another();
       await bench.store.acquireEngine(ENGINE, 'a', 1000);
-      await bench.clock.advance(999);
-      expect(await other.acquireEngine(ENGINE, 'b', 1000)).toMatchObject({ held: false });
-      await bench.clock.advance(1);
-      expect(await other.acquireEngine(ENGINE, 'b', 1000)).toEqual({ held: true, epoch: 2 });
+      const seen = heldOf(await other.acquireEngine(ENGINE, 'b', 1000));
+      await bench.clock.advance(3_600_000);
+      expect(await other.acquireEngine(ENGINE, 'b', 1000)).toEqual(seen);
+      expect(await other.acquireEngine(ENGINE, 'b', 1000, { ...seen, owner: 'c' })).toEqual(seen);
+      await bench.store.renewEngine(ENGINE, 1, 1000);
+      const renewed = heldOf(await other.acquireEngine(ENGINE, 'b', 1000, seen));
+      expect(renewed.leaseUntil).toBeGreaterThan(seen.leaseUntil);
+      expect(await other.acquireEngine(ENGINE, 'b', 1000, renewed)).toEqual({ held: true, epoch: 2 });
       await expectCode(bench.store.renewEngine(ENGINE, 1, 1000), 'STALE_EPOCH');
     });
 
@@ -91,4 +96,9 @@ export function enginesContract(bench: Bench): void {
       await expectCode(bench.store.claimAttempts(params), 'STALE_EPOCH');
     });
   });
+}
+
+function heldOf(lease: EngineLease): HeldLease {
+  if (lease.held) throw new TypeError('it was given');
+  return lease;
 }

@@ -51,6 +51,8 @@ export interface GatewayParams {
   readonly wraps: Wraps;
   /** Which of the processes of a run it is. */
   readonly life: number;
+  /** Who asked for the engine under a name: the lock of a real one tells that it is dead. */
+  readonly owners: Map<string, ExecGateway>;
   /** The process reaches an order to the engine; it may end there. */
   reached(gateway: ExecGateway, where: 'before an order' | 'after an order'): void;
   /** A line of its own log. */
@@ -276,6 +278,7 @@ export class ExecGateway {
     const watch = this.#params;
     return new Proxy(this.store, {
       get: (inner, key): unknown => {
+        if (key === 'acquireEngine') return this.#acquire;
         if (key !== 'finishAttempt') {
           const value: unknown = Reflect.get(inner, key);
           return typeof value === 'function' ? (value.bind(inner) as unknown) : value;
@@ -289,6 +292,14 @@ export class ExecGateway {
       },
     });
   }
+
+  readonly #acquire: EngineStore['acquireEngine'] = async (engine, owner, leaseMs, silent) => {
+    const { owners } = this.#params;
+    owners.set(owner, this);
+    const lease = await this.store.acquireEngine(engine, owner, leaseMs, silent);
+    const isDead = !lease.held && owners.get(lease.owner)?.alive === false;
+    return isDead ? this.store.acquireEngine(engine, owner, leaseMs, lease) : lease;
+  };
 
   #logs(): LogSink {
     const { wraps } = this.#params;

@@ -96,6 +96,7 @@ class World {
   /** What the processes wrote to their own logs. */
   readonly #said: string[] = [];
   #lives = 0;
+  readonly #owners = new Map<string, ExecGateway>();
   #crashPlan: CrashPlan | undefined;
 
   constructor(seed: number, wraps: Wraps) {
@@ -277,6 +278,7 @@ class World {
       finished: (who, params) => this.#mischief.finished(who, params),
       wraps: this.#wraps,
       life: ++this.#lives,
+      owners: this.#owners,
       said: (line) => void this.#said.push(line),
       reached: (who, where) => void (who === this.#gateway && this.#planReached(where)),
     });

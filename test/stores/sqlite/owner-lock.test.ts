@@ -111,9 +111,10 @@ describe('an engine whose owner', () => {
   it('stands in memory only is succeeded by its lease alone', async () => {
     const memory = await fixture.another({ path: ':memory:' });
     expect(await memory.acquireEngine('docker', 'a', 1000)).toEqual({ held: true, epoch: 1 });
-    expect(await memory.acquireEngine('docker', 'b', 1000)).toMatchObject({ held: false });
-    await fixture.clock.advance(1000);
-    expect(await memory.acquireEngine('docker', 'b', 1000)).toEqual({ held: true, epoch: 2 });
+    const held = await memory.acquireEngine('docker', 'b', 1000);
+    expect(held).toMatchObject({ held: false });
+    const silent = held.held ? undefined : held;
+    expect(await memory.acquireEngine('docker', 'b', 1000, silent)).toEqual({ held: true, epoch: 2 });
   });
 });
 
