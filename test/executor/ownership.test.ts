@@ -8,6 +8,7 @@ import { deferred } from '../../src/lib/deferred.ts';
 import { LEASE_MS, momentOf, Session, SessionOver } from '../../src/executor/session.ts';
 import { Stopper } from '../../src/executor/stopper.ts';
 import { DoomedPorts, Rig } from '../support/executor-rig.ts';
+import { pause } from '../../src/lib/service.ts';
 import { settle } from '../support/manual-clock.ts';
 
 const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -67,6 +68,30 @@ describe('ownership of an engine', () => {
     await rig.clock.advance(4_000);
     await rig.store.renewEngine('fake', 1, LEASE_MS);
     rig.clock.set(rig.clock.now() - 7_200_000);
+    await rig.clock.advance(LEASE_MS);
+    expect(executor.status().state).toBe('waiting');
+    await rig.clock.advance(2_000);
+    expect(executor.status().state).toBe('ready');
+  });
+
+  it('is silent only from when that was heard: its answer may have come from a store that was busy', async () => {
+    await rig.store.acquireEngine('fake', 'other', LEASE_MS);
+    const store = new Proxy(rig.store, {
+      get: (inner, key) => {
+        const value: unknown = Reflect.get(inner, key);
+        if (typeof value !== 'function') return value;
+        if (key !== 'acquireEngine' || rig.clock.now() - asked > 1_000) return value.bind(inner) as unknown;
+        return async (...args: Parameters<typeof inner.acquireEngine>) => {
+          await pause(rig.clock, 9_000, new AbortController().signal);
+          return inner.acquireEngine(...args);
+        };
+      },
+    });
+    const asked = rig.clock.now();
+    const executor = rig.executor({ store });
+    await executor.start();
+    await rig.clock.advance(8_999);
+    await rig.store.renewEngine('fake', 1, LEASE_MS);
     await rig.clock.advance(LEASE_MS);
     expect(executor.status().state).toBe('waiting');
     await rig.clock.advance(2_000);

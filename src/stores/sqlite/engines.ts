@@ -25,14 +25,15 @@ export function acquireEngine(
   const row = findEngine(tx, engine);
   const holder = row?.owner ?? null;
   const mine = holder === owner;
-  if (row !== undefined && holder !== null && !mine && !isDead(holder)) {
-    const isSilent = silent?.owner === holder && silent.leaseUntil === row.lease_until;
-    if (!isSilent) return { held: false, owner: holder, leaseUntil: row.lease_until };
+  const isSilent = silent?.owner === holder && silent?.leaseUntil === row?.lease_until;
+  if (row !== undefined && holder !== null && !mine && !isSilent && !isDead(holder)) {
+    return { held: false, owner: holder, leaseUntil: row.lease_until };
   }
   const epoch = mine ? (row?.epoch ?? 1) : (row?.epoch ?? 0) + 1;
   tx.db.run(
     `INSERT INTO engines (engine, owner, epoch, lease_until) VALUES (?, ?, ?, ?) ON CONFLICT (engine)
-     DO UPDATE SET owner = excluded.owner, epoch = excluded.epoch, lease_until = excluded.lease_until`,
+     DO UPDATE SET owner = excluded.owner, epoch = excluded.epoch,
+       lease_until = excluded.lease_until + (lease_until = excluded.lease_until)`,
     engine,
     owner,
     epoch,
@@ -52,7 +53,9 @@ export function describeEngine(tx: Tx, engine: string, owner: string): EngineLea
 
 export function renewEngine(tx: Tx, engine: string, epoch: number, leaseMs: number): void {
   const owner = requireEpoch(tx, engine, epoch);
-  tx.db.run('UPDATE engines SET lease_until = ? WHERE engine = ?', tx.now + leaseMs, engine);
+  // Who waits must see that it was renewed, also where the clock was set back by just as much.
+  const until = tx.now + leaseMs;
+  tx.db.run('UPDATE engines SET lease_until = ? + (lease_until = ?) WHERE engine = ?', until, until, engine);
   tx.memo.forget();
   saveOwner(tx, owner, tx.now + leaseMs);
 }

@@ -24,7 +24,10 @@ export function enginesContract(bench: Bench): void {
       await bench.store.renewEngine(ENGINE, 1, 1000);
       const renewed = heldOf(await other.acquireEngine(ENGINE, 'b', 1000, seen));
       expect(renewed.leaseUntil).toBeGreaterThan(seen.leaseUntil);
-      expect(await other.acquireEngine(ENGINE, 'b', 1000, renewed)).toEqual({ held: true, epoch: 2 });
+      // In the same millisecond, as the clock was set back: it is a sign of life all the same.
+      await bench.store.renewEngine(ENGINE, 1, 1000);
+      const again = heldOf(await other.acquireEngine(ENGINE, 'b', 1000, renewed));
+      expect(await other.acquireEngine(ENGINE, 'b', 1000, again)).toEqual({ held: true, epoch: 2 });
       await expectCode(bench.store.renewEngine(ENGINE, 1, 1000), 'STALE_EPOCH');
     });
 
