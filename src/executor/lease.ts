@@ -66,7 +66,7 @@ export class Lease {
         this.#see(lease);
         this.#say(
           log,
-          'Another gateway is in charge of the container engine; this one takes over when that one ends.',
+          `Another gateway is in charge of the container engine; this one takes over when that one ends, or has been silent for ${LEASE_MS / 1000} s.`,
         );
       } catch (error) {
         this.#say(log, `The container engine could not be reserved in the store: ${errorText(error)}`);
