@@ -137,7 +137,7 @@ function rowsOf(db) {
     const now = Date.now();
     const uid = randomUUID();
     const id = randomUUID();
-    const name = `none-${moment(now)}${randomBytes(4).toString('hex').slice(0, 7)}`;
+    const name = `none-${moment(now)}${randomBytes(6).toString('base64url').slice(0, 7)}`;
     const envelope = {
       specversion: '1.0',
       id,
