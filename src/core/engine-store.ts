@@ -43,3 +43,8 @@ export interface HeldLease {
   /** Another with each renewal. */
   readonly leaseUntil: number;
 }
+
+/** Its owner has given no sign of life in between. */
+export function isSameLease(before: HeldLease | undefined, now: HeldLease): boolean {
+  return before?.owner === now.owner && before.leaseUntil === now.leaseUntil;
+}

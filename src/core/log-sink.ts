@@ -66,7 +66,10 @@ export interface LogReadParams {
   readonly follow?: boolean;
   /** Breaks it off. */
   readonly signal?: AbortSignal;
-  /** Who follows knows by other means when the log has its end: what is there at this signal is told, and nothing before it ends it. */
+  /**
+   * Who follows knows by other means when the log has its end: what is there at this signal is told, and nothing before
+   * it ends it.
+   */
   readonly ended?: AbortSignal;
 }
 export interface LogChunk {

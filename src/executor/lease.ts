@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { isSameLease } from '../core/engine-store.ts';
 import { errorText, isTappetError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { EngineStore, HeldLease } from '../core/store.ts';
@@ -77,8 +78,7 @@ export class Lease {
   }
 
   #see(lease: HeldLease): void {
-    const before = this.#seen?.lease;
-    if (before?.owner === lease.owner && before.leaseUntil === lease.leaseUntil) return;
+    if (isSameLease(this.#seen?.lease, lease)) return;
     this.#seen = { lease, since: this.#options.clock.elapsed() };
   }
 

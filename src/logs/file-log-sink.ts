@@ -23,8 +23,8 @@ const PROBE_BYTES = 64 * 1024;
 
 /**
  * Logs as append-only segment files. `position` of a chunk is the byte at which its frame starts in the whole
- * log (a little more for who follows while two owners write for a moment). One writer per attempt: who opens an attempt that is being written takes it over, and the earlier writer's
- * later writes fail. Errors of all methods: INVALID_ARGUMENT where a key cannot be a path.
+ * log (a little more for who follows while two owners write for a moment). One writer per attempt: who opens an
+ * attempt that is being written takes it over, and the earlier writer's later writes fail. Errors of all methods: INVALID_ARGUMENT where a key cannot be a path.
  */
 export class FileLogSink implements LogSink {
   readonly #dir: string;

@@ -32,9 +32,10 @@ interface Pending {
   readonly done: Deferred<void>;
 }
 
-interface Put {
-  /** So many of the frames, from the first on, are in the file. */
-  readonly whole: number;
+/** What a disk took. */
+interface Taken {
+  /** So many, from the first on. */
+  readonly count: number;
   /** Why it is not all of them. */
   readonly refusal: Error | undefined;
 }
@@ -176,8 +177,8 @@ export class FileLogWriter implements OpenLog {
       offsets[stream] += data.length;
       return frame;
     });
-    const { whole, refusal } = await this.#put(frames);
-    for (const { stream, data, done } of batch.splice(0, whole)) {
+    const { count, refusal } = await this.#put(frames);
+    for (const { stream, data, done } of batch.splice(0, count)) {
       this.#streams[stream].push(data);
       done.resolve();
     }
@@ -190,9 +191,9 @@ export class FileLogWriter implements OpenLog {
 
   /**
    * Writes frames behind one another into one segment, and moves the position behind those that are there whole: who
-   * takes the log over counts each of them, too.
+   * takes the log over counts each of them, too. Returns how many of `frames` these are.
    */
-  async #put(frames: readonly Uint8Array[][]): Promise<Put> {
+  async #put(frames: readonly Uint8Array[][]): Promise<Taken> {
     const bytes = sizeOfAll(frames);
     const used = this.#position - this.#fileFirst;
     const most = this.#space.segmentBytes;
@@ -204,13 +205,13 @@ export class FileLogWriter implements OpenLog {
     const head =
       at === 0 && this.#position > 0 ? [this.#frame(CHECKPOINT, 0, encodeCheckpoint(this.cursor()))] : [];
     const all = [...head, ...frames];
-    const { written, refusal } = await writeAll(file, all.flat(), at);
+    const { count: written, refusal } = await writeAll(file, all.flat(), at);
     const whole = wholeFrames(all, written);
-    this.#position += sizeOfAll(all.slice(0, whole));
+    this.#position += whole === all.length ? written : sizeOfAll(all.slice(0, whole));
     if (whole > 0) this.#ended = false;
     // What is there of the next one must not be read as frames, when a shorter one has taken its place.
     if (refusal !== undefined) await file.truncate(this.#position - this.#fileFirst).catch(() => undefined);
-    return { whole: Math.max(0, whole - head.length), refusal };
+    return { count: Math.max(0, whole - head.length), refusal };
   }
 
   get #path(): string {
@@ -291,33 +292,23 @@ function wholeFrames(frames: readonly Uint8Array[][], written: number): number {
 /** Linux takes at most this many buffers at once (UIO_MAXIOV). */
 const MAX_BUFFERS = 1024;
 
-interface Written {
-  readonly written: number;
-  /** Why it is not all of them. */
-  readonly refusal: Error | undefined;
-}
-
-/** At fixed places: what a failed try left half-written is written over by the next. */
-async function writeAll(
-  file: FileHandle,
-  buffers: readonly Uint8Array[],
-  position: number,
-): Promise<Written> {
-  let written = 0;
+/** At fixed places: what a failed try left half-written is written over by the next. Returns how many bytes went in. */
+async function writeAll(file: FileHandle, buffers: readonly Uint8Array[], position: number): Promise<Taken> {
+  let count = 0;
   try {
     for (let i = 0; i < buffers.length; i += MAX_BUFFERS) {
       let rest = buffers.slice(i, i + MAX_BUFFERS);
       while (rest.length > 0) {
-        const { bytesWritten } = await file.writev(rest, position + written);
+        const { bytesWritten } = await file.writev(rest, position + count);
         if (bytesWritten === 0) throw new Error('no space left');
-        written += bytesWritten;
+        count += bytesWritten;
         // A short write is rare (a disk that is nearly full).
         rest = bytesWritten < sizeOf(rest) ? [Buffer.concat(rest).subarray(bytesWritten)] : [];
       }
     }
-    return { written, refusal: undefined };
+    return { count, refusal: undefined };
   } catch (error) {
-    return { written, refusal: error instanceof Error ? error : new Error(String(error)) };
+    return { count, refusal: error instanceof Error ? error : new Error(String(error)) };
   }
 }
 

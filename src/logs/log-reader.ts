@@ -81,11 +81,8 @@ export class LogReader {
       if (!(await this.#enter(segment))) continue;
       if (this.#file === undefined) continue;
       if (segment.first === 0) this.#expected ??= { stdout: 0, stderr: 0 };
-      for await (const frames of readFrames(
-        this.#file,
-        this.#position - segment.first,
-        end - segment.first,
-      )) {
+      const at = this.#position - segment.first;
+      for await (const frames of readFrames(this.#file, at, end - segment.first)) {
         yield* this.#wanted(frames, segment.first);
         if (this.#options.params.signal?.aborted === true) return;
       }
@@ -100,9 +97,9 @@ export class LogReader {
       if (this.#ended) continue;
       this.#position = first + end;
       const position = Math.max(first + at, this.#passed + 1);
-      for (const chunk of frame.kind === CHECKPOINT
-        ? this.#gapsAt(frame, position)
-        : this.#dataOf(frame, position)) {
+      const isCheckpoint = frame.kind === CHECKPOINT;
+      const chunks = isCheckpoint ? this.#gapsAt(frame, position) : this.#dataOf(frame, position);
+      for (const chunk of chunks) {
         this.#passed = chunk.position;
         if (chunk.position > after && (only === undefined || chunk.stream === only)) yield chunk;
       }

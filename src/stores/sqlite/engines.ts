@@ -1,3 +1,4 @@
+import { isSameLease } from '../../core/engine-store.ts';
 import { TappetError } from '../../core/errors.ts';
 import type { EngineInUse, EngineLease, HeldLease } from '../../core/store.ts';
 import type { Tx } from './db.ts';
@@ -25,9 +26,9 @@ export function acquireEngine(
   const row = findEngine(tx, engine);
   const holder = row?.owner ?? null;
   const mine = holder === owner;
-  const isSilent = silent?.owner === holder && silent?.leaseUntil === row?.lease_until;
-  if (row !== undefined && holder !== null && !mine && !isSilent && !isDead(holder)) {
-    return { held: false, owner: holder, leaseUntil: row.lease_until };
+  if (row !== undefined && holder !== null && !mine) {
+    const lease: HeldLease = { held: false, owner: holder, leaseUntil: row.lease_until };
+    if (!isSameLease(silent, lease) && !isDead(holder)) return lease;
   }
   const epoch = mine ? (row?.epoch ?? 1) : (row?.epoch ?? 0) + 1;
   tx.db.run(
@@ -57,7 +58,7 @@ export function renewEngine(tx: Tx, engine: string, epoch: number, leaseMs: numb
   const until = tx.now + leaseMs;
   tx.db.run('UPDATE engines SET lease_until = ? + (lease_until = ?) WHERE engine = ?', until, until, engine);
   tx.memo.forget();
-  saveOwner(tx, owner, tx.now + leaseMs);
+  saveOwner(tx, owner, until);
 }
 
 /** The epoch stays, so that the next owner's is higher; without an owner, no write passes under it any more. */
